@@ -1,0 +1,276 @@
+//! Cloudflare's side: Logpush `http_requests` rows.
+//!
+//! Field names and meanings: developers.cloudflare.com, Logs > Logpush > datasets > HTTP requests
+//! (state of 2026-08-20). A job delivers only the fields its owner chose, so every field is optional.
+
+use crate::event::IncidentIndex;
+use crate::fact::{Combo, Fact};
+use crate::ray::RayId;
+use crate::source::LineRef;
+use crate::time::Stamp;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+macro_rules! edge_fields {
+    ($( $variant:ident = $name:literal $(| $alias:literal)* ; $why:literal; )*) => {
+        /// The Logpush fields that cfray reads, by canonical name.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[allow(missing_docs)]
+        pub enum EdgeField { $( $variant, )* }
+
+        impl EdgeField {
+            /// Every field that is read.
+            pub const ALL: &'static [EdgeField] = &[ $( EdgeField::$variant, )* ];
+
+            /// Canonical Logpush spelling.
+            pub const fn name(self) -> &'static str {
+                match self { $( EdgeField::$variant => $name, )* }
+            }
+
+            /// Other names under which exports carry the same field.
+            pub const fn aliases(self) -> &'static [&'static str] {
+                match self { $( EdgeField::$variant => &[ $( $alias, )* ], )* }
+            }
+
+            /// What a run loses without it, one clause.
+            pub const fn without(self) -> &'static str {
+                match self { $( EdgeField::$variant => $why, )* }
+            }
+        }
+    };
+}
+
+edge_fields! {
+    RayId = "RayID" | "Ray" | "cf_ray"; "no tie by ray";
+    EdgeStartTimestamp = "EdgeStartTimestamp" | "Timestamp" | "Datetime"; "no time: window ties, retries and charts are off";
+    EdgeEndTimestamp = "EdgeEndTimestamp"; "the moment of failure is only known from the start";
+    EdgeResponseStatus = "EdgeResponseStatus"; "520s cannot be found";
+    OriginResponseStatus = "OriginResponseStatus"; "a refused answer (2xx to 4xx) cannot be told from no answer";
+    ClientRequestHost = "ClientRequestHost" | "EdgeRequestHost"; "hosts cannot be told apart";
+    ClientRequestMethod = "ClientRequestMethod"; "no tie by request";
+    ClientRequestUri = "ClientRequestURI"; "no tie by request";
+    ClientRequestPath = "ClientRequestPath"; "(used when ClientRequestURI is absent)";
+    ClientIp = "ClientIP"; "clients cannot be compared, retries not followed";
+    ClientAsn = "ClientASN"; "networks cannot be compared";
+    ClientCountry = "ClientCountry"; "countries are not shown";
+    ClientRequestUserAgent = "ClientRequestUserAgent"; "agents cannot be compared";
+    ClientRequestReferer = "ClientRequestReferer"; "weaker tie by request";
+    ClientRequestProtocol = "ClientRequestProtocol"; "client protocol is not shown";
+    ClientRequestBytes = "ClientRequestBytes"; "large requests cannot be recognised";
+    ClientRequestSource = "ClientRequestSource" | "RequestSource"; "internal requests cannot be told from visitors";
+    EdgeColoCode = "EdgeColoCode"; "data centres cannot be compared";
+    EdgeServerIp = "EdgeServerIP"; "edge addresses cannot be compared, idle gaps not measured";
+    OriginIp = "OriginIP"; "origins cannot be told apart";
+    OriginSslProtocol = "OriginSSLProtocol"; "TLS to the origin is not known";
+    OriginTcpHandshake = "OriginTCPHandshakeDurationMs"; "new and reused connections cannot be told apart";
+    OriginTlsHandshake = "OriginTLSHandshakeDurationMs"; "new and reused connections are harder to tell apart";
+    OriginHeaderReceive = "OriginResponseHeaderReceiveDurationMs"; "time to failure is not known";
+    OriginDuration = "OriginResponseDurationMs"; "time at the origin is not known";
+    OriginResponseTime = "OriginResponseTime"; "(deprecated, used when OriginResponseDurationMs is absent)";
+    CacheCacheStatus = "CacheCacheStatus" | "CacheStatus"; "cache answers cannot be told from origin contact";
+    ParentRayId = "ParentRayID"; "Worker subrequests cannot be followed";
+    WorkerSubrequest = "WorkerSubrequest"; "Worker subrequests cannot be recognised";
+    EdgeCfConnectingO2O = "EdgeCFConnectingO2O"; "requests through two zones cannot be recognised";
+    EdgePathingOp = "EdgePathingOp"; "requests stopped at the edge cannot be recognised";
+    EdgePathingStatus = "EdgePathingStatus"; "requests stopped at the edge cannot be recognised";
+    SampleInterval = "sampleInterval"; "(only in Instant Logs)";
+    Subrequests = "Subrequests"; "(only with subrequest merging)";
+}
+
+/// One edge row, complete as far as the job delivers it. Kept for incidents only.
+///
+/// `None` means that the field was absent; a logged 0 or empty string is `Some`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct EdgeRow {
+    /// Where the row stands.
+    pub at: LineRef,
+    /// `RayID`.
+    pub ray: Option<RayId>,
+    /// `EdgeStartTimestamp`.
+    pub start: Option<Stamp>,
+    /// `EdgeEndTimestamp`.
+    pub end: Option<Stamp>,
+    /// Width of one tick of the row's timestamps in nanoseconds (1 s for RFC 3339 without fraction).
+    pub precision_ns: i64,
+    /// `ClientRequestHost`.
+    pub host: Option<String>,
+    /// `ClientRequestMethod`.
+    pub method: Option<String>,
+    /// `ClientRequestURI`, else `ClientRequestPath`.
+    pub uri: Option<String>,
+    /// `ClientIP`.
+    pub client_ip: Option<String>,
+    /// `ClientASN`.
+    pub client_asn: Option<i64>,
+    /// `ClientCountry`.
+    pub client_country: Option<String>,
+    /// `ClientRequestUserAgent`.
+    pub user_agent: Option<String>,
+    /// `ClientRequestReferer`.
+    pub referer: Option<String>,
+    /// `ClientRequestProtocol`.
+    pub protocol: Option<String>,
+    /// `ClientRequestBytes`.
+    pub request_bytes: Option<i64>,
+    /// `ClientRequestSource` in its string form (numbers are translated).
+    pub source: Option<String>,
+    /// `EdgeColoCode`.
+    pub colo: Option<String>,
+    /// `EdgeServerIP`; empty string: no request went to the origin.
+    pub edge_ip: Option<String>,
+    /// `OriginIP`; empty string: the origin was not contacted.
+    pub origin_ip: Option<String>,
+    /// `OriginSSLProtocol`.
+    pub origin_tls: Option<String>,
+    /// `EdgeResponseStatus`.
+    pub edge_status: u16,
+    /// `OriginResponseStatus`.
+    pub origin_status: Option<u16>,
+    /// `OriginTCPHandshakeDurationMs`: 0 on a reused connection.
+    pub tcp_ms: Option<i64>,
+    /// `OriginTLSHandshakeDurationMs`: 0 on a reused connection.
+    pub tls_ms: Option<i64>,
+    /// `OriginResponseHeaderReceiveDurationMs`.
+    pub header_ms: Option<i64>,
+    /// `OriginResponseDurationMs` (or `OriginResponseTime` / 10^6).
+    pub duration_ms: Option<i64>,
+    /// `CacheCacheStatus`.
+    pub cache: Option<String>,
+    /// `ParentRayID`; `00` and the empty string count as absent.
+    pub parent_ray: Option<RayId>,
+    /// `WorkerSubrequest`.
+    pub worker_subrequest: Option<bool>,
+    /// `EdgeCFConnectingO2O`.
+    pub o2o: Option<bool>,
+    /// `EdgePathingOp`.
+    pub pathing_op: Option<String>,
+    /// `EdgePathingStatus`.
+    pub pathing_status: Option<String>,
+}
+
+impl EdgeRow {
+    /// `Some(false)` when the row says that no request went to the origin: `EdgeServerIP` or
+    /// `OriginIP` present and empty. `None` when neither field is delivered.
+    pub fn contacted(&self) -> Option<bool> {
+        match (&self.edge_ip, &self.origin_ip) {
+            (None, None) => None,
+            (edge, origin) => Some(edge.as_deref() != Some("") && origin.as_deref() != Some("")),
+        }
+    }
+
+    /// Kind of connection to the origin, from the handshake times. Cloudflare documents 0 for a
+    /// reused connection; where the job has both fields, both must be 0.
+    pub fn reused(&self) -> Option<bool> {
+        if self.contacted() == Some(false) {
+            return None;
+        }
+        match (self.tcp_ms, self.tls_ms) {
+            (Some(tcp), tls) => Some(tcp == 0 && tls.unwrap_or(0) == 0),
+            (None, _) => None,
+        }
+    }
+
+    /// Sources that are not a visitor's request: listed, but not counted.
+    pub fn counted(&self) -> bool {
+        !matches!(self.source.as_deref(), Some("earlyHintsCache" | "edgeWorkerCacheAPI" | "edgeWorkerKV" | "purge" | "sslDetector" | "alwaysOnline"))
+    }
+}
+
+/// Which rows become incidents, and which do not reach the report.
+#[derive(Clone, Debug)]
+pub struct EdgeFilter {
+    /// Inclusive ranges of `EdgeResponseStatus`.
+    pub statuses: Vec<(u16, u16)>,
+    /// Incidents at or after.
+    pub since: Option<Stamp>,
+    /// Incidents before.
+    pub until: Option<Stamp>,
+    /// Only these hosts (lower case), when not empty.
+    pub hosts: Vec<String>,
+    /// Only these colos (upper case), when not empty.
+    pub colos: Vec<String>,
+}
+
+impl Default for EdgeFilter {
+    fn default() -> Self {
+        Self { statuses: vec![(520, 520)], since: None, until: None, hosts: Vec::new(), colos: Vec::new() }
+    }
+}
+
+impl EdgeFilter {
+    /// Is the status one of the chosen?
+    pub fn wants_status(&self, status: u16) -> bool {
+        self.statuses.iter().any(|&(from, to)| (from..=to).contains(&status))
+    }
+
+    /// Does the row become an incident?
+    pub fn wants(&self, row: &EdgeRow) -> bool {
+        self.wants_status(row.edge_status)
+            && row.start.is_none_or(|t| self.since.is_none_or(|s| t >= s) && self.until.is_none_or(|u| t < u))
+            && (self.hosts.is_empty() || row.host.as_ref().is_some_and(|h| self.hosts.contains(&h.to_ascii_lowercase())))
+            && (self.colos.is_empty() || row.colo.as_ref().is_some_and(|c| self.colos.contains(&c.to_ascii_uppercase())))
+    }
+}
+
+/// Counters over every edge row. All merge by addition, minimum or union.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct EdgeCounters {
+    /// Rows read, duplicates left out.
+    pub rows: u64,
+    /// Rows dropped because the same ray, start and source had been seen.
+    pub duplicates: u64,
+    /// Lines that are not a row.
+    pub rejected: u64,
+    /// Rows by edge status.
+    pub by_status: BTreeMap<u16, u64>,
+    /// Rows by `ClientRequestSource`.
+    pub by_source: BTreeMap<String, u64>,
+    /// Rows of every status by minute (epoch seconds / 60), for charts and coverage.
+    pub by_minute: BTreeMap<i64, u64>,
+    /// Rows in which each field occurs, by canonical name.
+    pub fields: BTreeMap<String, u64>,
+    /// Number of distinct field names of the widest row.
+    pub width: u32,
+    /// Earliest start.
+    pub first: Option<Stamp>,
+    /// Latest start.
+    pub last: Option<Stamp>,
+    /// Finest width of a timestamp tick seen, in nanoseconds; 0 when none.
+    pub precision_ns: i64,
+    /// Rows with a status below 500.
+    pub below_500: u64,
+    /// Largest `sampleInterval` seen; 0 when none.
+    pub sample_interval: u64,
+}
+
+/// What the edge pass leaves behind.
+#[derive(Clone, Debug, Default)]
+pub struct EdgeScan {
+    /// Incidents, complete; ordered by (start, ray, place) once the scan is finished.
+    pub incidents: Vec<EdgeRow>,
+    /// One fact for each row that touched the origin or has status 500 or more (incidents
+    /// included), ordered by (start, ray) once the scan is finished.
+    pub facts: Vec<Fact>,
+    /// What [`Fact::combo`] points to, sorted.
+    pub combos: Vec<Combo>,
+    /// Counters.
+    pub counters: EdgeCounters,
+    /// A few rejected lines with the reason, smallest places first.
+    pub rejects: Vec<Reject>,
+}
+
+/// A line that could not be read, as a sample for the reader.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Reject {
+    /// Where.
+    pub at: LineRef,
+    /// Why, one clause.
+    pub reason: String,
+}
+
+impl EdgeScan {
+    /// Builds the index that the origin pass needs.
+    pub fn index(&self) -> IncidentIndex {
+        IncidentIndex::build(self)
+    }
+}

@@ -1,0 +1,359 @@
+//! What the origin pass keeps: events, coverage, and the index that decides what is kept.
+
+use crate::edge::{EdgeScan, Reject};
+use crate::fact::FactFlags;
+use crate::key;
+use crate::line::{Level, LineKind, Stack};
+use crate::source::{LineRef, SourceInfo};
+use crate::time::LogTime;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashSet};
+
+macro_rules! sigs {
+    ($( $(#[$doc:meta])* $variant:ident = $name:literal; )*) => {
+        /// Signatures: messages with a known meaning on the wire. The patterns are in cfray-formats.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+        pub enum Sig { $( $(#[$doc])* $variant, )* }
+
+        impl Sig {
+            /// Every signature.
+            pub const ALL: &'static [Sig] = &[ $( Sig::$variant, )* ];
+            /// Short name for tables and tests.
+            pub const fn name(self) -> &'static str {
+                match self { $( Sig::$variant => $name, )* }
+            }
+        }
+    };
+}
+
+sigs! {
+    /// nginx `worker process P exited on signal N`. num = N, pid = P.
+    NginxWorkerSignal = "nginx-worker-signal";
+    /// nginx `exited with fatal code`. pid = P.
+    NginxWorkerFatal = "nginx-worker-fatal";
+    /// nginx lifecycle: stop (SIGTERM/SIGINT, `exiting`). num = signal.
+    NginxStop = "nginx-stop";
+    /// nginx graceful quit or reload (SIGQUIT, SIGHUP, `reconfiguring`, `gracefully shutting down`).
+    NginxReload = "nginx-reload";
+    /// nginx start (`start worker processes`, `using the "epoll"`, `built by`).
+    NginxStart = "nginx-start";
+    /// `N worker_connections are not enough` without suffix. num = N.
+    WorkerConnections = "worker-connections";
+    /// the same ` while connecting to upstream` (valid 500).
+    WorkerConnectionsUpstream = "worker-connections-upstream";
+    /// `reusing connections`: idle keep-alive connections reaped.
+    ReusingConnections = "reusing-connections";
+    /// `accept4() failed (24|23`.
+    AcceptFailed = "accept-failed";
+    /// `connect() to ... failed (11:`: listen queue of the pool full.
+    ConnectQueueFull = "connect-queue-full";
+    /// `connect() ... failed (2:|13:|111:|113:`: backend down. num = errno.
+    ConnectFailed = "connect-failed";
+    /// `upstream timed out (110:` before the response header.
+    UpstreamTimedOut = "upstream-timed-out";
+    /// `upstream prematurely closed connection while reading response header`.
+    UpstreamClosed = "upstream-closed";
+    /// `recv() failed (104:` while reading response header from upstream.
+    UpstreamReset = "upstream-reset";
+    /// The same three while reading the body (`while reading upstream`): header already went out.
+    UpstreamBodyCut = "upstream-body-cut";
+    /// `upstream sent no valid HTTP/1.0 header`.
+    UpstreamNotHttp = "upstream-not-http";
+    /// `upstream sent too big header`.
+    UpstreamBigHeader = "upstream-big-header";
+    /// `upstream sent invalid header|invalid status|duplicate header|unexpected FastCGI record`...
+    UpstreamBadHeader = "upstream-bad-header";
+    /// `no live upstreams`, `could not be resolved`.
+    UpstreamNone = "upstream-none";
+    /// `FastCGI sent in stderr:` carrying a PHP fatal.
+    PhpFatal = "php-fatal";
+    /// PHP memory limit `Allowed memory size of N bytes exhausted`. num = N.
+    PhpMemory = "php-memory";
+    /// PHP `Maximum execution time of N seconds exceeded`. num = N.
+    PhpTime = "php-time";
+    /// Any other PHP message (warning, notice, deprecated).
+    PhpOther = "php-other";
+    /// Start of a stack trace or frame lines of a fatal.
+    PhpTrace = "php-trace";
+    /// nginx `limiting requests`. name = zone.
+    LimitRequests = "limit-requests";
+    /// nginx `limiting connections`. name = zone.
+    LimitConnections = "limit-connections";
+    /// `access forbidden by rule`, `client denied by server configuration` (valid 403).
+    AccessForbidden = "access-forbidden";
+    /// nginx client certificate lines (`client SSL certificate verify error`, `sent no required`).
+    ClientCert = "client-cert";
+    /// Apache AH02039, AH02276, AH02008, AH02010, AH02011, `peer did not return a certificate`.
+    ApacheClientCert = "apache-client-cert";
+    /// nginx `broken header: ... while reading PROXY protocol`.
+    ProxyProtocol = "proxy-protocol";
+    /// nginx `client sent too large header`, `http2 flood`, `client sent ... field` on HTTP/2.
+    Http2TooLarge = "http2-too-large";
+    /// HTTP/2 connection errors: invalid preface, GOAWAY, hpack, flow control.
+    Http2Error = "http2-error";
+    /// `client timed out (110:` / `Request ... read timeout`: slow client.
+    ClientTimedOut = "client-timed-out";
+    /// nginx request parse errors answered with a valid 400/414.
+    ClientBadRequest = "client-bad-request";
+    /// `client ... closed keepalive connection`, `client prematurely closed connection`.
+    ClientClosed = "client-closed";
+    /// `writev() failed (104|32` / `send() failed` while sending to client.
+    SendToClientFailed = "send-to-client-failed";
+    /// `open()|pwrite()|mkdir() ... failed (13:|28:|2:|30:)` of a temp, cache or body file. num = errno.
+    FileIo = "file-io";
+    /// Out of memory in the server: `malloc() failed`, `could not allocate`, `(12: Cannot allocate`.
+    AllocFailed = "alloc-failed";
+    /// Apache AH00052/AH00051 `child pid P exit signal NAME (N)`. num = N, pid = P.
+    ApacheChildSignal = "apache-child-signal";
+    /// Apache AH00050 fatal, parent exits.
+    ApacheFatal = "apache-fatal";
+    /// AH00161/AH00286/AH00484/2.2 wording: MaxRequestWorkers reached.
+    ApacheMaxWorkers = "apache-max-workers";
+    /// AH00485/AH03490/AH00288: scoreboard is full.
+    ApacheScoreboard = "apache-scoreboard";
+    /// AH00169/491/295 caught SIGTERM, AH00173/494/298 SIGHUP (ungraceful), AH00045-47.
+    ApacheStop = "apache-stop";
+    /// AH00171/493/297 graceful restart, AH00170/492/296 graceful stop.
+    ApacheReload = "apache-reload";
+    /// AH00163/489/292 resuming normal operations, AH00094.
+    ApacheStart = "apache-start";
+    /// AH01102 error reading status line from remote server.
+    ProxyStatusLine = "proxy-status-line";
+    /// AH00898: a valid 502 was sent.
+    ProxyErrorSent = "proxy-error-sent";
+    /// AH01075, AH01067, AH01079, AH02454, AH00957, AH01114, AH00959: valid 503/504 by mod_proxy.
+    ProxyDispatch = "proxy-dispatch";
+    /// AH01071 `Got error '...'` without a PHP fatal.
+    ProxyStderr = "proxy-stderr";
+    /// AH01215: stderr of a CGI script.
+    CgiStderr = "cgi-stderr";
+    /// `malformed header from script`, `Premature end of script headers`, `End of script output` (valid 500).
+    CgiMalformed = "cgi-malformed";
+    /// ModSecurity v2 `Access denied with connection close`.
+    ModsecDrop = "modsec-drop";
+    /// ModSecurity `Access denied with code N`. num = N.
+    ModsecDeny = "modsec-deny";
+    /// LiteSpeed `Reached per client ... connection limit`.
+    LiteSpeedThrottle = "litespeed-throttle";
+    /// FPM `child P exited on signal N`. num = N, pid = P, name = pool.
+    FpmChildSignal = "fpm-child-signal";
+    /// FPM `child P exited with code N`. num = N, pid = P.
+    FpmChildCode = "fpm-child-code";
+    /// FPM `execution timed out (N sec), terminating`. num = milliseconds, pid = child; uri, method.
+    FpmTimeout = "fpm-timeout";
+    /// FPM `executing too slow`.
+    FpmSlow = "fpm-slow";
+    /// FPM `server reached pm.max_children setting (N)`. num = N, name = pool.
+    FpmMaxChildren = "fpm-max-children";
+    /// FPM `seems busy`.
+    FpmBusy = "fpm-busy";
+    /// FPM `Terminating ...`, `exiting, bye-bye`, `Finishing`.
+    FpmStop = "fpm-stop";
+    /// FPM `Reloading in progress`, emergency restart.
+    FpmReload = "fpm-reload";
+    /// FPM `fpm is running`, `ready to handle connections`.
+    FpmStart = "fpm-start";
+    /// Kernel `Out of memory: Killed process P (NAME)` (also memory cgroup, also the older wording).
+    OomKill = "oom-kill";
+    /// Kernel `NAME invoked oom-killer`, `oom-kill:constraint=`, oom_reaper.
+    OomContext = "oom-context";
+    /// Kernel segfault, `traps:` general protection, invalid opcode... pid, name; num = signal (11, 4, 8, 5).
+    KernelFault = "kernel-fault";
+    /// systemd: unit stopping, stopped. name = unit.
+    UnitStop = "unit-stop";
+    /// systemd: unit started. name = unit.
+    UnitStart = "unit-start";
+    /// systemd: `Main process exited, code=killed|dumped, status=N/NAME`. num = N, name = unit.
+    UnitKilled = "unit-killed";
+    /// systemd: killed by the OOM killer, `Failed with result 'oom-kill'`.
+    UnitOom = "unit-oom";
+    /// fail2ban `[JAIL] Ban ADDR`; client = ADDR, name = jail.
+    Ban = "ban";
+    /// fail2ban `Unban`.
+    Unban = "unban";
+    /// Firewall drop or reject line; client = SRC.
+    FirewallBlock = "firewall-block";
+    /// `PRI * HTTP/2.0` in an access log.
+    H2Preface = "h2-preface";
+}
+
+/// A signature found in a line, with what the pattern captured.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct SigHit {
+    /// Which.
+    pub sig: Sig,
+    /// Signal, errno, limit or duration: see the signature.
+    pub num: Option<i64>,
+    /// The process that the message is about (not the writer).
+    pub pid: Option<u64>,
+    /// Zone, pool, unit, process name or address.
+    pub name: Option<String>,
+}
+
+/// What is kept of an origin line.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct OriginEvent {
+    /// When, as stated.
+    pub time: Option<LogTime>,
+    /// Where it stands.
+    pub at: LineRef,
+    /// True when `time` is the request's start.
+    pub time_is_start: bool,
+    /// What it reports.
+    pub kind: LineKind,
+    /// Who wrote it.
+    pub stack: Stack,
+    /// Level.
+    pub level: Option<Level>,
+    /// Signature, if the message has one.
+    pub sig: Option<SigHit>,
+    /// Process id of the writer (FPM: of the child).
+    pub pid: Option<u64>,
+    /// Thread id.
+    pub tid: Option<u64>,
+    /// nginx connection id.
+    pub cid: Option<u64>,
+    /// Hash of `%L`.
+    pub log_id: u64,
+    /// Ray (0: none).
+    pub ray: u64,
+    /// [`key::request_key`] (0: names no request).
+    pub request: u64,
+    /// [`key::host_key`].
+    pub host: u64,
+    /// [`key::addr_key`] of the logged client.
+    pub client: u64,
+    /// [`key::addr_key`] of the second address in the line.
+    pub visitor: u64,
+    /// Hash of the user agent as logged, unescaped (0: not in the line).
+    pub agent: u64,
+    /// Hash of the referrer (0: not in the line or `-`).
+    pub referer: u64,
+    /// Access status.
+    pub status: Option<u16>,
+    /// See [`crate::line::Line::bytes_sent`].
+    pub bytes_sent: Option<u64>,
+    /// See [`crate::line::Line::body_bytes`].
+    pub body_bytes: Option<u64>,
+    /// See [`crate::line::Line::size`].
+    pub size: Option<u64>,
+    /// Duration in microseconds.
+    pub duration_us: Option<u64>,
+    /// Last upstream status.
+    pub upstream_status: Option<u16>,
+    /// Path without query, as logged; empty when the line names no request.
+    pub path: String,
+    /// Message is raw text of clients or applications.
+    pub raw_text: bool,
+    /// Other paths named in the message that matter to a rule (deepest PHP frame file).
+    pub file: String,
+    /// The record's text, decoded lossily, cut to 2,048 bytes; control bytes still in it.
+    pub text: String,
+}
+
+/// What one source covers and how it was read. Merges by addition, union, minimum.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct SourceScan {
+    /// What the source is.
+    pub info: SourceInfo,
+    /// Physical lines.
+    pub lines: u64,
+    /// Records that were parsed.
+    pub parsed: u64,
+    /// Records that were not.
+    pub rejected: u64,
+    /// Sample of rejected lines.
+    pub rejects: Vec<Reject>,
+    /// Decompressed bytes.
+    pub bytes: u64,
+    /// Records by stated civil minute (digits as UTC, epoch seconds / 60).
+    pub minutes: BTreeMap<i64, u32>,
+    /// Zones written in its lines (seconds east), with counts; key `i32::MIN` counts lines without zone.
+    pub zones: BTreeMap<i32, u64>,
+    /// Earliest and latest stated civil time in nanoseconds.
+    pub first_ns: Option<i64>,
+    /// See `first_ns`.
+    pub last_ns: Option<i64>,
+    /// Records by kind of line.
+    pub kinds: BTreeMap<LineKind, u64>,
+    /// Records by stack.
+    pub stacks: BTreeMap<Stack, u64>,
+    /// Records by level.
+    pub levels: BTreeMap<Level, u64>,
+    /// Access lines that carry a ray in the ray position.
+    pub with_ray: u64,
+    /// Access lines whose client address lies in Cloudflare's ranges.
+    pub edge_clients: u64,
+    /// Access lines with a wire size (`$bytes_sent`, `%O`).
+    pub with_wire_size: u64,
+    /// Access lines by host key (0 when the format has no host), capped at 10,000 hosts.
+    pub hosts: BTreeMap<u64, u64>,
+    /// Smallest nginx connection id seen with its stated time, for restarts: (cid, civil ns).
+    pub lowest_cid: Option<(u64, i64)>,
+    /// Host names in the syslog wrapper.
+    pub syslog_hosts: BTreeMap<String, u64>,
+    /// What is kept, ordered by (time, place).
+    pub events: Vec<OriginEvent>,
+    /// Events not kept because one second held too many of one signature.
+    pub folded: u64,
+}
+
+/// What the origin pass leaves behind, one entry a source, in source order.
+#[derive(Clone, Debug, Default)]
+pub struct OriginScan {
+    /// Sources.
+    pub sources: Vec<SourceScan>,
+}
+
+/// Small broadcast index: which origin lines are worth keeping.
+#[derive(Clone, Debug, Default)]
+pub struct IncidentIndex {
+    /// Rays of incidents (and of their parents), and of the rows chosen for measuring clocks.
+    pub rays: HashSet<u64>,
+    /// Low halves of request keys, likewise.
+    pub requests: HashSet<u32>,
+    /// Keep every line that names a request (for `cfray ray` without Logpush data: rays only).
+    pub only_rays: bool,
+}
+
+/// Upper bound on rows chosen for measuring clocks.
+const CLOCK_ROWS: usize = 4096;
+
+impl IncidentIndex {
+    /// Incidents, plus the rows with the smallest ray hash for clocks: a choice that depends only
+    /// on the set of rows, not on their order.
+    pub fn build(scan: &EdgeScan) -> Self {
+        let mut index = Self::default();
+        for row in &scan.incidents {
+            index.rays.extend(row.ray.map(|r| r.0));
+            index.rays.extend(row.parent_ray.map(|r| r.0));
+            if let (Some(method), Some(uri)) = (&row.method, &row.uri) {
+                index.requests.insert(key::request_key(method.as_bytes(), uri.as_bytes()) as u32);
+            }
+        }
+        let mut chosen: Vec<(u64, u64, u32)> = scan
+            .facts
+            .iter()
+            .filter(|f| f.flags.has(FactFlags::CONTACTED) && f.start_ms != i64::MIN)
+            .map(|f| (key::bytes_key(&[f.ray.to_le_bytes(), f.start_ms.to_le_bytes()].concat()), f.ray, f.request))
+            .collect();
+        if chosen.len() > CLOCK_ROWS {
+            chosen.select_nth_unstable(CLOCK_ROWS);
+            chosen.truncate(CLOCK_ROWS);
+        }
+        for (_, ray, request) in chosen {
+            if ray != 0 {
+                index.rays.insert(ray);
+            }
+            if request != 0 {
+                index.requests.insert(request);
+            }
+        }
+        index
+    }
+
+    /// Is a line with this ray or request key wanted?
+    pub fn wants(&self, ray: u64, request: u64) -> bool {
+        (ray != 0 && self.rays.contains(&ray)) || (!self.only_rays && request != 0 && self.requests.contains(&(request as u32)))
+    }
+}

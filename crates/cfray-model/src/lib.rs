@@ -1,0 +1,34 @@
+//! The shared words of cfray.
+//!
+//! * **edge row**: one record of Cloudflare's Logpush dataset `http_requests`;
+//! * **incident**: an edge row with one of the chosen statuses (520 unless told otherwise);
+//! * **fact**: the small fixed-size remainder that every other edge row leaves behind;
+//! * **line**: one record of an origin log, parsed; **event**: what is kept of it;
+//! * **source**: one file (or stream) with its format and the server it speaks for;
+//! * **tie**: how an origin line belongs to an incident;
+//! * **verdict**: the cause given to an incident, with evidence, confidence and a runner-up.
+//!
+//! This crate does no I/O and knows no pattern; everything else in the workspace may use it.
+#![forbid(unsafe_code)]
+
+pub mod cause;
+pub mod edge;
+pub mod event;
+pub mod fact;
+pub mod key;
+pub mod line;
+pub mod ray;
+pub mod report;
+pub mod source;
+pub mod time;
+pub mod verdict;
+
+pub use cause::{Cause, Family};
+pub use edge::{EdgeCounters, EdgeField, EdgeFilter, EdgeRow, EdgeScan};
+pub use event::{IncidentIndex, OriginEvent, OriginScan, Sig, SigHit, SourceScan};
+pub use fact::{Combo, Fact, FactFlags};
+pub use line::{Level, Line, LineKind, Stack};
+pub use ray::RayId;
+pub use source::{LineRef, SourceId, SourceInfo};
+pub use time::{LogTime, Stamp};
+pub use verdict::{Evidence, EvidenceKind, Tie, Verdict};

@@ -1,0 +1,81 @@
+//! CF-RAY identifiers. Their digits have no public meaning: only equality is ever used.
+
+use std::fmt;
+
+/// A Cloudflare ray: 15 or 16 hexadecimal digits (older rays drop a leading zero).
+///
+/// Logpush writes it bare; the `CF-Ray` request header adds `-` and the code of a data centre,
+/// which with Argo or tiered cache is not the one the visitor reached, so it is dropped.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct RayId(pub u64);
+
+impl RayId {
+    /// Reads `9e0ad402c9afa70a` or `9e0ad402c9afa70a-FRA`; anything else, the empty string, and
+    /// Logpush's "no parent" value `00` give `None`.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let hex = match text.iter().position(|&b| b == b'-') {
+            Some(dash) => {
+                let colo = &text[dash + 1..];
+                if colo.is_empty() || colo.len() > 8 || !colo.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-') {
+                    return None;
+                }
+                &text[..dash]
+            }
+            None => text,
+        };
+        if hex.len() != 16 && hex.len() != 15 {
+            return None;
+        }
+        let mut value = 0u64;
+        for &b in hex {
+            let digit = match b {
+                b'0'..=b'9' => b - b'0',
+                b'a'..=b'f' => b - b'a' + 10,
+                b'A'..=b'F' => b - b'A' + 10,
+                _ => return None,
+            };
+            value = value << 4 | u64::from(digit);
+        }
+        (value != 0).then_some(Self(value))
+    }
+}
+
+impl fmt::Display for RayId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for RayId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RayId({self})")
+    }
+}
+
+impl serde::Serialize for RayId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_and_logpush_forms_are_equal() {
+        let bare = RayId::parse(b"9e0ad402c9afa70a");
+        assert!(bare.is_some());
+        assert_eq!(bare, RayId::parse(b"9e0ad402c9afa70a-FRA"));
+        assert_eq!(bare, RayId::parse(b"9E0AD402C9AFA70A"));
+        assert_eq!(bare.map(|r| r.to_string()).as_deref(), Some("9e0ad402c9afa70a"));
+    }
+
+    #[test]
+    fn others_are_not_rays() {
+        for text in ["", "00", "-", "9e0ad402c9afa70", "9e0ad402c9afa70a-", "9e0ad402c9afa70g", "9e0ad402c9afa70a-FRA FRA", "0000000000000000"] {
+            let expect_some = text.len() == 15;
+            assert_eq!(RayId::parse(text.as_bytes()).is_some(), expect_some, "{text}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Points in time, and what a log says about them.
+
+use serde::Serialize;
+
+/// Nanoseconds since 1970-01-01T00:00:00Z. Covers the years 1678 to 2262.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize)]
+pub struct Stamp(pub i64);
+
+/// Nanoseconds in a second.
+pub const SECOND: i64 = 1_000_000_000;
+/// Nanoseconds in a millisecond.
+pub const MILLI: i64 = 1_000_000;
+
+impl Stamp {
+    /// From whole seconds since the epoch, saturating.
+    pub const fn from_secs(secs: i64) -> Self {
+        Self(secs.saturating_mul(SECOND))
+    }
+
+    /// Whole seconds since the epoch, rounded down.
+    pub const fn secs(self) -> i64 {
+        self.0.div_euclid(SECOND)
+    }
+
+    /// Whole milliseconds since the epoch, rounded down.
+    pub const fn millis(self) -> i64 {
+        self.0.div_euclid(MILLI)
+    }
+
+    /// `2026-11-22T12:24:07.123Z`, the form every report uses.
+    pub fn to_rfc3339_ms(self) -> String {
+        chrono::DateTime::from_timestamp_millis(self.millis())
+            .map(|t| t.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+            .unwrap_or_default()
+    }
+}
+
+/// A time as an origin log states it, before any clock was measured.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+pub struct LogTime {
+    /// The written digits, read as if they were UTC, in nanoseconds since the epoch.
+    pub civil_ns: i64,
+    /// The zone written in the line, in seconds east of UTC. `Some(0)` for `Z`, `UTC`, `+0000` and
+    /// epoch numbers; `None` when the line says nothing about its zone.
+    pub offset_s: Option<i32>,
+    /// Width of one tick of the stamp in nanoseconds (1_000_000_000 for whole seconds): the true
+    /// time lies in `[t, t + precision_ns)`.
+    pub precision_ns: i64,
+    /// The line has no year (RFC 3164 syslog); `civil_ns` then holds year 1970 and the year is
+    /// chosen later so that the time falls nearest to the edge rows.
+    pub yearless: bool,
+}
+
+impl LogTime {
+    /// UTC as far as the line itself tells: the written offset applied, else the digits as UTC.
+    pub const fn stated_ns(&self) -> i64 {
+        match self.offset_s {
+            Some(offset) => self.civil_ns.saturating_sub(offset as i64 * SECOND),
+            None => self.civil_ns,
+        }
+    }
+}
