@@ -189,23 +189,35 @@ pub struct EdgeFilter {
     pub hosts: Vec<String>,
     /// Only these colos (upper case), when not empty.
     pub colos: Vec<String>,
+    /// The request that `cfray ray` asks for: its row becomes an incident whatever its status,
+    /// time, host and colo, beside the rows that the other fields choose. (The others stay, so that
+    /// a verdict given by `cfray ray` is the one that `cfray analyze` gives.)
+    pub ray: Option<RayId>,
 }
 
 impl Default for EdgeFilter {
     fn default() -> Self {
-        Self { statuses: vec![(520, 520)], since: None, until: None, hosts: Vec::new(), colos: Vec::new() }
+        Self { statuses: vec![(520, 520)], since: None, until: None, hosts: Vec::new(), colos: Vec::new(), ray: None }
     }
 }
 
 impl EdgeFilter {
-    /// Is the status one of the chosen?
+    /// Can a row with this status become an incident? With a ray to look for, any can.
     pub fn wants_status(&self, status: u16) -> bool {
+        self.ray.is_some() || self.chose_status(status)
+    }
+
+    /// Is the status one of the chosen?
+    fn chose_status(&self, status: u16) -> bool {
         self.statuses.iter().any(|&(from, to)| (from..=to).contains(&status))
     }
 
     /// Does the row become an incident?
     pub fn wants(&self, row: &EdgeRow) -> bool {
-        self.wants_status(row.edge_status)
+        if self.ray.is_some() && (row.ray == self.ray || row.parent_ray == self.ray) {
+            return true;
+        }
+        self.chose_status(row.edge_status)
             && row.start.is_none_or(|t| self.since.is_none_or(|s| t >= s) && self.until.is_none_or(|u| t < u))
             && (self.hosts.is_empty() || row.host.as_ref().is_some_and(|h| self.hosts.contains(&h.to_ascii_lowercase())))
             && (self.colos.is_empty() || row.colo.as_ref().is_some_and(|c| self.colos.contains(&c.to_ascii_uppercase())))
@@ -257,6 +269,8 @@ pub struct EdgeScan {
     pub counters: EdgeCounters,
     /// A few rejected lines with the reason, smallest places first.
     pub rejects: Vec<Reject>,
+    /// What went wrong while edge sources were read, as `NAME: reason`, sorted.
+    pub problems: Vec<String>,
 }
 
 /// A line that could not be read, as a sample for the reader.
@@ -272,5 +286,26 @@ impl EdgeScan {
     /// Builds the index that the origin pass needs.
     pub fn index(&self) -> IncidentIndex {
         IncidentIndex::build(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(ray: u64, status: u16, host: &str) -> EdgeRow {
+        EdgeRow { ray: Some(RayId(ray)), edge_status: status, host: Some(host.to_owned()), ..EdgeRow::default() }
+    }
+
+    #[test]
+    fn the_ray_asked_for_is_wanted_whatever_else_is_chosen() {
+        let filter = EdgeFilter { hosts: vec!["a.example".to_owned()], ray: Some(RayId(7)), ..EdgeFilter::default() };
+        assert!(filter.wants(&row(7, 200, "b.example")), "its own row");
+        assert!(filter.wants(&EdgeRow { parent_ray: Some(RayId(7)), ..row(9, 504, "b.example") }), "a subrequest of it");
+        assert!(filter.wants(&row(8, 520, "A.example")), "what the other fields choose");
+        assert!(!filter.wants(&row(8, 200, "a.example")));
+        assert!(!filter.wants(&row(8, 520, "b.example")));
+        assert!(filter.wants_status(200), "any status may be the ray's");
+        assert!(!EdgeFilter::default().wants_status(200));
     }
 }

@@ -296,6 +296,8 @@ pub struct SourceScan {
     pub events: Vec<OriginEvent>,
     /// Events not kept because one second held too many of one signature.
     pub folded: u64,
+    /// What went wrong while the source was read (ends early, became shorter, cap reached), one clause each.
+    pub problems: Vec<String>,
 }
 
 /// What the origin pass leaves behind, one entry a source, in source order.

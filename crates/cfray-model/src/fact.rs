@@ -19,14 +19,19 @@ pub struct Fact {
     pub page: u32,
     /// Low half of [`crate::key::addr_key`] of `ClientIP`.
     pub client: u32,
-    /// Low half of the hash of the user agent.
-    pub agent: u32,
     /// Index into [`crate::edge::EdgeScan::combos`].
     pub combo: u32,
     /// `EdgeResponseStatus`.
     pub edge_status: u16,
     /// `OriginResponseStatus`; `u16::MAX` when absent.
     pub origin_status: u16,
+    /// Low 16 bits of [`crate::key::bytes_key`] of the user agent.
+    pub agent: u16,
+    /// [`crate::key::shape_key`] of the path: pages of one kind, for comparing.
+    pub shape: u16,
+    /// `OriginTCPHandshakeDurationMs`, saturating; `u16::MAX` when absent. On new connections this
+    /// is one round trip between that colo and the origin.
+    pub tcp_ms: u16,
     /// Flags.
     pub flags: FactFlags,
 }

@@ -113,6 +113,33 @@ pub fn canonical_uri(uri: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
+/// Sixteen bits of hash of [`path_shape`]'s idea of a path, without allocating: every run of digits
+/// counts as one digit, segments of 16 or more hexadecimal digits as one star, the query is left out.
+pub fn shape_key(uri: &[u8]) -> u16 {
+    let path = uri.split(|&b| b == b'?' || b == b'#').next().unwrap_or(uri);
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |b: u8| hash = (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3);
+    for segment in path.split(|&b| b == b'/') {
+        add(b'/');
+        if segment.len() >= 16 && segment.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-') {
+            add(b'*');
+            continue;
+        }
+        let mut in_digits = false;
+        for &b in segment {
+            if b.is_ascii_digit() {
+                if !in_digits {
+                    add(b'#');
+                }
+            } else {
+                add(b);
+            }
+            in_digits = b.is_ascii_digit();
+        }
+    }
+    (hash ^ hash >> 16 ^ hash >> 32 ^ hash >> 48) as u16
+}
+
 /// The path with what varies from request to request folded away, for grouping: runs of digits
 /// become `#`, long hexadecimal or base64-like segments `*`, the query is dropped.
 pub fn path_shape(uri: &str) -> String {

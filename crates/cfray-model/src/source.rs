@@ -31,6 +31,10 @@ pub struct SourceInfo {
     pub compression: String,
     /// Server the source belongs to; empty for edge logs.
     pub server: String,
+    /// World the source belongs to: a directory that holds both edge and origin logs of its own, when
+    /// the inputs hold several such directories. Edge rows of one scope have nothing to do with servers
+    /// of another; the empty scope goes with every other.
+    pub scope: String,
     /// Which software wrote it.
     pub stack: Option<Stack>,
     /// Size on disk in bytes.

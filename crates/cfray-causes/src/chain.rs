@@ -1,0 +1,272 @@
+//! Following a request's own line to what happened behind the web server: FPM children, pools, PHP
+//! fatals, refused connections after a stop.
+
+use crate::join::world::{Ev, Span};
+use crate::rule::{Case, sentence};
+use cfray_model::time::{MILLI, SECOND};
+use cfray_model::{Evidence, EvidenceKind, LineKind, Sig, Stack, Tie};
+
+/// How an FPM child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// On a signal of its own making, or with an exit code that says so.
+    Fault,
+    /// On signal 9.
+    Killed,
+    /// Ended by the master for running too long.
+    TimedOut,
+}
+
+/// FPM stamps whole seconds and its master reports after the web server has noticed.
+const FPM_BEFORE: i64 = 1_200 * MILLI;
+const FPM_AFTER: i64 = 2_200 * MILLI;
+
+/// The end of an FPM child that fits a broken upstream at `moment`: nearest first, a timeout before
+/// the signal that carries it out.
+pub fn fpm_death<'w>(c: &Case<'w>, moment: Span) -> Option<(Death, Vec<&'w Ev>)> {
+    let server = c.server?;
+    let window = Span { lo: moment.lo - FPM_BEFORE, hi: moment.hi + FPM_AFTER };
+    let near = |sig: Sig| c.w.near(server, sig, window).map(|(_, e)| e);
+    let request = c.fact.map_or(0, |f| f.request);
+    let front_controller = |e: &Ev| e.e.path.is_empty() || e.e.path.ends_with("index.php") || e.e.path == "/";
+    let mut found: Vec<(i64, u8, Death, Vec<&'w Ev>)> = Vec::new();
+    for e in near(Sig::FpmTimeout) {
+        // FPM shows the rewritten script, which proves nothing unless it is something of its own.
+        let named = e.e.request != 0 && !front_controller(e);
+        if named && request != 0 && e.e.request as u32 != request {
+            continue;
+        }
+        found.push((distance(e, moment), 0, Death::TimedOut, vec![e]));
+    }
+    for e in near(Sig::FpmChildSignal) {
+        let Some(hit) = &e.e.sig else { continue };
+        let signal = hit.num.unwrap_or(0);
+        if matches!(signal, 15 | 3 | 9) {
+            // The master says first whom it ends for running too long.
+            let before = Span { lo: window.lo - 6 * SECOND, hi: window.hi };
+            if let Some((_, timeout)) =
+                c.w.near(server, Sig::FpmTimeout, before).find(|(_, t)| t.e.pid.is_some() && t.e.pid == hit.pid.or(e.e.pid))
+            {
+                found.push((distance(e, moment), 1, Death::TimedOut, vec![timeout, e]));
+                continue;
+            }
+        }
+        let death = match signal {
+            9 => Death::Killed,
+            4 | 5 | 6 | 7 | 8 | 11 | 31 => Death::Fault,
+            _ => continue,
+        };
+        found.push((distance(e, moment), 2, death, vec![e]));
+    }
+    for e in near(Sig::FpmChildCode) {
+        let death = match e.e.sig.as_ref().and_then(|h| h.num) {
+            Some(124) => Death::TimedOut,
+            Some(70 | 255 | 1) => Death::Fault,
+            _ => continue,
+        };
+        found.push((distance(e, moment), 3, death, vec![e]));
+    }
+    for e in near(Sig::KernelFault) {
+        if e.e.sig.as_ref().is_some_and(|h| h.name.as_deref().is_some_and(|n| n.contains("php"))) {
+            found.push((distance(e, moment) + SECOND / 2, 4, Death::Fault, vec![e]));
+        }
+    }
+    found.sort_by_key(|(d, rank, _, evs)| (*d / (SECOND / 2), *rank, evs.first().map(|e| e.e.at)));
+    let (_, _, death, mut evs) = found.into_iter().next()?;
+    // The kernel's report of the same process is a second trace.
+    if death == Death::Fault && evs.iter().all(|e| e.e.stack == Stack::Fpm) {
+        let pid = evs.first().and_then(|e| e.e.sig.as_ref()?.pid.or(e.e.pid));
+        evs.extend(near(Sig::KernelFault).find(|e| pid.is_some() && e.e.sig.as_ref().is_some_and(|h| h.pid == pid)));
+    }
+    Some((death, evs))
+}
+
+fn distance(e: &Ev, moment: Span) -> i64 {
+    e.utc.map_or(i64::MAX / 2, |u| u.distance(moment))
+}
+
+/// Does the request's own error line name a FastCGI upstream?
+pub fn is_fastcgi(ev: &Ev) -> bool {
+    ev.e.text.contains("fastcgi://") || ev.e.text.contains("AH01067") || ev.e.text.contains("proxy_fcgi")
+}
+
+/// Was an FPM main log collected for this server?
+pub fn has_fpm_log(c: &Case<'_>) -> bool {
+    c.server
+        .and_then(|s| c.w.servers.get(s))
+        .is_some_and(|s| s.scans.iter().filter_map(|&i| c.w.scans.get(i)).any(|x| x.stacks.contains_key(&Stack::Fpm)))
+}
+
+/// Does a kernel log of the server cover the moment?
+pub fn kernel_covers(c: &Case<'_>) -> bool {
+    let (Some(server), Some(end)) = (c.server.and_then(|s| c.w.servers.get(s)), c.end) else { return false };
+    server.scans.iter().any(|&i| {
+        let Some(scan) = c.w.scans.get(i).filter(|s| s.stacks.contains_key(&Stack::Kernel)) else { return false };
+        let (Some(first), Some(last), Some((clock, _))) = (scan.first_ns, scan.last_ns, c.w.clocks.main(i)) else { return false };
+        let zone = scan.zones.iter().filter(|(z, _)| **z != i32::MIN).max_by_key(|(_, n)| **n).map_or(0, |(z, _)| i64::from(*z) * SECOND);
+        let zone = if clock.how == crate::clocks::How::Given { 0 } else { zone };
+        (first - zone - clock.shift_ns..=last - zone - clock.shift_ns + 2 * SECOND).contains(&end.lo)
+    })
+}
+
+/// A sign that the pool was full around the request: listen queue overflow or `pm.max_children`.
+pub fn pool_full<'w>(c: &Case<'w>) -> Option<&'w Ev> {
+    c.near(&[Sig::FpmMaxChildren, Sig::ConnectQueueFull, Sig::ApacheMaxWorkers], 90_000, 15_000).first().map(|x| x.1)
+}
+
+/// Is the name that of the web server in front (a process or unit name)?
+pub fn is_front_process(name: &str, stack: Option<Stack>) -> bool {
+    let name = name.to_ascii_lowercase();
+    let any = |list: &[&str]| list.iter().any(|n| name.starts_with(n));
+    match stack {
+        Some(Stack::Nginx) => any(&["nginx", "openresty", "angie", "tengine"]),
+        Some(Stack::Apache) => any(&["apache", "httpd", "(wsgi"]),
+        Some(Stack::LiteSpeed) => any(&["litespeed", "lshttpd", "openlitespeed", "lsphp"]),
+        Some(Stack::HaProxy) => any(&["haproxy"]),
+        _ => any(&["nginx", "apache", "httpd", "litespeed", "openlitespeed", "haproxy"]),
+    }
+}
+
+/// Does a stop line speak of something behind the web server?
+pub fn backend_unit(ev: &Ev) -> bool {
+    match &ev.e.sig {
+        Some(h) if h.sig == Sig::UnitStop => h.name.as_deref().is_some_and(|n| !is_front_process(n, None)),
+        _ => true,
+    }
+}
+
+/// 521s of the same origin right after: nothing listened any more.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused {
+    /// How many within ten seconds.
+    pub count: u64,
+    /// Seconds to the first.
+    pub after_s: f64,
+    /// 520s of the same origin that ended within two seconds of this one.
+    pub together: u64,
+}
+
+impl Refused {
+    /// In a sentence.
+    pub fn sentence(&self) -> Evidence {
+        let text = format!(
+            "{} requests to the same origin were refused (521) within 10 s, the first {:.1} s later; {} others were cut off in the same two seconds",
+            self.count, self.after_s, self.together
+        );
+        sentence(EvidenceKind::Contrast, text)
+    }
+}
+
+/// Looks for a stop by what follows it: 521s after, none in the half minute before.
+pub fn refused_after(c: &Case<'_>) -> Option<Refused> {
+    let end_ms = c.end?.lo.div_euclid(MILLI);
+    let origin = c.row.origin_ip.as_deref().filter(|o| !o.is_empty());
+    let tick = c.row.precision_ns.div_euclid(MILLI);
+    let facts = &c.w.edge.facts;
+    let (mut before, mut after, mut first, mut together) = (0u64, 0u64, i64::MAX, 0u64);
+    let from = facts.partition_point(|f| f.start_ms < end_ms - 150_000);
+    for f in facts.iter().skip(from).take_while(|f| f.start_ms <= end_ms + 12_000) {
+        let same = origin.is_none_or(|o| {
+            c.w.edge.combos.get(f.combo as usize).is_some_and(|x| x.origin_ip == o || (f.edge_status == 521 && x.origin_ip.is_empty()))
+        });
+        if !same {
+            continue;
+        }
+        if f.edge_status == 521 {
+            let delta = f.start_ms - end_ms;
+            if (-30_000..-1_500 - tick).contains(&delta) {
+                before += 1;
+            } else if (-1_500 - tick..=10_000).contains(&delta) {
+                after += 1;
+                first = first.min(delta);
+            }
+        } else if f.edge_status == 520 && (f.start_ms + i64::from(f.dur_ms) - end_ms).abs() <= 2_000 {
+            together += 1;
+        }
+    }
+    (after >= 2 && before == 0).then_some(Refused {
+        count: after,
+        after_s: first.max(0) as f64 / 1000.0,
+        together: together.saturating_sub(1),
+    })
+}
+
+/// A PHP fatal of a request whose 500 never reached the edge.
+pub struct Fatal<'w> {
+    /// The line.
+    pub ev: &'w Ev,
+    /// How it is tied.
+    pub tie: Tie,
+    /// Base score.
+    pub score: f64,
+    /// Memory limit: the line names who asked last, not who used most.
+    pub memory: bool,
+    /// Name of the plugin, theme, module or middleware the deepest foreign frame lies in.
+    pub plugin: Option<String>,
+}
+
+/// The request's own fatal, or one in another log at the very moment of an unexplained 444.
+pub fn php_fatal<'w>(c: &Case<'w>) -> Option<Fatal<'w>> {
+    if !c.hidden_failure() {
+        return None;
+    }
+    let sigs = [Sig::PhpFatal, Sig::PhpMemory, Sig::PhpTime];
+    let build = |ev: &'w Ev, tie: Tie, score: f64| {
+        let memory = ev.e.sig.as_ref().is_some_and(|h| h.sig == Sig::PhpMemory);
+        Fatal { ev, tie, score, memory, plugin: plugin_of(&ev.e.file) }
+    };
+    if let Some(o) = c.own(&sigs) {
+        return Some(build(o.1, o.2, if c.closed_by_rule() { 0.96 } else { 0.82 }));
+    }
+    let explained = c.own(crate::population::drops::EXPLAINS_CLOSE).is_some();
+    if explained || !c.closed_by_rule() {
+        return None;
+    }
+    let near = c.near(&sigs, 900, 900);
+    let (_, ev) = near.into_iter().find(|(i, e)| {
+        let unowned = c.w.ties.owner.get(*i as usize).is_none_or(Option::is_none);
+        unowned && matches!(e.e.kind, LineKind::Php | LineKind::Fpm)
+    })?;
+    Some(build(ev, Tie::Window, 0.78))
+}
+
+/// `wp-content/plugins/woocommerce/...` is "the plugin woocommerce".
+pub fn plugin_of(file: &str) -> Option<String> {
+    for (dir, word) in [
+        ("/wp-content/plugins/", "plugin"),
+        ("/mu-plugins/", "must-use plugin"),
+        ("/wp-content/themes/", "theme"),
+        ("/themes/", "theme"),
+        ("/plugins/", "plugin"),
+        ("/modules/", "module"),
+        ("/extensions/", "extension"),
+    ] {
+        if let Some(at) = file.find(dir) {
+            let name = file.get(at + dir.len()..)?.split('/').next().unwrap_or_default();
+            return (!name.is_empty()).then(|| format!("the {word} {name} ({file})"));
+        }
+    }
+    file.to_ascii_lowercase().contains("/middleware/").then(|| format!("the middleware {file}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plugins_are_named() {
+        assert_eq!(
+            plugin_of("/var/www/wp-content/plugins/shop-seo/inc/a.php").as_deref(),
+            Some("the plugin shop-seo (/var/www/wp-content/plugins/shop-seo/inc/a.php)")
+        );
+        assert_eq!(plugin_of("/var/www/shop/lib/cart.php"), None);
+        assert!(plugin_of("/srv/app/Http/Middleware/Auth.php").is_some());
+    }
+
+    #[test]
+    fn front_processes() {
+        assert!(is_front_process("nginx.service", Some(Stack::Nginx)));
+        assert!(!is_front_process("php-fpm8.2", Some(Stack::Nginx)));
+        assert!(!is_front_process("mysqld", None));
+    }
+}

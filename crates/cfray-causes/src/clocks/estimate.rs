@@ -1,0 +1,102 @@
+//! Robust estimate of a shift from pairs of a log line and an edge row.
+
+use super::How;
+use cfray_model::time::SECOND;
+
+/// One pair: the shift lies in `[lo, hi]` if the line belongs to the row.
+///
+/// A server handles a request between the edge's start and end, so a line's true time lies in
+/// `[start, end]`, and `stated - true` in `[stated - end, stated - start]` widened by the ticks.
+#[derive(Clone, Copy, Debug)]
+pub struct Pair {
+    /// Lower bound of the shift, nanoseconds.
+    pub lo: i64,
+    /// Upper bound.
+    pub hi: i64,
+    /// 1 / number of rows that the line could belong to.
+    pub weight: f64,
+}
+
+/// Widest shift that is believed: zones reach from -12 h to +14 h.
+const WIDEST: i64 = 15 * 3600 * SECOND;
+
+/// A measured shift: (shift, half width, supporting weight).
+pub type Measured = (i64, i64, f64);
+
+/// The shift that most pairs allow: the point covered by the greatest weight of intervals.
+///
+/// False pairs spread over the whole span while true pairs pile up on one point, so neither needs to
+/// be told apart beforehand. `None` unless at least 5 (weighted) pairs agree and no rival shift more
+/// than 2 s away has two thirds of that weight.
+pub fn estimate(pairs: &[Pair]) -> Option<Measured> {
+    let mut edges: Vec<(i64, bool, f64)> = Vec::with_capacity(pairs.len() * 2);
+    for p in pairs {
+        if p.hi < -WIDEST || p.lo > WIDEST || p.hi < p.lo {
+            continue;
+        }
+        edges.push((p.lo, true, p.weight));
+        edges.push((p.hi, false, p.weight));
+    }
+    // Openings before closings at the same point: closed intervals that touch do agree.
+    edges.sort_by(|a, b| (a.0, !a.1).cmp(&(b.0, !b.1)).then(a.2.total_cmp(&b.2)));
+    let mut profile: Vec<(i64, f64)> = Vec::with_capacity(edges.len());
+    let mut height = 0.0;
+    for &(at, opens, weight) in &edges {
+        height += if opens { weight } else { -weight };
+        profile.push((at, height));
+    }
+    let best = profile.iter().enumerate().max_by(|a, b| a.1.1.total_cmp(&b.1.1).then(b.0.cmp(&a.0)))?;
+    let peak = best.1.1;
+    if peak < 4.99 {
+        return None;
+    }
+    // The plateau around the peak where at least 95 % of its weight still agrees.
+    let level = peak * 0.95 - 1e-9;
+    let mut from = best.0;
+    while from > 0 && profile[from - 1].1 >= level {
+        from -= 1;
+    }
+    let mut to = best.0;
+    while to + 1 < profile.len() && profile[to].1 >= level {
+        to += 1;
+    }
+    let (lo, hi) = (profile[from].0, profile[to].0);
+    let rival = profile.iter().filter(|(at, _)| *at < lo - 2 * SECOND || *at > hi + 2 * SECOND).map(|(_, h)| *h).fold(0.0, f64::max);
+    if rival > peak * 0.67 {
+        return None;
+    }
+    Some((lo + (hi - lo) / 2, ((hi - lo) / 2).max(SECOND / 1000), peak))
+}
+
+/// Wraps a measurement with how it came about.
+pub fn as_clock(measured: Measured, rays: bool) -> super::Clock {
+    let pairs = measured.2.round().max(0.0) as u32;
+    super::Clock { shift_ns: measured.0, error_ns: measured.1, how: if rays { How::Rays(pairs) } else { How::Requests(pairs) } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(shift_s: f64, width_s: f64) -> Pair {
+        let s = |x: f64| (x * SECOND as f64) as i64;
+        Pair { lo: s(shift_s - width_s / 2.0), hi: s(shift_s + width_s / 2.0), weight: 1.0 }
+    }
+
+    #[test]
+    fn finds_the_common_shift_among_false_pairs() {
+        let mut pairs: Vec<Pair> = (0..20).map(|i| pair(19_840.0 + f64::from(i % 5) * 0.2 - 0.4, 2.0)).collect();
+        pairs.extend((0..60).map(|i| pair(f64::from(i) * 37.0 - 900.0, 2.0)));
+        let (shift, error, weight) = estimate(&pairs).expect("agreement");
+        assert!((shift - 19_840 * SECOND).abs() < SECOND, "{shift}");
+        assert!(error < SECOND && weight >= 19.0);
+    }
+
+    #[test]
+    fn too_few_or_rival_shifts_give_none() {
+        assert!(estimate(&[pair(0.0, 1.0); 4]).is_none());
+        let mut pairs = vec![pair(0.0, 1.0); 10];
+        pairs.extend(vec![pair(100.0, 1.0); 9]);
+        assert!(estimate(&pairs).is_none());
+    }
+}

@@ -1,0 +1,102 @@
+//! Does a server's access log cover a moment? Absence is evidence only where it does.
+
+use super::world::{Ev, Span, World};
+use cfray_model::time::SECOND;
+use cfray_model::{FactFlags, LineKind};
+use std::collections::BTreeMap;
+
+/// What can be said about coverage around a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Covered {
+    /// Answered requests of these minutes have their access lines.
+    Yes,
+    /// They do not, or there is no access log.
+    No,
+    /// Too little traffic to tell.
+    Unclear,
+}
+
+/// Coverage by server and span of time, from answered requests that have or lack an access line.
+#[derive(Debug, Default)]
+pub struct Coverage {
+    /// (server, ten-second slot) to (answered with a line, answered without).
+    slots: BTreeMap<(usize, i64), (u32, u32)>,
+    /// Minutes with access lines in true time, by server.
+    minutes: BTreeMap<(usize, i64), u32>,
+}
+
+const SLOT: i64 = 10 * SECOND;
+
+impl Coverage {
+    /// Counts, for each server, which answered requests left an access line.
+    pub fn build(w: &World) -> Self {
+        let mut c = Self::default();
+        for (i, scan) in w.scans.iter().enumerate() {
+            if !scan.kinds.contains_key(&LineKind::Access) {
+                continue;
+            }
+            let server = w.servers.iter().position(|s| s.scans.contains(&i)).unwrap_or(0);
+            let zoned_share =
+                scan.zones.iter().filter(|(z, _)| **z != i32::MIN).max_by_key(|(_, n)| **n).map(|(z, _)| i64::from(*z) * SECOND);
+            let Some(clock) = w.clocks.of(i, zoned_share.is_some()) else { continue };
+            for (minute, n) in &scan.minutes {
+                // Minutes are kept as written, without the zone.
+                let utc = minute * 60 * SECOND - zoned_share.unwrap_or(0) - clock.shift_ns;
+                *c.minutes.entry((server, utc.div_euclid(60 * SECOND))).or_default() += n;
+            }
+        }
+        let only_server =
+            (w.servers.iter().filter(|s| s.has_access).count() == 1).then(|| w.servers.iter().position(|s| s.has_access)).flatten();
+        for (i, f) in w.edge.facts.iter().enumerate() {
+            let valid = f.edge_status < 500 && f.flags.has(FactFlags::CONTACTED) && f.request != 0;
+            let (true, Some(end)) = (valid, f.end()) else { continue };
+            let owner = w.ties.of_fact.get(&(i as u32)).and_then(|list| {
+                list.iter().filter_map(|&e| w.evs.get(e as usize)).find(|ev: &&Ev| ev.e.kind == LineKind::Access).map(|ev| ev.server)
+            });
+            let slot = end.0.div_euclid(SLOT);
+            if let Some(server) = owner {
+                c.slots.entry((server, slot)).or_default().0 += 1;
+                continue;
+            }
+            // Only rows whose request the origin pass was looking for can count as missing.
+            if !w.wanted(f) {
+                continue;
+            }
+            let origin = w.edge.combos.get(f.combo as usize).map(|c| c.origin_ip.as_str()).unwrap_or_default();
+            let expected = w.origin_servers.get(origin).and_then(|l| l.first()).map(|(s, _)| *s).or(only_server);
+            if let Some(server) = expected {
+                c.slots.entry((server, slot)).or_default().1 += 1;
+            }
+        }
+        c
+    }
+
+    /// Is the span covered by the server's access log?
+    pub fn at(&self, server: usize, span: Span) -> Covered {
+        let (mut with, mut without) = (0u32, 0u32);
+        // Narrow first: a log that starts or stops in the middle must not be averaged away.
+        for reach in [1, 3, 6] {
+            let range = (server, span.lo.div_euclid(SLOT) - reach)..=(server, span.hi.div_euclid(SLOT) + reach);
+            (with, without) = self.slots.range(range).fold((0, 0), |(a, b), (_, (x, y))| (a + x, b + y));
+            if with + without >= 8 {
+                break;
+            }
+        }
+        if with + without >= 4 {
+            return if with * 10 >= (with + without) * 7 { Covered::Yes } else { Covered::No };
+        }
+        if !self.minutes.keys().any(|(s, _)| *s == server) {
+            return Covered::No;
+        }
+        let minute = span.mid().div_euclid(60 * SECOND);
+        let here = self.minutes.range((server, minute - 1)..=(server, minute + 1)).map(|(_, n)| n).sum::<u32>();
+        let before = self.minutes.range((server, i64::MIN)..=(server, minute)).next().is_some();
+        let after = self.minutes.range((server, minute)..=(server, i64::MAX)).next().is_some();
+        if here > 0 && before && after { Covered::Unclear } else { Covered::No }
+    }
+
+    /// Minutes (true time) in which the server wrote access lines.
+    pub fn minutes(&self, server: usize) -> impl Iterator<Item = (i64, u32)> {
+        self.minutes.range((server, i64::MIN)..=(server, i64::MAX)).map(|((_, m), n)| (*m, *n))
+    }
+}

@@ -1,0 +1,9 @@
+//! The join: origin events get owners among the edge rows, servers among the origins, and every
+//! source the time it covers.
+
+pub mod coverage;
+pub mod index;
+pub mod ties;
+pub mod world;
+
+pub use world::{Ev, Span, World};

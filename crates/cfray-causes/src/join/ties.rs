@@ -1,0 +1,256 @@
+//! Who owns an origin line: ties by ray, by request and by connection.
+
+use super::index::{ClientColumn, ComboKeys, FactIndex, agrees, may_have_reached_origin};
+use super::world::{EdgeKind, Ev, Span};
+use cfray_model::time::SECOND;
+use cfray_model::{Fact, LineKind, Sig, Stack, Tie};
+use std::collections::{HashMap, HashSet};
+
+/// Owners of events and events of owners.
+#[derive(Debug, Default)]
+pub struct Ties {
+    /// For each event the fact it belongs to, and how.
+    pub owner: Vec<Option<(u32, Tie)>>,
+    /// For each fact its events, in event order.
+    pub of_fact: HashMap<u32, Vec<u32>>,
+    /// Events whose request fits several rows of different outcome equally well: they prove neither
+    /// presence nor absence.
+    pub open: HashSet<u32>,
+    /// Facts that such an open event may belong to.
+    pub open_facts: HashSet<u32>,
+}
+
+impl Ties {
+    fn set(&mut self, event: usize, fact: u32, tie: Tie) {
+        if let Some(slot) = self.owner.get_mut(event) {
+            if slot.is_none() {
+                *slot = Some((fact, tie));
+                self.of_fact.entry(fact).or_default().push(event as u32);
+            }
+        }
+    }
+}
+
+/// Slack around a request's lifetime on top of the clock's own error.
+const SLACK: i64 = SECOND;
+
+/// How well a line's status explains a row: 0 best, `None` impossible.
+fn explains(ev: &Ev, f: &Fact, kind: EdgeKind) -> Option<u8> {
+    let e = &ev.e;
+    if e.kind == LineKind::Error {
+        return Some(error_explains(e.sig.as_ref().map(|h| h.sig), f));
+    }
+    let status = e.status?;
+    if f.edge_status == 520 {
+        let closing =
+            matches!(status, 444 | 9 | 0 | 520) || (matches!(status, 408 | 499 | 500) && sent_nothing(ev)) || e.bytes_sent == Some(0);
+        let large = e.bytes_sent.or(e.size).is_some_and(|n| n > 120_000);
+        return Some(match status {
+            _ if closing || large => 0,
+            200..=399 if kind != EdgeKind::Full => 3,
+            200..=399 => 2,
+            _ => 1,
+        });
+    }
+    if status == f.edge_status || (f.origin_status != u16::MAX && status == f.origin_status) {
+        return Some(0);
+    }
+    // The edge gave up or rewrote: 499 and 52x rows may own a line of any status; a Worker or the
+    // cache may change a valid answer (304 for 200).
+    match f.edge_status {
+        499 | 500..=599 => Some(3),
+        304 if status == 200 => Some(1),
+        200 if matches!(status, 206 | 304) => Some(1),
+        _ if f.origin_status == u16::MAX => Some(3),
+        _ => None,
+    }
+}
+
+fn sent_nothing(ev: &Ev) -> bool {
+    let e = &ev.e;
+    e.bytes_sent.or(e.body_bytes).or(e.size).unwrap_or(0) == 0
+}
+
+/// For error lines: rows with the status the message leads to come first, then 520s.
+fn error_explains(sig: Option<Sig>, f: &Fact) -> u8 {
+    use Sig::*;
+    let s = f.edge_status;
+    let expected = match sig {
+        Some(ConnectQueueFull | ConnectFailed | UpstreamClosed | UpstreamReset | UpstreamNone | UpstreamBigHeader | UpstreamBadHeader) => {
+            s == 502 || s == 503
+        }
+        Some(UpstreamTimedOut) => s == 504 || s == 502,
+        Some(ProxyStatusLine | ProxyErrorSent | ProxyDispatch) => matches!(s, 502..=504),
+        Some(LimitRequests | LimitConnections) => s == 503 || s == 429,
+        Some(AccessForbidden | ModsecDeny) => s == 403,
+        Some(PhpFatal | PhpMemory | PhpTime) => s == 500,
+        Some(CgiMalformed | WorkerConnectionsUpstream) => s == 500,
+        Some(ClientCert | ClientBadRequest) => s == 400,
+        Some(UpstreamNotHttp | ModsecDrop) => return u8::from(s != 520),
+        _ => return u8::from(s < 500),
+    };
+    if expected {
+        0
+    } else if s == 520 {
+        1
+    } else if s >= 500 {
+        2
+    } else {
+        3
+    }
+}
+
+/// Finds owners. Ray ties first, then connections that are known, then requests one to one.
+pub fn tie(evs: &[Ev], facts: &[Fact], keys: &[ComboKeys], index: &FactIndex, columns: &[ClientColumn], kind: EdgeKind) -> Ties {
+    let mut ties = Ties { owner: vec![None; evs.len()], ..Ties::default() };
+    by_ray(evs, facts, index, &mut ties);
+    by_connection(evs, facts, &mut ties);
+    by_request(evs, facts, keys, index, columns, kind, &mut ties);
+    by_connection(evs, facts, &mut ties);
+    for list in ties.of_fact.values_mut() {
+        list.sort_unstable();
+    }
+    ties
+}
+
+fn in_life(ev: &Ev, f: &Fact, slack: i64) -> bool {
+    match (ev.utc, super::World::life(f)) {
+        (Some(t), Some(life)) => t.meets(Span { lo: life.lo - slack, hi: life.hi + slack }),
+        _ => true,
+    }
+}
+
+fn by_ray(evs: &[Ev], facts: &[Fact], index: &FactIndex, ties: &mut Ties) {
+    for (i, ev) in evs.iter().enumerate() {
+        if ev.e.ray == 0 || ev.e.raw_text {
+            continue;
+        }
+        let best = index
+            .ray(ev.e.ray)
+            .iter()
+            .filter_map(|&f| Some((f, facts.get(f as usize)?)))
+            // Rays are not guaranteed unique: time or request must agree as well.
+            .filter(|(_, f)| in_life(ev, f, 10 * SECOND) || (ev.e.request != 0 && ev.e.request as u32 == f.request && ev.utc.is_none()))
+            .min_by_key(|(id, f)| (ev.e.request as u32 != f.request, *id));
+        if let Some((fact, _)) = best {
+            ties.set(i, fact, Tie::Ray);
+        }
+    }
+}
+
+/// Error lines of a connection (nginx CID, Apache %L) that an owned line names as well.
+fn by_connection(evs: &[Ev], facts: &[Fact], ties: &mut Ties) {
+    let mut owned: HashMap<(usize, u8, u64), Vec<u32>> = HashMap::new();
+    for (ev, owner) in evs.iter().zip(&ties.owner) {
+        let Some((fact, _)) = owner else { continue };
+        if let Some(cid) = ev.e.cid {
+            owned.entry((ev.server, 0, cid)).or_default().push(*fact);
+        }
+        if ev.e.log_id != 0 {
+            owned.entry((ev.server, 1, ev.e.log_id)).or_default().push(*fact);
+        }
+    }
+    for (i, ev) in evs.iter().enumerate() {
+        if ties.owner.get(i).is_some_and(Option::is_some) {
+            continue;
+        }
+        let ids = [ev.e.cid.map(|c| (ev.server, 0, c)), (ev.e.log_id != 0).then_some((ev.server, 1, ev.e.log_id))];
+        let best = ids
+            .iter()
+            .flatten()
+            .filter_map(|k| owned.get(k))
+            .flatten()
+            .filter_map(|&f| Some((f, facts.get(f as usize)?)))
+            // A keep-alive connection serves many requests: the moment and, where named, the request decide.
+            .filter(|(_, f)| ev.utc.is_some() && in_life(ev, f, SLACK / 2) && (ev.e.request == 0 || ev.e.request as u32 == f.request))
+            .min_by_key(|(id, f)| (distance_to_end(ev, f), *id));
+        if let Some((fact, _)) = best {
+            ties.set(i, fact, Tie::Chain);
+        }
+    }
+}
+
+fn distance_to_end(ev: &Ev, f: &Fact) -> i64 {
+    match (ev.utc, super::World::life(f)) {
+        (Some(t), Some(life)) => {
+            let moment = if ev.e.time_is_start { life.lo } else { life.hi };
+            (t.mid() - moment).abs()
+        }
+        _ => 0,
+    }
+}
+
+struct Candidate {
+    rank: u8,
+    distance: i64,
+    ev: u32,
+    fact: u32,
+}
+
+fn by_request(
+    evs: &[Ev],
+    facts: &[Fact],
+    keys: &[ComboKeys],
+    index: &FactIndex,
+    columns: &[ClientColumn],
+    kind: EdgeKind,
+    ties: &mut Ties,
+) {
+    // A web server writes one access line a request, so lines and rows are matched one to one; of
+    // error lines, one of each signature.
+    let mut used: HashSet<(u32, u32)> = HashSet::new();
+    for (i, owner) in ties.owner.iter().enumerate() {
+        if let (Some((fact, _)), Some(ev)) = (owner, evs.get(i)) {
+            used.insert((*fact, class_of(ev)));
+        }
+    }
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for (i, ev) in evs.iter().enumerate() {
+        let names_request = matches!(ev.e.kind, LineKind::Access | LineKind::Error | LineKind::Audit) && ev.e.request != 0;
+        // A line with a ray of its own belongs to that ray's row or to a row that was not logged.
+        if !names_request || ties.owner.get(i).is_some_and(Option::is_some) || ev.e.ray != 0 || ev.e.stack == Stack::Fpm {
+            continue;
+        }
+        let column = columns.get(ev.scan).copied().unwrap_or_default();
+        let rows = index.request(ev.e.request);
+        if ev.utc.is_none() && rows.len() != 1 {
+            continue;
+        }
+        for &fact in rows {
+            let Some(f) = facts.get(fact as usize) else { continue };
+            if !may_have_reached_origin(f) || !in_life(ev, f, SLACK) {
+                continue;
+            }
+            if !keys.get(f.combo as usize).is_some_and(|k| agrees(&ev.e, f, k, column, true)) {
+                continue;
+            }
+            if let Some(rank) = explains(ev, f, kind) {
+                candidates.push(Candidate { rank, distance: distance_to_end(ev, f) / (SECOND / 10), ev: i as u32, fact });
+            }
+        }
+    }
+    candidates.sort_by_key(|c| (c.rank, c.distance, c.ev, c.fact));
+    for c in &candidates {
+        let Some(ev) = evs.get(c.ev as usize) else { continue };
+        let class = class_of(ev);
+        if ties.owner.get(c.ev as usize).is_some_and(Option::is_some) || used.contains(&(c.fact, class)) {
+            continue;
+        }
+        used.insert((c.fact, class));
+        ties.set(c.ev as usize, c.fact, Tie::Request);
+        // With a job that delivers only failures, an ordinary line may as well be somebody else's.
+        if c.rank >= 3 && kind != EdgeKind::Full {
+            ties.open.insert(c.ev);
+            ties.open_facts.insert(c.fact);
+        }
+    }
+}
+
+/// Lines of one class compete for a row.
+fn class_of(ev: &Ev) -> u32 {
+    match (ev.e.kind, &ev.e.sig) {
+        (LineKind::Access, _) => u32::MAX - ev.scan as u32,
+        (_, Some(hit)) => hit.sig as u32,
+        _ => 100_000,
+    }
+}

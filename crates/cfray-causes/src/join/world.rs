@@ -1,0 +1,359 @@
+//! One joined world: edge facts, origin events in UTC, who owns what, which server answers for which
+//! origin address. Built once; the rules only read it.
+
+use super::index::{ClientColumn, ComboKeys, FactIndex, agrees};
+use super::ties::{self, Ties};
+use crate::clocks::{self, Clocks};
+use crate::settings::Settings;
+use cfray_model::time::SECOND;
+use cfray_model::{EdgeScan, Fact, FactFlags, IncidentIndex, LineKind, OriginEvent, OriginScan, Sig, SourceScan, Stack};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Interval of true time in nanoseconds since the epoch, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Earliest.
+    pub lo: i64,
+    /// Latest.
+    pub hi: i64,
+}
+
+impl Span {
+    /// Middle of the interval.
+    pub const fn mid(self) -> i64 {
+        self.lo + (self.hi - self.lo) / 2
+    }
+
+    /// Do two intervals share a point?
+    pub const fn meets(self, other: Self) -> bool {
+        self.lo <= other.hi && other.lo <= self.hi
+    }
+
+    /// Distance between the intervals, 0 if they meet.
+    pub fn distance(self, other: Self) -> i64 {
+        (other.lo - self.hi).max(self.lo - other.hi).max(0)
+    }
+}
+
+/// An origin event in the joined world.
+#[derive(Debug)]
+pub struct Ev {
+    /// The event.
+    pub e: OriginEvent,
+    /// Index of its source scan.
+    pub scan: usize,
+    /// Index into [`World::servers`].
+    pub server: usize,
+    /// True time, if a clock is known.
+    pub utc: Option<Span>,
+}
+
+/// A server: sources of one machine.
+#[derive(Clone, Debug, Default)]
+pub struct Server {
+    /// Name as shown.
+    pub name: String,
+    /// Its source scans.
+    pub scans: Vec<usize>,
+    /// The web server software in front, if its logs tell.
+    pub stack: Option<Stack>,
+    /// Facts tied to it by ray or request.
+    pub tied: u64,
+    /// Has access lines at all.
+    pub has_access: bool,
+    /// Has an error log of the web server at all.
+    pub has_error: bool,
+}
+
+/// The joined world.
+#[derive(Debug)]
+pub struct World {
+    /// The edge pass.
+    pub edge: EdgeScan,
+    /// Hashes of the combos.
+    pub keys: Vec<ComboKeys>,
+    /// Source scans; their events have moved to `evs`.
+    pub scans: Vec<SourceScan>,
+    /// Clocks of the scans.
+    pub clocks: Clocks,
+    /// All events, ordered by (server, true time, place).
+    pub evs: Vec<Ev>,
+    /// Servers, sorted by name.
+    pub servers: Vec<Server>,
+    /// Who owns what.
+    pub ties: Ties,
+    /// OriginIP to (server, ties), most ties first.
+    pub origin_servers: BTreeMap<String, Vec<(usize, u64)>>,
+    /// Events by signature and server, in time order: indexes into `evs`.
+    pub by_sig: BTreeMap<(usize, Sig), Vec<u32>>,
+    /// For each incident the index of its fact, if it has one.
+    pub incident_fact: Vec<Option<u32>>,
+    /// Round trip colo to origin in milliseconds by (colo, origin), from new connections.
+    pub rtt_ms: BTreeMap<(String, String), f64>,
+    /// What kind of edge log this is.
+    pub edge_kind: EdgeKind,
+    /// What the origin pass was told to keep.
+    pub index: IncidentIndex,
+    /// The user's remarks and options.
+    pub settings: Settings,
+}
+
+/// What kind of edge log was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EdgeKind {
+    /// Every request.
+    Full,
+    /// Only failing requests: the job has a filter.
+    Filtered,
+    /// A sample of requests.
+    Sampled,
+    /// No edge rows.
+    None,
+}
+
+impl EdgeKind {
+    /// The word used in the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Filtered => "filtered",
+            Self::Sampled => "sampled",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Years for stamps that have none: nearest to the edge rows.
+fn fix_years(scan: &mut SourceScan, middle_ns: i64) {
+    if !scan.events.iter().any(|e| e.time.is_some_and(|t| t.yearless)) {
+        return;
+    }
+    let year_start = |year: i64| {
+        let y = year - 1;
+        (y * 365 + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400) - 719_162) * 86_400 * SECOND
+    };
+    let middle_year = 1970 + middle_ns.div_euclid(SECOND * 31_556_952);
+    let nearest = |civil_ns: i64| {
+        // Year 1970 is no leap year: dates from March on move by a day in leap years.
+        (middle_year - 1..=middle_year + 1)
+            .map(|y| {
+                let leap = y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
+                let shift = if leap && civil_ns >= 59 * 86_400 * SECOND { 86_400 * SECOND } else { 0 };
+                civil_ns + year_start(y) + shift
+            })
+            .min_by_key(|t| (t - middle_ns).abs())
+            .unwrap_or(civil_ns)
+    };
+    for e in &mut scan.events {
+        if let Some(t) = e.time.as_mut().filter(|t| t.yearless) {
+            t.civil_ns = nearest(t.civil_ns);
+            t.yearless = false;
+        }
+    }
+    let old = std::mem::take(&mut scan.minutes);
+    for (minute, n) in old {
+        let ns = minute * 60 * SECOND;
+        // Minutes of lines that had a year are left alone.
+        let minute = if minute < 366 * 1440 { nearest(ns).div_euclid(60 * SECOND) } else { minute };
+        *scan.minutes.entry(minute).or_default() += n;
+    }
+    for t in [&mut scan.first_ns, &mut scan.last_ns].into_iter().flatten() {
+        if *t < 366 * 86_400 * SECOND {
+            *t = nearest(*t);
+        }
+    }
+}
+
+impl World {
+    /// Joins an edge scan with an origin scan.
+    pub fn build(edge: EdgeScan, origin: OriginScan, settings: Settings) -> Self {
+        let middle = match (edge.counters.first, edge.counters.last) {
+            (Some(a), Some(b)) => a.0 / 2 + b.0 / 2,
+            _ => origin.sources.iter().filter_map(|s| s.last_ns).filter(|t| *t > 366 * 86_400 * SECOND).max().unwrap_or(0),
+        };
+        let mut scans = origin.sources;
+        for scan in &mut scans {
+            fix_years(scan, middle);
+        }
+        let keys: Vec<ComboKeys> = edge.combos.iter().map(ComboKeys::of).collect();
+        let index = FactIndex::build(&edge.facts, scans.iter().flat_map(|s| s.events.iter()));
+        let columns: Vec<ClientColumn> = scans.iter().map(|s| client_column(s, &edge.facts, &keys, &index)).collect();
+        let clocks = clocks::resolve(&scans, &edge.facts, &keys, &index, &columns, &settings);
+        let (mut servers, server_of) = servers(&scans);
+        let mut evs = Vec::with_capacity(scans.iter().map(|s| s.events.len()).sum());
+        for (i, scan) in scans.iter_mut().enumerate() {
+            let server = server_of.get(i).copied().unwrap_or(0);
+            for e in std::mem::take(&mut scan.events) {
+                let utc = e.time.and_then(|t| {
+                    let clock = clocks.of(i, t.offset_s.is_some())?;
+                    let at = t.stated_ns() - clock.shift_ns;
+                    Some(Span { lo: at - clock.error_ns, hi: at + t.precision_ns + clock.error_ns })
+                });
+                evs.push(Ev { e, scan: i, server, utc });
+            }
+        }
+        evs.sort_by(|a, b| (a.server, a.utc.map(|s| s.lo), a.e.at, &a.e.text).cmp(&(b.server, b.utc.map(|s| s.lo), b.e.at, &b.e.text)));
+        let edge_kind = edge_kind(&edge);
+        let ties = ties::tie(&evs, &edge.facts, &keys, &index, &columns, edge_kind);
+        let mut origin_ties: BTreeMap<String, BTreeMap<usize, u64>> = BTreeMap::new();
+        for (ev, owner) in evs.iter().zip(&ties.owner) {
+            let Some((fact, _)) = owner else { continue };
+            if let Some(server) = servers.get_mut(ev.server) {
+                server.tied += 1;
+            }
+            let Some(combo) = edge.facts.get(*fact as usize).and_then(|f| edge.combos.get(f.combo as usize)) else { continue };
+            *origin_ties.entry(combo.origin_ip.clone()).or_default().entry(ev.server).or_default() += 1;
+        }
+        let origin_servers = origin_ties
+            .into_iter()
+            .map(|(ip, by)| {
+                let mut list: Vec<(usize, u64)> = by.into_iter().collect();
+                list.sort_by_key(|&(s, n)| (std::cmp::Reverse(n), s));
+                (ip, list)
+            })
+            .collect();
+        let mut by_sig: BTreeMap<(usize, Sig), Vec<u32>> = BTreeMap::new();
+        for (i, ev) in evs.iter().enumerate() {
+            if let Some(hit) = &ev.e.sig {
+                by_sig.entry((ev.server, hit.sig)).or_default().push(i as u32);
+            }
+        }
+        let incident_fact = incident_facts(&edge);
+        let rtt_ms = round_trips(&edge);
+        let index = edge.index();
+        Self { index, edge, keys, scans, clocks, evs, servers, ties, origin_servers, by_sig, incident_fact, rtt_ms, edge_kind, settings }
+    }
+
+    /// Events of a server with a signature whose true time meets the interval.
+    pub fn near(&self, server: usize, sig: Sig, window: Span) -> impl Iterator<Item = (u32, &Ev)> {
+        let list = self.by_sig.get(&(server, sig)).map_or(&[][..], Vec::as_slice);
+        // Widest event interval: a few seconds; step back that far before scanning forward.
+        let slack = 30 * SECOND;
+        let lo_of = |i: &u32| self.evs.get(*i as usize).and_then(|e| e.utc).map_or(i64::MIN, |s| s.lo);
+        let from = list.partition_point(|i| lo_of(i) < window.lo.saturating_sub(slack));
+        list.iter()
+            .skip(from)
+            .map(|&i| (i, self.evs.get(i as usize)))
+            .take_while(move |(_, ev)| ev.and_then(|e| e.utc).is_none_or(|s| s.lo <= window.hi))
+            .filter_map(move |(i, ev)| Some((i, ev.filter(|e| e.utc.is_some_and(|s| s.meets(window)))?)))
+    }
+
+    /// All events of a server with a signature.
+    pub fn all(&self, server: usize, sig: Sig) -> impl Iterator<Item = (u32, &Ev)> {
+        self.by_sig.get(&(server, sig)).into_iter().flatten().filter_map(|&i| Some((i, self.evs.get(i as usize)?)))
+    }
+
+    /// Was the origin pass looking for lines of this row's request?
+    pub fn wanted(&self, f: &Fact) -> bool {
+        (f.ray != 0 && self.index.rays.contains(&f.ray)) || (f.request != 0 && self.index.requests.contains(&f.request))
+    }
+
+    /// Name of a source as shown to people.
+    pub fn source_name(&self, ev: &Ev) -> &str {
+        self.scans.get(ev.scan).map_or("", |s| &s.info.name)
+    }
+
+    /// The true-time interval in which a fact's request lived.
+    pub fn life(f: &Fact) -> Option<Span> {
+        Some(Span { lo: f.start()?.0, hi: f.end()?.0 + f.precision_ns() })
+    }
+}
+
+/// Sources of one (scope, server) form a server.
+fn servers(scans: &[SourceScan]) -> (Vec<Server>, Vec<usize>) {
+    let names: BTreeSet<(&str, &str)> = scans.iter().map(|s| (s.info.scope.as_str(), s.info.server.as_str())).collect();
+    let names: Vec<(&str, &str)> = names.into_iter().collect();
+    let mut servers: Vec<Server> = names.iter().map(|(_, name)| Server { name: (*name).to_owned(), ..Server::default() }).collect();
+    let mut of = Vec::with_capacity(scans.len());
+    for (i, s) in scans.iter().enumerate() {
+        let at = names.binary_search(&(s.info.scope.as_str(), s.info.server.as_str())).unwrap_or(0);
+        of.push(at);
+        let Some(server) = servers.get_mut(at) else { continue };
+        server.scans.push(i);
+        let front = |stack: Stack| matches!(stack, Stack::Nginx | Stack::Apache | Stack::LiteSpeed | Stack::HaProxy);
+        server.has_access |= s.kinds.contains_key(&LineKind::Access);
+        server.has_error |= s.kinds.contains_key(&LineKind::Error) && s.stacks.keys().any(|k| front(*k));
+    }
+    for server in &mut servers {
+        let mut counts: BTreeMap<Stack, u64> = BTreeMap::new();
+        for s in server.scans.iter().filter_map(|&i| scans.get(i)) {
+            for (stack, n) in &s.stacks {
+                *counts.entry(*stack).or_default() += n;
+            }
+        }
+        server.stack = [Stack::Nginx, Stack::Apache, Stack::LiteSpeed, Stack::HaProxy]
+            .into_iter()
+            .filter_map(|s| counts.get(&s).map(|n| (*n, s)))
+            .max_by_key(|(n, _)| *n)
+            .map(|(_, s)| s);
+    }
+    (servers, of)
+}
+
+/// A client column counts as comparable when at least half of the lines whose request is known agree
+/// with some row of that request.
+fn client_column(scan: &SourceScan, facts: &[Fact], keys: &[ComboKeys], index: &FactIndex) -> ClientColumn {
+    let (mut seen, mut agreeing) = (0u32, 0u32);
+    for e in scan.events.iter().filter(|e| e.client != 0) {
+        let rows = if e.ray != 0 { index.ray(e.ray) } else { index.request(e.request) };
+        if rows.is_empty() {
+            continue;
+        }
+        seen += 1;
+        let hit = rows
+            .iter()
+            .take(256)
+            .filter_map(|&i| facts.get(i as usize))
+            .any(|f| keys.get(f.combo as usize).is_some_and(|k| agrees(e, f, k, ClientColumn::Comparable, false)));
+        agreeing += u32::from(hit);
+    }
+    if seen >= 4 && agreeing * 2 < seen { ClientColumn::Opaque } else { ClientColumn::Comparable }
+}
+
+/// Recognises jobs with a filter or a sample rate.
+fn edge_kind(edge: &EdgeScan) -> EdgeKind {
+    let c = &edge.counters;
+    if c.rows == 0 {
+        EdgeKind::None
+    } else if c.sample_interval > 1 {
+        EdgeKind::Sampled
+    } else if c.below_500 == 0 {
+        EdgeKind::Filtered
+    } else {
+        EdgeKind::Full
+    }
+}
+
+/// Facts of the incidents, matched one to one by ray, start and request.
+fn incident_facts(edge: &EdgeScan) -> Vec<Option<u32>> {
+    let mut by_key: HashMap<(u64, i64), Vec<u32>> = HashMap::new();
+    for (i, f) in edge.facts.iter().enumerate().rev() {
+        if f.flags.has(FactFlags::INCIDENT) {
+            by_key.entry((f.ray, f.start_ms)).or_default().push(i as u32);
+        }
+    }
+    edge.incidents
+        .iter()
+        .map(|row| by_key.get_mut(&(row.ray.map_or(0, |r| r.0), row.start.map_or(i64::MIN, |s| s.millis())))?.pop())
+        .collect()
+}
+
+/// Median TCP handshake by (colo, origin) of new connections; a handshake takes one round trip.
+fn round_trips(edge: &EdgeScan) -> BTreeMap<(String, String), f64> {
+    let mut samples: BTreeMap<(&str, &str), Vec<u16>> = BTreeMap::new();
+    for f in &edge.facts {
+        if f.flags.has(FactFlags::NEW) && f.tcp_ms != u16::MAX && f.tcp_ms > 0 {
+            if let Some(c) = edge.combos.get(f.combo as usize) {
+                samples.entry((&c.colo, &c.origin_ip)).or_default().push(f.tcp_ms);
+            }
+        }
+    }
+    samples
+        .into_iter()
+        .filter(|(_, v)| v.len() >= 2)
+        .map(|((colo, origin), mut v)| {
+            v.sort_unstable();
+            ((colo.to_owned(), origin.to_owned()), f64::from(v.get(v.len() / 2).copied().unwrap_or(0)))
+        })
+        .collect()
+}

@@ -1,0 +1,192 @@
+//! Unexplained closes: the server hung up on purpose and no line says why. What do these requests
+//! have in common that answered ones have not?
+
+use super::{Population, answered};
+use crate::contrast::{Split, split};
+use crate::join::world::World;
+use cfray_model::{LineKind, Sig};
+use std::collections::BTreeMap;
+
+/// Error-log messages that explain why a request ended in 444.
+pub const EXPLAINS_CLOSE: &[Sig] = &[
+    Sig::ConnectQueueFull,
+    Sig::ConnectFailed,
+    Sig::UpstreamTimedOut,
+    Sig::UpstreamClosed,
+    Sig::UpstreamReset,
+    Sig::UpstreamNotHttp,
+    Sig::UpstreamBigHeader,
+    Sig::UpstreamBadHeader,
+    Sig::UpstreamNone,
+    Sig::PhpFatal,
+    Sig::PhpMemory,
+    Sig::PhpTime,
+    Sig::LimitRequests,
+    Sig::LimitConnections,
+    Sig::ClientCert,
+    Sig::WorkerConnectionsUpstream,
+    Sig::FileIo,
+    Sig::AllocFailed,
+];
+
+/// A property that closes may be a function of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Property {
+    /// `EdgeServerIP`.
+    EdgeAddress,
+    /// Its /24 or /48.
+    EdgeNetwork,
+    /// `ClientIP`.
+    Client,
+    /// User agent.
+    Agent,
+    /// Host and path.
+    Page,
+    /// Kind of path.
+    Shape,
+    /// Host.
+    Host,
+    /// Method.
+    Method,
+}
+
+impl Property {
+    const ALL: [Self; 8] =
+        [Self::EdgeAddress, Self::EdgeNetwork, Self::Agent, Self::Client, Self::Host, Self::Method, Self::Shape, Self::Page];
+
+    /// For sentences.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EdgeAddress => "Cloudflare edge address",
+            Self::EdgeNetwork => "Cloudflare edge network",
+            Self::Client => "visitor address",
+            Self::Agent => "user agent",
+            Self::Page => "page",
+            Self::Shape => "kind of path",
+            Self::Host => "host",
+            Self::Method => "method",
+        }
+    }
+}
+
+/// The best explanation of one server's unexplained closes.
+#[derive(Clone, Debug)]
+pub struct Best {
+    /// Which property.
+    pub property: Property,
+    /// How it splits.
+    pub split: Split,
+    /// Share of the closed requests whose kind of path others reach.
+    pub paths_answered: f64,
+}
+
+/// By server.
+#[derive(Debug, Default)]
+pub struct Drops {
+    best: BTreeMap<usize, Vec<Best>>,
+    values: BTreeMap<u32, [u64; 8]>,
+}
+
+impl Drops {
+    /// Finds the closes and splits them.
+    pub fn build(w: &World, p: &Population) -> Self {
+        let mut closes: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+        for fact in w.incident_fact.iter().flatten() {
+            if let Some(server) = unexplained(w, *fact) {
+                closes.entry(server).or_default().push(*fact);
+            }
+        }
+        let networks: Vec<u64> = w.edge.combos.iter().map(|c| network(&c.edge_ip)).collect();
+        let mut drops = Self::default();
+        for (server, mut list) in closes {
+            list.sort_unstable();
+            list.dedup();
+            let hosts: Vec<&str> = list.iter().filter_map(|&i| combo(w, i)).map(|c| c.host.as_str()).collect();
+            let ends: Vec<i64> = list.iter().filter_map(|&i| w.edge.facts.get(i as usize)).map(|f| f.start_ms).collect();
+            let (from, to) = (ends.iter().min().copied().unwrap_or(0) - 300_000, ends.iter().max().copied().unwrap_or(0) + 300_000);
+            let oks: Vec<u32> = (0..w.edge.facts.len() as u32)
+                .filter(|&i| {
+                    w.edge.facts.get(i as usize).is_some_and(|f| answered(f) && (from..=to).contains(&f.start_ms))
+                        && combo(w, i)
+                            .is_some_and(|c| hosts.contains(&c.host.as_str()) && p.server_of_origin(w, &c.origin_ip) == Some(server))
+                })
+                .collect();
+            let shape = |i: &u32| value(w, *i, Property::Shape, &networks);
+            let answered_shapes: std::collections::BTreeSet<u64> = oks.iter().map(shape).collect();
+            let paths_answered = list.iter().filter(|i| answered_shapes.contains(&shape(i))).count() as f64 / list.len().max(1) as f64;
+            let mut found: Vec<Best> = Property::ALL
+                .into_iter()
+                .map(|property| {
+                    let of = |i: &u32| value(w, *i, property, &networks);
+                    Best { property, split: split(list.iter().map(of), oks.iter().map(of)), paths_answered }
+                })
+                .collect();
+            found.sort_by(|a, b| b.split.gain.total_cmp(&a.split.gain).then(a.property.cmp(&b.property)));
+            for &i in &list {
+                let mut row = [0u64; 8];
+                for (slot, property) in row.iter_mut().zip(Property::ALL) {
+                    *slot = value(w, i, property, &networks);
+                }
+                drops.values.insert(i, row);
+            }
+            drops.best.insert(server, found);
+        }
+        drops
+    }
+
+    /// Splits of a server's closes, best first.
+    pub fn of(&self, server: usize) -> &[Best] {
+        self.best.get(&server).map_or(&[], Vec::as_slice)
+    }
+
+    /// The best split that is a function and whose blocked values hold this request.
+    pub fn explains(&self, server: usize, fact: u32) -> Option<&Best> {
+        let row = self.values.get(&fact)?;
+        self.of(server).iter().find(|b| {
+            let at = Property::ALL.iter().position(|x| *x == b.property).unwrap_or(0);
+            b.split.is_function() && row.get(at).is_some_and(|v| b.split.blocked.binary_search(v).is_ok())
+        })
+    }
+}
+
+/// The server, if a fact's access line says that the server hung up and no line says why.
+pub fn unexplained(w: &World, fact: u32) -> Option<usize> {
+    let lines = w.ties.of_fact.get(&fact)?;
+    let evs = || lines.iter().filter_map(|&e| w.evs.get(e as usize));
+    if evs().any(|ev| ev.e.sig.as_ref().is_some_and(|h| EXPLAINS_CLOSE.contains(&h.sig))) {
+        return None;
+    }
+    evs()
+        .find(|ev| {
+            (ev.e.kind == LineKind::Access && ev.e.status == Some(444)) || ev.e.sig.as_ref().is_some_and(|h| h.sig == Sig::ModsecDrop)
+        })
+        .map(|ev| ev.server)
+}
+
+fn combo(w: &World, fact: u32) -> Option<&cfray_model::Combo> {
+    w.edge.combos.get(w.edge.facts.get(fact as usize)?.combo as usize)
+}
+
+fn value(w: &World, fact: u32, property: Property, networks: &[u64]) -> u64 {
+    let Some(f) = w.edge.facts.get(fact as usize) else { return 0 };
+    let keys = w.keys.get(f.combo as usize).copied().unwrap_or_default();
+    match property {
+        Property::EdgeAddress => keys.edge_ip,
+        Property::EdgeNetwork => networks.get(f.combo as usize).copied().unwrap_or(0),
+        Property::Client => u64::from(f.client),
+        Property::Agent => u64::from(f.agent),
+        Property::Page => u64::from(f.page),
+        Property::Shape => u64::from(f.shape),
+        Property::Host => keys.host,
+        Property::Method => combo(w, fact).map_or(0, |c| cfray_model::key::bytes_key(c.method.as_bytes())),
+    }
+}
+
+/// Hash of the /24 or /48 an address lies in.
+fn network(addr: &str) -> u64 {
+    match addr.parse::<std::net::IpAddr>() {
+        Ok(std::net::IpAddr::V4(ip)) => cfray_model::key::bytes_key(&ip.octets()[..3]),
+        Ok(std::net::IpAddr::V6(ip)) => cfray_model::key::bytes_key(&ip.octets()[..6]),
+        Err(_) => 0,
+    }
+}

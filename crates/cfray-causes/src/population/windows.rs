@@ -1,0 +1,185 @@
+//! Lines that name no request count by contrast: their share near failing requests against their
+//! share near succeeding requests of the same server in the same minutes.
+
+use super::{Population, answered, has_access_line};
+use crate::contrast::fisher;
+use crate::join::world::{Span, World};
+use cfray_model::Sig;
+use cfray_model::time::{MILLI, SECOND};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Contrast of one signature on one server.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Window {
+    /// Failing requests (without an access line) with such a line near, and all.
+    pub fail_near: u64,
+    /// See `fail_near`.
+    pub fail_all: u64,
+    /// Answered requests with such a line near, and all, in the same minutes.
+    pub ok_near: u64,
+    /// See `ok_near`.
+    pub ok_all: u64,
+    /// Mean number of such lines near a failing request.
+    pub fail_mean: f64,
+    /// Mean number near an answered request.
+    pub ok_mean: f64,
+    /// How many standard errors the two means are apart.
+    pub z: f64,
+}
+
+/// Milliseconds before the end of a request in which a cause may be logged already (latency back to the edge).
+pub const BEFORE_MS: i64 = 600;
+/// Milliseconds after it in which the parent process reports the death of a child.
+pub const AFTER_MS: i64 = 2000;
+
+impl Window {
+    /// Multiplier for a window tie: 1 when the contrast is proven, low when the shares are equal.
+    pub fn weight(&self) -> f64 {
+        let share = |a: u64, n: u64| if n == 0 { 0.0 } else { a as f64 / n as f64 };
+        let (fail, ok) = (share(self.fail_near, self.fail_all), share(self.ok_near, self.ok_all));
+        if self.ok_all == 0 {
+            return 0.9;
+        }
+        if self.fail_all < 5 {
+            return if ok <= 0.2 {
+                0.97
+            } else if ok <= 0.5 {
+                0.9
+            } else {
+                0.55
+            };
+        }
+        let proven = fail > ok && fisher(self.fail_near, self.fail_all, self.ok_near, self.ok_all) < 0.001;
+        if proven && ok <= 0.5 * fail {
+            1.0
+        } else if proven || self.z > 3.3 {
+            0.95
+        } else if ok <= 0.3 * fail {
+            0.9
+        } else {
+            0.5
+        }
+    }
+
+    /// The contrast in a sentence.
+    pub fn sentence(&self, what: &str) -> String {
+        format!(
+            "{what} near {} of {} requests that failed without an access line, and near {} of {} answered ones of the same minutes",
+            self.fail_near, self.fail_all, self.ok_near, self.ok_all
+        )
+    }
+}
+
+/// Contrasts by server and signature.
+#[derive(Debug, Default)]
+pub struct Windows {
+    by: BTreeMap<(usize, Sig), Window>,
+}
+
+/// Signatures that name no request and may explain several.
+const PROCESS_WIDE: &[Sig] = &[
+    Sig::NginxWorkerSignal,
+    Sig::NginxWorkerFatal,
+    Sig::NginxStop,
+    Sig::NginxReload,
+    Sig::WorkerConnections,
+    Sig::ReusingConnections,
+    Sig::ApacheChildSignal,
+    Sig::ApacheFatal,
+    Sig::ApacheMaxWorkers,
+    Sig::ApacheStop,
+    Sig::ApacheReload,
+    Sig::OomKill,
+    Sig::KernelFault,
+    Sig::UnitKilled,
+    Sig::UnitOom,
+    Sig::UnitStop,
+    Sig::LiteSpeedThrottle,
+    Sig::ApacheClientCert,
+    Sig::ProxyProtocol,
+    Sig::H2Preface,
+    Sig::Http2Error,
+    Sig::Http2TooLarge,
+    Sig::Ban,
+    Sig::FirewallBlock,
+    Sig::ClientTimedOut,
+];
+
+/// Enough answered requests to know a share.
+const ENOUGH: usize = 4000;
+
+impl Windows {
+    /// Counts for every process-wide signature that occurs.
+    pub fn build(w: &World, p: &Population) -> Self {
+        let mut fails: BTreeMap<usize, Vec<Span>> = BTreeMap::new();
+        for (i, row) in w.edge.incidents.iter().enumerate() {
+            let Some(fact) = w.incident_fact.get(i).copied().flatten() else { continue };
+            if has_access_line(w, fact) {
+                continue;
+            }
+            let (Some(server), Some(end)) = (p.server_of(w, row), row.end.or(row.start)) else { continue };
+            fails.entry(server).or_default().push(Span { lo: end.0, hi: end.0 + row.precision_ns });
+        }
+        let mut by = BTreeMap::new();
+        for (&server, ends) in &fails {
+            let first = ends.iter().map(|e| e.lo).min().unwrap_or(0) - 60 * SECOND;
+            let last = ends.iter().map(|e| e.hi).max().unwrap_or(0) + 60 * SECOND;
+            let servers: BTreeMap<&str, Option<usize>> = w
+                .edge
+                .combos
+                .iter()
+                .map(|c| c.origin_ip.as_str())
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .map(|o| (o, p.server_of_origin(w, o)))
+                .collect();
+            let mut oks: Vec<Span> = w
+                .edge
+                .facts
+                .iter()
+                .filter(|f| answered(f))
+                .filter_map(|f| {
+                    let end = f.end()?.0;
+                    let origin = w.edge.combos.get(f.combo as usize)?.origin_ip.as_str();
+                    let here = servers.get(origin).copied().flatten() == Some(server);
+                    (here && (first..=last).contains(&end)).then_some(Span { lo: end, hi: end + f.precision_ns() })
+                })
+                .collect();
+            if oks.len() > ENOUGH {
+                let step = oks.len() / ENOUGH;
+                oks = oks.into_iter().step_by(step).collect();
+            }
+            for &sig in PROCESS_WIDE {
+                if w.by_sig.contains_key(&(server, sig)) {
+                    by.insert((server, sig), window(w, server, sig, ends, &oks));
+                }
+            }
+        }
+        Self { by }
+    }
+
+    /// The contrast of a signature on a server.
+    pub fn get(&self, server: usize, sig: Sig) -> Window {
+        self.by.get(&(server, sig)).copied().unwrap_or_default()
+    }
+}
+
+fn window(w: &World, server: usize, sig: Sig, fails: &[Span], oks: &[Span]) -> Window {
+    let count =
+        |end: &Span| w.near(server, sig, Span { lo: end.lo - BEFORE_MS * MILLI, hi: end.hi + AFTER_MS * MILLI }).take(1000).count() as f64;
+    let f: Vec<f64> = fails.iter().map(count).collect();
+    let o: Vec<f64> = oks.iter().map(count).collect();
+    let mean = |v: &[f64]| if v.is_empty() { 0.0 } else { v.iter().sum::<f64>() / v.len() as f64 };
+    let (fail_mean, ok_mean) = (mean(&f), mean(&o));
+    let variance = o.iter().map(|x| (x - ok_mean) * (x - ok_mean)).sum::<f64>() / (o.len().max(2) - 1) as f64;
+    let error = (variance / f.len().max(1) as f64).sqrt().max(1e-6);
+    Window {
+        fail_near: f.iter().filter(|x| **x > 0.0).count() as u64,
+        fail_all: f.len() as u64,
+        ok_near: o.iter().filter(|x| **x > 0.0).count() as u64,
+        ok_all: o.len() as u64,
+        fail_mean,
+        ok_mean,
+        z: if o.is_empty() { 0.0 } else { (fail_mean - ok_mean) / error },
+    }
+}

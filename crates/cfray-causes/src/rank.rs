@@ -1,0 +1,187 @@
+//! From findings to a verdict.
+
+use crate::join::coverage::Covered;
+use crate::registry::RULES;
+use crate::rule::{Case, Finding, sentence};
+use cfray_model::{Cause, EdgeField, EvidenceKind, LineKind, Tie, Verdict};
+
+/// Below this a cause is not named.
+pub const NAMED: f64 = 0.5;
+/// Most items of evidence.
+pub const ITEMS: usize = 5;
+
+/// Fields whose absence weakens verdicts; each is named in `missing` and costs a little confidence,
+/// so that taking a field away can never make a verdict surer.
+const WEIGHTY: &[(EdgeField, f64)] = &[
+    (EdgeField::RayId, 0.99),
+    (EdgeField::EdgeStartTimestamp, 0.97),
+    (EdgeField::EdgeEndTimestamp, 0.97),
+    (EdgeField::OriginResponseStatus, 0.99),
+    (EdgeField::ClientRequestHost, 0.99),
+    (EdgeField::ClientRequestMethod, 0.97),
+    (EdgeField::ClientRequestUri, 0.97),
+    (EdgeField::ClientIp, 0.98),
+    (EdgeField::ClientRequestUserAgent, 0.98),
+    (EdgeField::EdgeColoCode, 0.99),
+    (EdgeField::EdgeServerIp, 0.97),
+    (EdgeField::OriginIp, 0.97),
+    (EdgeField::OriginTcpHandshake, 0.97),
+    (EdgeField::OriginTlsHandshake, 0.99),
+    (EdgeField::OriginHeaderReceive, 0.98),
+    (EdgeField::CacheCacheStatus, 0.99),
+];
+
+/// The verdict on a case.
+pub fn verdict(c: &Case<'_>) -> Verdict {
+    let (fields, weight) = absent_fields(c);
+    if c.row.edge_status != 520 {
+        return neighbour(c, fields);
+    }
+    let mut findings: Vec<Finding> = RULES.iter().filter_map(|r| (r.check)(c)).collect();
+    for f in &mut findings {
+        f.score = (f.score * weight).clamp(0.0, 0.99);
+    }
+    // Stable: the registry's order settles equal scores.
+    findings.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let second = |except: Cause| {
+        let found = findings.iter().filter(|f| f.cause != except).map(|f| (f.cause, f.score));
+        let alternative = findings.first().and_then(|f| f.alternative).filter(|a| a.0 != except);
+        found.chain(alternative).max_by(|a, b| a.1.total_cmp(&b.1))
+    };
+    let Some(best) = findings.first() else {
+        let mut missing = general_missing(c);
+        missing.extend(fields);
+        return Verdict {
+            cause: Cause::Unknown,
+            confidence: 0.9,
+            tie: strongest(c),
+            evidence: unknown_evidence(c),
+            missing,
+            runner_up: None,
+        };
+    };
+    let mut missing = best.missing.clone();
+    if best.score < 0.9 {
+        missing.extend(general_missing(c));
+    }
+    missing.extend(fields);
+    let mut seen = std::collections::BTreeSet::new();
+    missing.retain(|m| seen.insert(m.clone()));
+    // Two readings that both fit share the probability.
+    let rival = second(best.cause);
+    let confidence = match rival {
+        Some((_, r)) if r > best.score - 0.15 && best.score < 0.9 => (best.score - (r - (best.score - 0.15)) * 0.6).max(0.35),
+        _ => best.score,
+    };
+    if confidence < NAMED {
+        let mut evidence = best.evidence.clone();
+        evidence.truncate(ITEMS);
+        return Verdict {
+            cause: Cause::Unknown,
+            confidence: (1.0 - confidence).clamp(0.5, 0.95),
+            tie: strongest(c),
+            evidence,
+            missing,
+            runner_up: Some((best.cause, confidence)),
+        };
+    }
+    let mut evidence = best.evidence.clone();
+    if evidence.is_empty() {
+        evidence.push(c.timing());
+    }
+    evidence.truncate(ITEMS);
+    let tie = best.tie.max(strongest(c));
+    Verdict {
+        cause: best.cause,
+        confidence,
+        tie,
+        evidence,
+        missing,
+        runner_up: rival.map(|(cause, r)| (cause, r.min(1.0 - confidence))).filter(|(_, r)| *r >= 0.005),
+    }
+}
+
+fn strongest(c: &Case<'_>) -> Tie {
+    c.access.iter().chain(&c.lines).map(|o| o.2).max().unwrap_or(Tie::None)
+}
+
+fn neighbour(c: &Case<'_>, missing: Vec<String>) -> Verdict {
+    let cause = Cause::of_status(c.row.edge_status).unwrap_or(Cause::Unknown);
+    let known = cause != Cause::Unknown;
+    let text = format!("EdgeResponseStatus {}: the status itself names the failure", c.row.edge_status);
+    let mut evidence = if known { vec![sentence(EvidenceKind::Field, text)] } else { Vec::new() };
+    evidence.extend(c.access_line());
+    Verdict { cause, confidence: if known { 0.99 } else { 0.9 }, tie: strongest(c), evidence, missing, runner_up: None }
+}
+
+fn unknown_evidence(c: &Case<'_>) -> Vec<cfray_model::Evidence> {
+    let mut out: Vec<_> = c.access_line().into_iter().collect();
+    out.extend(c.lines.iter().take(2).map(|l| c.line(l.1)));
+    if c.silent() {
+        out.push(c.absence());
+    }
+    out.push(c.timing());
+    out
+}
+
+fn absent_fields(c: &Case<'_>) -> (Vec<String>, f64) {
+    let r = c.row;
+    let mut out = Vec::new();
+    let mut weight = 1.0;
+    for (field, w) in WEIGHTY {
+        let absent = match field {
+            EdgeField::RayId => r.ray.is_none(),
+            EdgeField::EdgeStartTimestamp => r.start.is_none(),
+            EdgeField::EdgeEndTimestamp => r.end.is_none(),
+            EdgeField::OriginResponseStatus => r.origin_status.is_none(),
+            EdgeField::ClientRequestHost => r.host.is_none(),
+            EdgeField::ClientRequestMethod => r.method.is_none(),
+            EdgeField::ClientRequestUri => r.uri.is_none(),
+            EdgeField::ClientIp => r.client_ip.is_none(),
+            EdgeField::ClientRequestUserAgent => r.user_agent.is_none(),
+            EdgeField::EdgeColoCode => r.colo.is_none(),
+            EdgeField::EdgeServerIp => r.edge_ip.is_none(),
+            EdgeField::OriginIp => r.origin_ip.is_none(),
+            EdgeField::OriginTcpHandshake => r.tcp_ms.is_none(),
+            EdgeField::OriginTlsHandshake => r.tls_ms.is_none(),
+            EdgeField::OriginHeaderReceive => r.header_ms.is_none(),
+            EdgeField::CacheCacheStatus => r.cache.is_none(),
+            _ => false,
+        };
+        if absent {
+            out.push(format!("Logpush field {}", field.name()));
+            weight *= w;
+        }
+    }
+    (out, weight)
+}
+
+/// Logs that would have helped.
+fn general_missing(c: &Case<'_>) -> Vec<String> {
+    let mut out = Vec::new();
+    match c.server.and_then(|s| c.w.servers.get(s)) {
+        None => out.push("logs of the origin server that answered for this OriginIP".to_owned()),
+        Some(server) => {
+            if !server.has_access {
+                out.push("the web server's access log".to_owned());
+            } else if c.covered == Covered::No && c.access.is_none() {
+                out.push("an access log that covers the moment".to_owned());
+            }
+            if !server.has_error {
+                out.push("the web server's error log".to_owned());
+            }
+            let rays = server.scans.iter().filter_map(|&i| c.w.scans.get(i)).any(|s| s.with_ray > 0);
+            if server.has_access && !rays {
+                out.push("the ray in the access log ($http_cf_ray, %{CF-Ray}i)".to_owned());
+            }
+            let clockless = server
+                .scans
+                .iter()
+                .any(|&i| c.w.scans.get(i).is_some_and(|s| s.kinds.keys().any(|k| *k != LineKind::Other)) && c.w.clocks.main(i).is_none());
+            if clockless {
+                out.push("a known clock for every source (--tz)".to_owned());
+            }
+        }
+    }
+    out
+}

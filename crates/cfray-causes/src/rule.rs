@@ -1,0 +1,250 @@
+//! What a cause rule sees and what it says.
+
+use crate::doc::CauseDoc;
+use crate::join::coverage::Covered;
+use crate::join::world::{Ev, Span, World};
+use crate::population::Population;
+use cfray_model::time::{MILLI, SECOND};
+use cfray_model::{Cause, EdgeRow, Evidence, EvidenceKind, Fact, LineKind, Sig, Stack, Tie};
+
+/// A cause rule: documentation and check. One file each, listed in `registry.rs`.
+pub struct Rule {
+    /// The documented parts.
+    pub doc: &'static CauseDoc,
+    /// Looks at one incident; `None` when nothing speaks for the cause.
+    pub check: fn(&Case<'_>) -> Option<Finding>,
+}
+
+/// What a rule found.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The cause.
+    pub cause: Cause,
+    /// Estimated probability that it is the right label.
+    pub score: f64,
+    /// Strongest tie used.
+    pub tie: Tie,
+    /// Strongest first.
+    pub evidence: Vec<Evidence>,
+    /// What would have made it surer.
+    pub missing: Vec<String>,
+    /// A cause that the same evidence would fit next best.
+    pub alternative: Option<(Cause, f64)>,
+}
+
+impl Finding {
+    /// A finding without evidence yet.
+    pub fn new(cause: Cause, score: f64, tie: Tie) -> Self {
+        Self { cause, score, tie, evidence: Vec::new(), missing: Vec::new(), alternative: None }
+    }
+
+    /// Adds an item.
+    #[must_use]
+    pub fn with(mut self, item: Evidence) -> Self {
+        self.evidence.push(item);
+        self
+    }
+
+    /// Adds items.
+    #[must_use]
+    pub fn with_all(mut self, items: impl IntoIterator<Item = Evidence>) -> Self {
+        self.evidence.extend(items);
+        self
+    }
+
+    /// Says what would have been needed.
+    #[must_use]
+    pub fn lacking(mut self, what: impl Into<String>) -> Self {
+        self.missing.push(what.into());
+        self
+    }
+
+    /// Names the next best reading.
+    #[must_use]
+    pub fn or_else(mut self, cause: Cause, score: f64) -> Self {
+        self.alternative = Some((cause, score));
+        self
+    }
+}
+
+/// An owned line: its index, the event and the tie.
+pub type Owned<'w> = (u32, &'w Ev, Tie);
+
+/// One incident with everything that was tied to it.
+pub struct Case<'w> {
+    /// The joined world.
+    pub w: &'w World,
+    /// What the incidents share and do not share with succeeding requests.
+    pub p: &'w Population,
+    /// Index of the incident.
+    pub i: usize,
+    /// The edge row.
+    pub row: &'w EdgeRow,
+    /// Its fact.
+    pub fact: Option<&'w Fact>,
+    /// The fact's index.
+    pub fact_id: Option<u32>,
+    /// When the edge saw the request end: `[end, end + tick]`.
+    pub end: Option<Span>,
+    /// The whole life of the request.
+    pub life: Option<Span>,
+    /// Server whose logs answer for it.
+    pub server: Option<usize>,
+    /// Access line of this request.
+    pub access: Option<Owned<'w>>,
+    /// Error and other lines of this request.
+    pub lines: Vec<Owned<'w>>,
+    /// Does the server's access log cover the moment?
+    pub covered: Covered,
+    /// An ordinary line may or may not be this request's.
+    pub open: bool,
+    /// Round trip between the colo and the origin, milliseconds.
+    pub rtt_ms: Option<f64>,
+}
+
+impl<'w> Case<'w> {
+    /// Gathers what belongs to incident `i`.
+    pub fn build(w: &'w World, p: &'w Population, i: usize) -> Option<Self> {
+        let row = w.edge.incidents.get(i)?;
+        let fact_id = w.incident_fact.get(i).copied().flatten();
+        let fact = fact_id.and_then(|f| w.edge.facts.get(f as usize));
+        let tick = row.precision_ns.max(MILLI);
+        let end = row.end.or(row.start).map(|t| Span { lo: t.0, hi: t.0 + tick });
+        let life = row.start.map(|s| Span { lo: s.0, hi: end.map_or(s.0 + tick, |e| e.hi) });
+        let mut owned: Vec<Owned<'w>> = fact_id
+            .and_then(|f| w.ties.of_fact.get(&f))
+            .into_iter()
+            .flatten()
+            .filter_map(|&e| Some((e, w.evs.get(e as usize)?, w.ties.owner.get(e as usize).copied().flatten()?.1)))
+            .collect();
+        // A Worker subrequest's lines may carry the parent's ray.
+        owned.sort_by_key(|(id, _, tie)| (std::cmp::Reverse(*tie), *id));
+        let access = owned.iter().find(|o| o.1.e.kind == LineKind::Access && o.1.e.stack != Stack::Fpm).copied();
+        let lines: Vec<Owned<'w>> = owned.into_iter().filter(|o| access.is_none_or(|a| a.0 != o.0)).collect();
+        let server = access.or(lines.first().copied()).map(|o| o.1.server).or_else(|| p.server_of(w, row));
+        let covered = match (server, end) {
+            (Some(s), Some(end)) => p.coverage.at(s, end),
+            _ => Covered::No,
+        };
+        let open = fact_id.is_some_and(|f| w.ties.open_facts.contains(&f));
+        let colo = row.colo.clone().unwrap_or_default();
+        let origin = row.origin_ip.clone().unwrap_or_default();
+        let rtt_ms = w.rtt_ms.get(&(colo, origin)).copied().or(row.tcp_ms.filter(|t| *t > 0).map(|t| t as f64));
+        Some(Self { w, p, i, row, fact, fact_id, end, life, server, access, lines, covered, open, rtt_ms })
+    }
+
+    /// Status of the access line.
+    pub fn access_status(&self) -> Option<u16> {
+        self.access.and_then(|a| a.1.e.status)
+    }
+
+    /// True when the origin wrote no access line for this request although its log covers the moment.
+    pub fn silent(&self) -> bool {
+        self.access.is_none() && !self.open && self.covered == Covered::Yes
+    }
+
+    /// No access line, and nothing speaks against that being meaningful.
+    pub fn no_line(&self) -> bool {
+        self.access.is_none() && !self.open
+    }
+
+    /// The server closed on purpose: 444, or an error line is tied and there is no access log at all.
+    pub fn closed_by_rule(&self) -> bool {
+        self.access_status() == Some(444)
+    }
+
+    /// An error line of the request counts although no access line tells how it was answered: the
+    /// edge row itself says that no valid header came.
+    pub fn hidden_failure(&self) -> bool {
+        self.closed_by_rule() || (self.access.is_none() && self.lines.iter().any(|l| l.1.e.kind == LineKind::Error))
+    }
+
+    /// The request's own line with one of the signatures.
+    pub fn own(&self, sigs: &[Sig]) -> Option<Owned<'w>> {
+        self.lines.iter().copied().find(|l| l.1.e.sig.as_ref().is_some_and(|h| sigs.contains(&h.sig)))
+    }
+
+    /// Software in front, as far as known.
+    pub fn stack(&self) -> Option<Stack> {
+        self.server.and_then(|s| self.w.servers.get(s)).and_then(|s| s.stack)
+    }
+
+    /// Window around the end of the request: from `before` ms before to `after` ms after.
+    pub fn window(&self, before_ms: i64, after_ms: i64) -> Option<Span> {
+        self.end.map(|e| Span { lo: e.lo - before_ms * MILLI, hi: e.hi + after_ms * MILLI })
+    }
+
+    /// Events of this server with a signature inside a window around the end, nearest first.
+    pub fn near(&self, sigs: &[Sig], before_ms: i64, after_ms: i64) -> Vec<(u32, &'w Ev)> {
+        let (Some(server), Some(window), Some(end)) = (self.server, self.window(before_ms, after_ms), self.end) else { return Vec::new() };
+        let mut out: Vec<(u32, &Ev)> = sigs.iter().flat_map(|&s| self.w.near(server, s, window)).collect();
+        out.sort_by_key(|(id, ev)| (ev.utc.map_or(i64::MAX, |u| u.distance(end)), *id));
+        out
+    }
+
+    /// Milliseconds until failure, where the row tells.
+    pub fn failed_after_ms(&self) -> Option<i64> {
+        self.row.header_ms.or(self.row.duration_ms)
+    }
+
+    /// An origin line as evidence.
+    pub fn line(&self, ev: &Ev) -> Evidence {
+        let time_ms = ev.utc.map(|u| (u.lo.max(u.mid() - SECOND)).div_euclid(MILLI));
+        Evidence {
+            kind: EvidenceKind::Line,
+            source: self.w.source_name(ev).to_owned(),
+            line: Some(ev.e.at.line),
+            time_ms,
+            offset_ms: time_ms.zip(self.end).map(|(t, e)| t - e.lo.div_euclid(MILLI)),
+            text: ev.e.text.clone(),
+        }
+    }
+
+    /// The access line as evidence, if there is one.
+    pub fn access_line(&self) -> Option<Evidence> {
+        self.access.map(|a| self.line(a.1))
+    }
+
+    /// Connection and timing of the edge row in a sentence.
+    pub fn timing(&self) -> Evidence {
+        let connection = match self.row.reused() {
+            Some(true) => "reused connection",
+            Some(false) => "new connection",
+            None => "connection kind not known",
+        };
+        let ms = |v: Option<i64>| v.map_or("?".to_owned(), |v| v.to_string());
+        let mut text = format!(
+            "{connection} (TCP {} ms, TLS {} ms), failed after {} ms",
+            ms(self.row.tcp_ms),
+            ms(self.row.tls_ms),
+            ms(self.failed_after_ms())
+        );
+        if let Some(rtt) = self.rtt_ms {
+            text.push_str(&format!("; one round trip from {} takes about {rtt:.0} ms", self.row.colo.as_deref().unwrap_or("there")));
+        }
+        sentence(EvidenceKind::Field, text)
+    }
+
+    /// "No access line" as evidence.
+    pub fn absence(&self) -> Evidence {
+        let server = self.server.and_then(|s| self.w.servers.get(s)).map_or("the origin", |s| s.name.as_str());
+        sentence(
+            EvidenceKind::Absence,
+            format!("no access line of this request in the logs of {server}, which hold those of the requests around it"),
+        )
+    }
+
+    /// Multiplier for how well presence or absence is known.
+    pub fn absence_weight(&self) -> f64 {
+        match self.covered {
+            Covered::Yes => 1.0,
+            Covered::Unclear => 0.9,
+            Covered::No => 0.78,
+        }
+    }
+}
+
+/// An item that is a sentence.
+pub fn sentence(kind: EvidenceKind, text: String) -> Evidence {
+    Evidence { kind, source: String::new(), line: None, time_ms: None, offset_ms: None, text }
+}

@@ -1,0 +1,54 @@
+//! An application fatal error or memory limit, and the server closed instead of answering 500.
+
+use crate::chain;
+use crate::doc::{CauseDoc, Fix};
+use crate::rule::{Case, Finding};
+use cfray_model::Cause;
+
+/// What a person may read about `app-fatal`.
+pub static DOC: CauseDoc = CauseDoc {
+    cause: Cause::AppFatal,
+    says: "The application failed with a fatal error, and the server closed the connection instead of sending an error page.",
+    why: "A PHP fatal error normally becomes a valid 500, also with an empty page. It becomes a 520 when nothing is sent in its \
+        place: a rule such as `error_page 500 = @drop` with `return 444` closes the connection, so Cloudflare reads zero bytes.",
+    evidence: "A PHP fatal line (`PHP Fatal error`, `Uncaught`, `Allowed memory size`, `Maximum execution time`) that belongs to the \
+        same request by ray, request or connection number, with an access line of 444, or no access line although the log covers the \
+        moment.",
+    not_when: "The fatal was answered with a valid 500: then Cloudflare shows 500. A fatal of another request in the same second. The \
+        failing file lies in a plugin, theme or middleware: plugin-fault.",
+    fix: Fix {
+        owner: "Give the fatal line (file and line number) to whoever makes the site, and undo the last update of the site. Ask your \
+            host why errors are closed and not answered.",
+        admin: "Let errors be answered: replace the rule that leads to `return 444` by `error_page 500 502 503 504 /50x.html;` with \
+            `location = /50x.html { root /usr/share/nginx/html; internal; }`. Log them with the address: in the FPM pool \
+            `catch_workers_output = yes`, in php.ini `log_errors = On`. Raise `memory_limit` (default 128M) only if workers times \
+            limit still fits the memory.",
+        developer: "Fix the line named in the evidence. Catch at the top level and answer 500 with a short page, and register a \
+            shutdown function for what cannot be caught, such as the memory limit.",
+        client: "Retrying the same request does not help: the same input meets the same error. Try once after a minute in case it was \
+            the database; then report the ray ID.",
+    },
+    check: "Is the close a rule? `nginx -T 2>/dev/null | grep -nE '444|error_page'`. A rule that sends 500 there is this cause. If \
+        there is none, look for `exited on signal` in that second: worker-crash.",
+    often_blamed: "PHP fatal errors, the memory limit and max_execution_time as such: with mod_php and with FPM they give a valid 500 \
+        (measured), which Cloudflare passes on. Only a server that hides it turns it into a 520. Note PHP's own log is in UTC unless \
+        date.timezone is set.",
+    sources: &[
+        "php/php-src main/main.c",
+        "nginx src/http/ngx_http_request.c (444) @3f6f782 (2026-08)",
+        "developers.cloudflare.com, page \"Error 520\", updated 2026-06-16",
+        "measured: Debian 12, nginx 1.22.1, Apache 2.4, PHP and PHP-FPM 8.2, ModSecurity 2.9.7, haproxy 2.6",
+    ],
+};
+
+/// A fatal error in the application's own code, its 500 hidden.
+pub fn check(c: &Case<'_>) -> Option<Finding> {
+    let fatal = chain::php_fatal(c)?;
+    let in_plugin = fatal.plugin.is_some();
+    let score = match (in_plugin, fatal.memory) {
+        (false, _) => fatal.score,
+        (true, true) => fatal.score * 0.45,
+        (true, false) => fatal.score * 0.08,
+    };
+    Some(Finding::new(DOC.cause, score, fatal.tie).with(c.line(fatal.ev)).with_all(c.access_line()).with(c.timing()))
+}

@@ -1,0 +1,118 @@
+//! The kernel killed the process for memory.
+
+use crate::chain::{self, Death};
+use crate::doc::{CauseDoc, Fix};
+use crate::population::windows::{AFTER_MS, BEFORE_MS};
+use crate::rule::{Case, Finding, sentence};
+use cfray_model::{Cause, EvidenceKind, Sig, Tie};
+
+/// What a person may read about `oom-kill`.
+pub static DOC: CauseDoc = CauseDoc {
+    cause: Cause::OomKill,
+    says: "The server ran out of memory and the system killed the process that was handling the request.",
+    why: "The kernel ends the process with signal 9, which cannot be caught. Its sockets are closed at once, and Cloudflare gets a \
+        close without a byte. Apache writes nothing about a child lost to signal 9, so only the kernel or systemd knows; nginx and \
+        PHP-FPM do log it. A PHP-FPM child killed this way behind nginx or Apache gives a valid 502 or 503, and a 520 only where \
+        those are mapped to `return 444`.",
+    evidence: "A kernel line `Out of memory: Killed process PID (NAME)` or `Memory cgroup out of memory`, or systemd's `killed by the \
+        OOM killer` or `result 'oom-kill'`, for the server's pid or command, from the request's last moment to 2 s after it, with no \
+        access line (or a 444). If only `exited on signal 9` is there and no kernel log covers the moment, confidence is at most 0.6 \
+        and worker-crash is the runner-up.",
+    not_when: "Signal 9 while the kernel log covers the moment without such a line: someone or something sent it, see worker-crash. \
+        An OOM line for a process that serves no web request, such as a backup. PHP's own `Allowed memory size exhausted`: that is \
+        the application's limit, see app-fatal.",
+    fix: Fix {
+        owner: "Ask your host how much memory the plan has and whether the kernel killed processes at that minute. Move imports, \
+            backups and image jobs to quiet hours, or take a plan with more memory.",
+        admin: "Let the pool fit the memory. Average size of one worker in MB: `ps -C php-fpm8.2 -o rss= | awk '{s+=$1} END {if (NR) \
+            print s/NR/1024}'`; memory left for PHP divided by it is the most that fits. Then `pm.max_children = N` (FPM, default 5) \
+            or `MaxRequestWorkers N` (Apache prefork, default 256), and `pm.max_requests = 500` against slow leaks. Leave the OOM \
+            killer on; add memory or swap, or move the neighbour that the kernel line names.",
+        developer: "Stream large files and query results and do not hold them whole. Keep `memory_limit` (default 128M) low enough \
+            that workers times limit fits the machine: then one greedy request ends in a valid 500 and does not bring down a process.",
+        client: "Waiting 1, 2, 4, 8, 16 s helps for ordinary requests. It does not help for the heavy one (a big export, a large \
+            image): ask for less, in pages, and do not repeat it in a loop.",
+    },
+    check: "`journalctl -k --since '-1h' | grep -Ei 'out of memory|oom-kill|killed process'`. In a container the line is in the \
+        host's kernel log; inside it `cat /sys/fs/cgroup/memory.events` counts `oom_kill`. No count and no line: worker-crash.",
+    often_blamed: "PHP's `Allowed memory size of N bytes exhausted`: measured, it gives a valid 500 with mod_php and with FPM. And a \
+        clean Apache error log proves nothing here, because Apache never reports signal 9.",
+    sources: &[
+        "linux mm/oom_kill.c",
+        "systemd src/core/service.c, src/core/unit.c",
+        "apache/httpd 2.4.x server/mpm_unix.c (SIGKILL is not reported) @f45abec1 (2024-10)",
+        "nginx src/os/unix/ngx_process.c @3f6f782 (2026-08)",
+        "php/php-src sapi/fpm/www.conf.in and php-fpm.conf.in",
+        "measured: Debian 12, nginx 1.22.1, Apache 2.4, PHP and PHP-FPM 8.2, ModSecurity 2.9.7, haproxy 2.6",
+    ],
+};
+
+/// The kernel killed the process that held the request.
+pub fn check(c: &Case<'_>) -> Option<Finding> {
+    let server = c.server?;
+    let ooms = c.near(&[Sig::OomKill, Sig::UnitOom], BEFORE_MS + 1000, AFTER_MS + 500);
+    if c.no_line() {
+        let killed = c.near(&[Sig::NginxWorkerSignal, Sig::UnitKilled], BEFORE_MS, AFTER_MS).into_iter().find(|(_, ev)| {
+            ev.e.sig.as_ref().is_some_and(|h| {
+                h.num == Some(9)
+                    && (h.sig == Sig::NginxWorkerSignal || h.name.as_deref().is_some_and(|n| chain::is_front_process(n, c.stack())))
+            })
+        });
+        let fits = |ev: &crate::join::Ev| {
+            ev.e.sig.as_ref().is_some_and(|h| {
+                let pid = killed.as_ref().and_then(|k| k.1.e.sig.as_ref()?.pid);
+                (h.pid.is_some() && h.pid == pid) || h.name.as_deref().is_some_and(|n| chain::is_front_process(n, c.stack()))
+            })
+        };
+        if let Some((_, oom)) = ooms.iter().find(|(_, ev)| fits(ev)) {
+            let contrast = c.p.windows.get(server, oom.e.sig.as_ref()?.sig);
+            let mut f = Finding::new(DOC.cause, 0.97 * contrast.weight() * c.absence_weight(), Tie::Window).with(c.line(oom));
+            f = f
+                .with_all(killed.map(|k| c.line(k.1)))
+                .with(sentence(EvidenceKind::Contrast, contrast.sentence("the kernel killed a process for memory")));
+            if c.silent() {
+                f = f.with(c.absence());
+            }
+            return Some(f.with(c.timing()));
+        }
+        if let Some((_, ev)) = killed {
+            if !chain::kernel_covers(c) {
+                let weight = c.p.windows.get(server, Sig::NginxWorkerSignal).weight();
+                return Some(
+                    Finding::new(DOC.cause, (0.62 * weight * c.absence_weight()).min(0.6), Tie::Window)
+                        .with(c.line(ev))
+                        .with(c.timing())
+                        .lacking("the kernel log of that moment (dmesg -T, journalctl -k): signal 9 alone does not say who sent it")
+                        .or_else(Cause::WorkerCrash, 0.3),
+                );
+            }
+        }
+    }
+    if c.hidden_failure() {
+        let own = c.own(&[Sig::UpstreamReset, Sig::UpstreamClosed, Sig::ProxyDispatch, Sig::ConnectFailed]);
+        let moment = own.and_then(|o| o.1.utc).or(c.end)?;
+        if let Some((Death::Killed, evs)) = chain::fpm_death(c, moment) {
+            let pids: Vec<u64> = evs.iter().filter_map(|e| e.e.sig.as_ref()?.pid).collect();
+            let oom = ooms.iter().find(|(_, ev)| {
+                ev.e.sig.as_ref().is_some_and(|h| {
+                    h.pid.is_some_and(|p| pids.contains(&p)) || h.name.as_deref().is_some_and(|n| n.contains("php") || n.contains("fpm"))
+                })
+            });
+            let lines = |f: Finding| f.with_all(evs.iter().map(|e| c.line(e))).with_all(own.map(|o| c.line(o.1))).with_all(c.access_line());
+            return Some(match oom {
+                Some((_, oom)) => lines(Finding::new(DOC.cause, if own.is_some() { 0.96 } else { 0.7 }, Tie::Chain).with(c.line(oom))),
+                None => lines(Finding::new(DOC.cause, if chain::kernel_covers(c) { 0.45 } else { 0.6 }, Tie::Chain))
+                    .lacking("the kernel log of that moment (dmesg -T, journalctl -k)")
+                    .or_else(Cause::WorkerCrash, 0.35),
+            });
+        }
+        // Another backend (node, python, java): the kernel's line and the broken upstream are two traces.
+        if let (Some(o), Some((_, oom))) = (own.filter(|o| !chain::is_fastcgi(o.1) || !chain::has_fpm_log(c)), ooms.first()) {
+            let same_moment = oom.utc.zip(o.1.utc).is_some_and(|(a, b)| a.distance(b) <= 2_500_000_000);
+            if same_moment {
+                return Some(Finding::new(DOC.cause, 0.86, Tie::Chain).with(c.line(oom)).with(c.line(o.1)).with_all(c.access_line()));
+            }
+        }
+    }
+    None
+}

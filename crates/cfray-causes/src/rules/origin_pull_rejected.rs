@@ -1,0 +1,93 @@
+//! The client certificate (Authenticated Origin Pulls) was refused after the handshake.
+
+use crate::doc::{CauseDoc, Fix};
+use crate::population::answered;
+use crate::population::gaps::within_round_trip;
+use crate::rule::{Case, Finding, sentence};
+use cfray_model::{Cause, EvidenceKind, FactFlags, Sig, Stack, Tie};
+
+/// What a person may read about `origin-pull-rejected`.
+pub static DOC: CauseDoc = CauseDoc {
+    cause: Cause::OriginPullRejected,
+    says: "The origin asked for Cloudflare's client certificate and hung up, because it was missing or not accepted.",
+    why: "With Authenticated Origin Pulls the origin lets in only a client that shows Cloudflare's certificate. In TLS 1.3 the server \
+        can refuse it after Cloudflare already holds the handshake for done and has sent the request: the refusal arrives where the \
+        answer should be, a 520. In TLS 1.2 it is part of the handshake: 525. nginx takes neither way: it finishes the handshake and \
+        answers a valid 400.",
+    evidence: "Apache's AH02039, AH02276, AH02008, AH02010 or AH02011 of that moment; or a configured SSLVerifyClient and all new TLS \
+        1.3 connections failing at once. For nginx: certificate lines together with 495 or 496 mapped to 444.",
+    not_when: "nginx's own 400 `No required SSL certificate was sent`. A 525. Failures on reused connections only: the certificate is \
+        checked when a connection begins.",
+    fix: Fix {
+        owner: "In the dashboard, under SSL/TLS, Origin Server, see whether Authenticated Origin Pulls is on for this zone. If the \
+            origin demands the certificate, turn it on; if a certificate was renewed recently, tell the host.",
+        admin: "Take the authority that signs what Cloudflare sends now: the one of the global setting, or your own if you uploaded a \
+            certificate for zone or host name. Apache: `SSLCACertificateFile /etc/ssl/cloudflare-origin-pull-ca.pem`, \
+            `SSLVerifyClient require`, `SSLVerifyDepth 1`, in the virtual host and not in a directory. nginx: `ssl_client_certificate \
+            /etc/ssl/cloudflare-origin-pull-ca.pem; ssl_verify_client on;` and no mapping of 495 and 496 to 444. Turn the dashboard's \
+            switch on before the server's, and off after it.",
+        developer: "Nothing in the application. Health checks that go past Cloudflare need a certificate of their own or a name \
+            without this demand.",
+        client: "Retrying does not help: all new connections fail until the setting is right. Report it.",
+    },
+    check: "Show the refusal: `LogLevel warn ssl:info` in Apache (`error_log /var/log/nginx/error.log info;` in nginx), one request \
+        through Cloudflare, then `grep -E 'AH0(2008|2010|2011|2039|2276)|required SSL certificate'` in the error log. Nothing there: \
+        not this cause, look at worker-crash.",
+    often_blamed: "nginx's `ssl_verify_client`: a missing certificate is a valid 400 (measured), although the Error 520 page lists a \
+        mismatch as a cause of 520. Apache with TLS 1.2: 525. At level warn Apache writes nothing about a missing certificate, so an \
+        empty log proves nothing.",
+    sources: &[
+        "developers.cloudflare.com, page \"Error 520\", updated 2026-06-16",
+        "apache/httpd 2.4.x modules/ssl/ssl_engine_io.c, ssl_engine_kernel.c @f45abec1 (2024-10)",
+        "nginx src/http/ngx_http_request.c @3f6f782 (2026-08)",
+        "typisttech/trellis-cloudflare-origin-ca issue 34",
+        "measured: Debian 12, nginx 1.22.1, Apache 2.4, PHP and PHP-FPM 8.2, ModSecurity 2.9.7, haproxy 2.6",
+    ],
+};
+
+/// The client certificate was refused after Cloudflare thought the handshake done.
+pub fn check(c: &Case<'_>) -> Option<Finding> {
+    if let Some(o) = c.own(&[Sig::ClientCert]).filter(|_| c.hidden_failure()) {
+        return Some(Finding::new(DOC.cause, 0.96, o.2).with(c.line(o.1)).with_all(c.access_line()));
+    }
+    let tls = c.row.origin_tls.as_deref().is_none_or(|t| t.starts_with("TLS"));
+    if !c.no_line() || !tls {
+        return None;
+    }
+    let server = c.server?;
+    if let Some((_, ev)) = c.near(&[Sig::ApacheClientCert], 1_500, 1_500).first() {
+        let contrast = c.p.windows.get(server, Sig::ApacheClientCert);
+        let f = Finding::new(DOC.cause, 0.95 * contrast.weight() * c.absence_weight(), Tie::Window).with(c.line(ev));
+        return Some(f.with(sentence(EvidenceKind::Contrast, contrast.sentence("a client certificate was refused"))).with(c.timing()));
+    }
+    silent_at_warn(c)
+}
+
+/// Apache logs nothing of it at level warn: every new TLS 1.3 connection of those minutes fails at once.
+fn silent_at_warn(c: &Case<'_>) -> Option<Finding> {
+    let at_once = within_round_trip(c.failed_after_ms()?, c.rtt_ms);
+    if c.stack() != Some(Stack::Apache) || c.row.origin_tls.as_deref() != Some("TLSv1.3") || c.row.reused() != Some(false) || !at_once {
+        return None;
+    }
+    let (from, to) = (c.row.start?.millis() - 60_000, c.row.start?.millis() + 60_000);
+    let origin = c.row.origin_ip.as_deref()?;
+    let facts = &c.w.edge.facts;
+    let first = facts.partition_point(|f| f.start_ms < from);
+    let (mut failed, mut fine) = (0u64, 0u64);
+    for f in facts.iter().skip(first).take_while(|f| f.start_ms <= to) {
+        let here = c.w.edge.combos.get(f.combo as usize).is_some_and(|x| x.origin_ip == origin);
+        if here && f.flags.has(FactFlags::NEW) && f.flags.has(FactFlags::ORIGIN_TLS) {
+            failed += u64::from(f.edge_status == 520);
+            fine += u64::from(answered(f));
+        }
+    }
+    (failed >= 10 && fine == 0).then(|| {
+        let text = format!("all {failed} new TLS 1.3 connections of these two minutes failed right after the handshake, none was answered");
+        Finding::new(DOC.cause, 0.62 * c.absence_weight(), Tie::None)
+            .with(sentence(EvidenceKind::Contrast, text))
+            .with_all(c.silent().then(|| c.absence()))
+            .with(c.timing())
+            .lacking("Apache LogLevel ssl:info (AH02008, AH02276 name the refused certificate)")
+            .or_else(Cause::Http2Fault, 0.2)
+    })
+}

@@ -1,0 +1,50 @@
+//! The listener expects PROXY protocol, which Cloudflare does not speak.
+
+use crate::doc::{CauseDoc, Fix};
+use crate::rule::{Case, Finding, sentence};
+use cfray_model::{Cause, EvidenceKind, Sig, Tie};
+
+/// What a person may read about `proxy-protocol`.
+pub static DOC: CauseDoc = CauseDoc {
+    cause: Cause::ProxyProtocol,
+    says: "The origin's port expects an extra first line from a load balancer, which Cloudflare does not send.",
+    why: "A listener with PROXY protocol on reads one line with the client's address before the HTTP request. Cloudflare sends the \
+        request at once, nginx takes it for a broken line and closes. Every request to that port fails: on a plain port with 520, on \
+        a TLS port with 525.",
+    evidence: "nginx's `broken header: \"...\" while reading PROXY protocol`, which quotes the raw request, its CF-RAY header \
+        included, for every request to that listener.",
+    not_when: "A TLS port: the same mistake fails before the handshake, so the edge says 525. A few such lines from scanners while \
+        other requests to that port are answered.",
+    fix: Fix {
+        owner: "Ask your host whether a load balancer was removed or bypassed: the web server still waits for what it used to send. \
+            Point the DNS record back to the load balancer, or have the listener changed.",
+        admin: "Take `proxy_protocol` off the port that Cloudflare uses, in every server block of that address and port: `listen 80;` \
+            in place of `listen 80 proxy_protocol;`, and `real_ip_header CF-Connecting-IP;` in place of `real_ip_header \
+            proxy_protocol;`. If a load balancer needs it as well, give it a port of its own.",
+        developer: "Nothing in the application is at fault. In tests of the deployment, ask the public port once in plain HTTP.",
+        client: "Retrying does not help: every request fails until the configuration is changed. Report it.",
+    },
+    check: "`curl -sS -o /dev/null -w '%{http_code}\\n' --resolve HOST:80:ORIGIN_IP http://HOST/` against the same with \
+        `--haproxy-protocol`: if only the second answers, it is this cause. If both fail, look for a 444 rule.",
+    often_blamed: "A block of Cloudflare's addresses: that leaves no quoted requests in the error log, this quotes every one.",
+    sources: &[
+        "nginx src/core/ngx_proxy_protocol.c @3f6f782 (2026-08)",
+        "measured: Debian 12, nginx 1.22.1, Apache 2.4, PHP and PHP-FPM 8.2, ModSecurity 2.9.7, haproxy 2.6",
+    ],
+};
+
+/// The listener waited for a PROXY header and got an HTTP request.
+pub fn check(c: &Case<'_>) -> Option<Finding> {
+    if !c.no_line() {
+        return None;
+    }
+    let near = c.near(&[Sig::ProxyProtocol], 2_000, 2_000);
+    let ray = c.row.ray.map_or(0, |r| r.0);
+    let contrast = c.p.windows.get(c.server?, Sig::ProxyProtocol);
+    // The request is quoted in the message; clients write it, so it supports but does not tie.
+    let named = near.iter().find(|(_, e)| ray != 0 && e.e.ray == ray);
+    let (_, ev) = named.or(near.first())?;
+    let score = if named.is_some() { 0.96 } else { 0.9 * contrast.weight() * c.absence_weight() };
+    let f = Finding::new(DOC.cause, score, Tie::Window).with(c.line(ev));
+    Some(f.with(sentence(EvidenceKind::Contrast, contrast.sentence("a connection without PROXY header was refused"))).with(c.timing()))
+}

@@ -1,0 +1,102 @@
+//! A stop, an ungraceful restart or a kill of the server cut the request off.
+
+use crate::chain;
+use crate::doc::{CauseDoc, Fix};
+use crate::rule::{Case, Finding, sentence};
+use cfray_model::{Cause, EvidenceKind, Sig, Tie};
+
+/// What a person may read about `server-restart`.
+pub static DOC: CauseDoc = CauseDoc {
+    cause: Cause::ServerRestart,
+    says: "The web server was stopped or restarted while the request was in progress.",
+    why: "On a fast stop (nginx SIGTERM or SIGINT; Apache SIGTERM or SIGHUP) the processes close their sockets with requests still in \
+        them. Cloudflare sees the connection end without an answer. New connections in the gap are refused: those are the 521s right \
+        after. A graceful reload finishes what is in progress and gives no 520.",
+    evidence: "A stop or restart line around the request: nginx `signal 15 (SIGTERM) received ... exiting` (level notice), Apache \
+        AH00169, AH00491, AH00295, AH00173, AH00494 or AH00298, systemd `Stopping` or `Stopped`. Where the level hides them, traces: \
+        521s directly afterwards, a hole in the access log of all hosts at once, nginx connection numbers that begin at 1 again, new \
+        process ids.",
+    not_when: "A graceful reload (`nginx -s reload`, `apachectl graceful`): requests in progress are answered with 200 (measured). A \
+        restart minutes away from the request. A reload that only closed idle connections is the keep-alive race.",
+    fix: Fix {
+        owner: "Ask your host which job restarts the web server at that time of day (updates, log rotation, certificate renewal, \
+            backup) and to make it a reload.",
+        admin: "Use `nginx -t && systemctl reload nginx` and `apachectl configtest && apachectl graceful` in deploy scripts, \
+            certificate hooks and log rotation; where a real stop is needed, `nginx -s quit` or `apachectl graceful-stop` first. For \
+            PHP-FPM set `process_control_timeout = 30s`: with the default 0 a reload ends running scripts. With several servers, take \
+            one out of the balancer before touching it.",
+        developer: "On SIGTERM stop accepting, finish what runs, then exit, and give the process time for it; send `Connection: \
+            close` on the last answers. In rolling deploys take the old instance out of traffic some seconds before it is stopped.",
+        client: "Retrying helps, a restart takes seconds: wait 1, 2, 4, 8, 16 s. Repeat a POST by machine only with an idempotency \
+            key.",
+    },
+    check: "Make stops visible: `error_log /var/log/nginx/error.log notice;`, and for the past `journalctl -u nginx -u apache2 -u \
+        'php*-fpm' --since '-1d' | grep -E 'Stopp|Start|Reload'`. A stop in that second is this cause; none is worker-crash or the \
+        keep-alive race.",
+    often_blamed: "Reloads: measured with requests in flight, nginx reload and Apache graceful restart answer them all with 200. An \
+        empty error log proves little, because nginx writes signals at level notice and its default level is error.",
+    sources: &[
+        "nginx src/os/unix/ngx_process_cycle.c @3f6f782 (2026-08)",
+        "apache/httpd 2.4.x server/mpm/{prefork,worker,event} @f45abec1 (2024-10)",
+        "php/php-src sapi/fpm/fpm/fpm_events.c, fpm_process_ctl.c",
+        "php/php-src sapi/fpm/www.conf.in and php-fpm.conf.in",
+        "measured: Debian 12, nginx 1.22.1, Apache 2.4, PHP and PHP-FPM 8.2, ModSecurity 2.9.7, haproxy 2.6",
+    ],
+};
+
+/// A stop or ungraceful restart cut the request off.
+pub fn check(c: &Case<'_>) -> Option<Finding> {
+    let server = c.server?;
+    if c.hidden_failure() {
+        let own = c.own(&[Sig::UpstreamReset, Sig::UpstreamClosed, Sig::ConnectFailed, Sig::ProxyDispatch]);
+        if let Some(o) = own {
+            let moment = o.1.utc?;
+            let reach = if o.1.e.sig.as_ref().is_some_and(|h| h.sig == Sig::ConnectFailed) { 20_000 } else { 1_500 };
+            let stop = c
+                .near(&[Sig::FpmStop, Sig::FpmReload, Sig::UnitStop], reach, 2_000)
+                .into_iter()
+                .find(|(_, e)| e.utc.is_some_and(|u| u.lo <= moment.hi + 1_500_000_000) && chain::backend_unit(e));
+            if let Some((_, stop)) = stop {
+                return Some(Finding::new(DOC.cause, 0.9, Tie::Chain).with(c.line(stop)).with(c.line(o.1)).with_all(c.access_line()));
+            }
+        }
+    }
+    if !c.no_line() {
+        return None;
+    }
+    let stops = c.near(&[Sig::NginxStop, Sig::ApacheStop, Sig::ApacheFatal, Sig::UnitStop, Sig::UnitKilled], 1_500, 1_500);
+    let stop = stops.iter().find(|(_, e)| {
+        e.e.sig.as_ref().is_some_and(|h| match h.sig {
+            Sig::UnitStop => h.name.as_deref().is_some_and(|n| chain::is_front_process(n, c.stack())),
+            Sig::UnitKilled => {
+                !super::worker_crash::is_fault(h.num.unwrap_or(0))
+                    && h.name.as_deref().is_some_and(|n| chain::is_front_process(n, c.stack()))
+            }
+            _ => true,
+        })
+    });
+    let refused = chain::refused_after(c);
+    if let Some((_, stop)) = stop {
+        let contrast = c.p.windows.get(server, stop.e.sig.as_ref()?.sig);
+        let f = Finding::new(DOC.cause, 0.96 * contrast.weight() * c.absence_weight(), Tie::Window).with(c.line(stop));
+        let f =
+            f.with_all(refused.map(|r| r.sentence())).with(sentence(EvidenceKind::Contrast, contrast.sentence("the server was stopped")));
+        return Some(f.with(c.timing()));
+    }
+    // The level hides the stop: what follows it shows.
+    let refused = refused?;
+    let starts = c.near(&[Sig::NginxStart, Sig::ApacheStart, Sig::UnitStart], 0, 30_000);
+    let (score, start) = match starts.first() {
+        Some((_, e)) => (0.88, Some(c.line(e))),
+        None => (0.8, None),
+    };
+    let burst = if refused.together >= 2 { 1.0 } else { 0.85 };
+    let f = Finding::new(DOC.cause, score * burst * c.absence_weight(), if start.is_some() { Tie::Window } else { Tie::None });
+    Some(
+        f.with_all(start)
+            .with(refused.sentence())
+            .with_all(c.silent().then(|| c.absence()))
+            .with(c.timing())
+            .lacking("nginx error_log at level notice (lifecycle lines)"),
+    )
+}

@@ -1,0 +1,60 @@
+//! OriginIP is not the server these logs are from.
+
+use crate::doc::{CauseDoc, Fix};
+use crate::rule::{Case, Finding, sentence};
+use cfray_model::{Cause, EvidenceKind, Tie};
+
+/// What a person may read about `wrong-origin`.
+pub static DOC: CauseDoc = CauseDoc {
+    cause: Cause::WrongOrigin,
+    says: "Cloudflare sends these requests to a server other than the one these logs come from.",
+    why: "A DNS record in Cloudflare, or a load-balancer pool, points to an address that does not serve this site: an old server, a \
+        leftover AAAA record, another customer's machine. Something accepts the connection there and does not give a usable answer, \
+        while the right server never hears of it.",
+    evidence: "That OriginIP never gave a usable answer for the host, another OriginIP does, and none of its requests ties to a line \
+        of these logs.",
+    not_when: "The address answers some requests: then it is a server whose log is missing, and the verdict is unknown. Its requests \
+        do tie to these logs. Field OriginIP is not delivered.",
+    fix: Fix {
+        owner: "Open DNS in the Cloudflare dashboard and compare every A and AAAA record of the host with the address your host gave \
+            you. Correct or delete what does not fit, also in load-balancer pools.",
+        admin: "`ip -br addr` (or the provider's panel) shows the server's public addresses; OriginIP in the report must be one of \
+            them. Remove the stale record or pool member, or let that machine serve the host: `server_name HOST;`. Shut down the old \
+            server only when no OriginIP names it.",
+        developer: "If a deployment writes DNS records, let it remove the old ones, IPv6 too, and check each address with one request \
+            before it goes live.",
+        client: "Retrying helps by chance if one of several records is right: 1, 2, 4, 8, 16 s. Else not. Report it.",
+    },
+    check: "`curl -sS -o /dev/null -w '%{http_code}\\n' --resolve HOST:443:ORIGIN_IP https://HOST/`, once with OriginIP of the report \
+        and once with your server's address. Only the second answers: correct the DNS record. Both answer: the first is a server \
+        whose logs you have not given to cfray.",
+    often_blamed: "The application: it never saw these requests. DNS being slow to spread: OriginIP in the report shows which address \
+        Cloudflare used, so compare and do not wait. Nothing listening there would be 521, 522 or 523.",
+    sources: &[
+        "cloudflare-docs logs/logpush/logpush-job/datasets/zone/http_requests.md @3eaa479",
+        "cloudflare-docs support/troubleshooting/http-status-codes/cloudflare-5xx-errors/ (read October 2026)",
+    ],
+};
+
+/// The address in DNS is not the server whose logs these are.
+pub fn check(c: &Case<'_>) -> Option<Finding> {
+    let origin = c.row.origin_ip.clone().filter(|o| !o.is_empty())?;
+    let host = c.row.host.clone().unwrap_or_default().to_ascii_lowercase();
+    let mine = c.p.origins.by_host.get(&(host.clone(), origin.clone()))?;
+    if mine.asked < 3 || mine.spoke > 0 || mine.tied > 0 {
+        return None;
+    }
+    let (name, other) =
+        c.p.origins
+            .by_host
+            .iter()
+            .filter(|((h, o), n)| *h == host && *o != origin && n.spoke >= 5)
+            .max_by_key(|(_, n)| (n.tied, n.spoke))
+            .map(|((_, o), n)| (o.clone(), *n))?;
+    let score = if other.tied >= 5 { 0.93 } else { 0.7 };
+    let text = format!(
+        "{origin} gave no usable answer to any of {} requests for {host}, and none of them is in these logs; {name} answered {} of {}",
+        mine.asked, other.spoke, other.asked
+    );
+    Some(Finding::new(DOC.cause, score, Tie::None).with(sentence(EvidenceKind::Contrast, text)).with(c.timing()))
+}

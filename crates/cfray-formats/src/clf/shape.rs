@@ -1,0 +1,125 @@
+//! The outline of a line: what stands before the time, the request, status, size, and the rest.
+
+use crate::fields::text::closing_token_quote;
+use crate::fields::time::clf_time;
+use crate::spec::LineError;
+use cfray_model::LogTime;
+use memchr::{memchr, memrchr};
+
+/// Most words before the time that are looked at.
+const HEAD: usize = 5;
+
+/// A line cut into its parts; nothing is interpreted yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape<'a> {
+    words: [&'a [u8]; HEAD],
+    word_count: usize,
+    /// The time.
+    pub time: LogTime,
+    /// A word between time and request, or empty.
+    pub between: &'a [u8],
+    /// Inside of the quotes.
+    pub request: &'a [u8],
+    /// Three digits or `-`.
+    pub status: &'a [u8],
+    /// Digits or `-`; empty when the line has no size.
+    pub size: &'a [u8],
+    /// What follows the size.
+    pub tail: &'a [u8],
+}
+
+impl<'a> Shape<'a> {
+    /// The first words before the time.
+    pub fn head(&self) -> &[&'a [u8]] {
+        self.words.get(..self.word_count).unwrap_or_default()
+    }
+}
+
+/// Cuts a line.
+pub fn split(line: &[u8]) -> Result<Shape<'_>, LineError> {
+    const NO_TIME: LineError = LineError::new("no `[dd/Mon/yyyy:hh:mm:ss +zzzz]` before the request", 0);
+    // No field before the request can hold a quote (Apache writes `""` for an empty user, hence
+    // the loop), so the last bracket before the first quote opens the time: a user name that
+    // contains a whole forged time stands before it.
+    let mut from = 0;
+    for _ in 0..3 {
+        let Some(quote) = memchr(b'"', line.get(from..).unwrap_or_default()).map(|at| from + at) else { return Err(NO_TIME) };
+        let before = line.get(..quote).unwrap_or_default();
+        if let Some(open) = memrchr(b'[', before)
+            && let Ok((rest, time)) = clf_time(before.get(open + 1..).unwrap_or_default())
+            && rest.first() == Some(&b']')
+        {
+            let after = line.len() - quote + (rest.len() - 1);
+            let after = line.get(line.len() - after..).unwrap_or_default();
+            return finish(line, before.get(..open).unwrap_or_default(), time, after);
+        }
+        from = quote + 1;
+    }
+    Err(NO_TIME)
+}
+
+/// `head` is what stands before the time's bracket, `rest` what stands after it.
+fn finish<'a>(line: &'a [u8], head: &'a [u8], time: LogTime, rest: &'a [u8]) -> Result<Shape<'a>, LineError> {
+    let mut words: [&[u8]; HEAD] = [b""; HEAD];
+    let mut word_count = 0;
+    for word in head.split(|&b| b == b' ').filter(|w| !w.is_empty() && *w != b"|").take(HEAD) {
+        if let Some(slot) = words.get_mut(word_count) {
+            *slot = word;
+            word_count += 1;
+        }
+    }
+    let at = |rest: &[u8]| line.len() - rest.len();
+    let mut rest = rest.trim_ascii_start();
+    let mut between: &[u8] = b"";
+    let request = loop {
+        let Some(body) = rest.strip_prefix(b"\"") else {
+            if !between.is_empty() {
+                return Err(LineError::new("no quoted request after the time", at(rest)));
+            }
+            let end = memchr(b' ', rest).unwrap_or(rest.len());
+            between = rest.get(..end).unwrap_or_default();
+            rest = rest.get(end..).unwrap_or_default().trim_ascii_start();
+            continue;
+        };
+        let Some(end) = request_end(body) else { return Err(LineError::new("the request's quote is not closed", at(rest))) };
+        let value = body.get(..end).unwrap_or_default();
+        rest = body.get(end + 1..).unwrap_or_default().trim_ascii_start();
+        if between.is_empty() && rest.first() == Some(&b'"') {
+            between = value;
+            continue;
+        }
+        break value;
+    };
+    let (status, after) = word(rest);
+    let is_status = status == b"-" || (status.len() == 3 && status.iter().all(u8::is_ascii_digit));
+    if !is_status {
+        return Err(LineError::new("no status after the request", at(rest)));
+    }
+    let (size, tail) = word(after);
+    let is_size = size == b"-" || (!size.is_empty() && size.iter().all(u8::is_ascii_digit));
+    let (size, tail) = if is_size { (size, tail) } else { (&b""[..], after) };
+    Ok(Shape { words, word_count, time, between, request, status, size, tail })
+}
+
+/// The closing quote of the request: with `escape=none` the request may hold quotes, so the one
+/// that a status follows is preferred.
+fn request_end(body: &[u8]) -> Option<usize> {
+    let first = closing_token_quote(body, 0)?;
+    let mut end = first;
+    loop {
+        let after = body.get(end + 1..).unwrap_or_default();
+        match after {
+            [b' ', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', ..] | [b' ', b'-' | b'"', ..] => return Some(end),
+            _ => match closing_token_quote(body, end + 1) {
+                Some(next) => end = next,
+                None => return Some(first),
+            },
+        }
+    }
+}
+
+/// The next word and what follows it, without the spaces between.
+fn word(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = memchr(b' ', text).unwrap_or(text.len());
+    (text.get(..end).unwrap_or_default(), text.get(end..).unwrap_or_default().trim_ascii_start())
+}

@@ -1,0 +1,79 @@
+//! Cloudflare's published address ranges, built in.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The day on which the list was compared with <https://www.cloudflare.com/ips/>.
+pub const RANGES_DATE: &str = "2026-08-20";
+
+const fn v4(a: u8, b: u8, c: u8, prefix: u8) -> (IpAddr, u8) {
+    (IpAddr::V4(Ipv4Addr::new(a, b, c, 0)), prefix)
+}
+
+const fn v6(a: u16, b: u16, prefix: u8) -> (IpAddr, u8) {
+    (IpAddr::V6(Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, 0)), prefix)
+}
+
+static RANGES: &[(IpAddr, u8)] = &[
+    v4(173, 245, 48, 20),
+    v4(103, 21, 244, 22),
+    v4(103, 22, 200, 22),
+    v4(103, 31, 4, 22),
+    v4(141, 101, 64, 18),
+    v4(108, 162, 192, 18),
+    v4(190, 93, 240, 20),
+    v4(188, 114, 96, 20),
+    v4(197, 234, 240, 22),
+    v4(198, 41, 128, 17),
+    v4(162, 158, 0, 15),
+    v4(104, 16, 0, 13),
+    v4(104, 24, 0, 14),
+    v4(172, 64, 0, 13),
+    v4(131, 0, 72, 22),
+    v6(0x2400, 0xcb00, 32),
+    v6(0x2606, 0x4700, 32),
+    v6(0x2803, 0xf800, 32),
+    v6(0x2405, 0xb500, 32),
+    v6(0x2405, 0x8100, 32),
+    v6(0x2a06, 0x98c0, 29),
+    v6(0x2c0f, 0xf248, 32),
+];
+
+/// The published list as (network, prefix length); 15 networks of IPv4, then 7 of IPv6.
+pub fn cloudflare_ranges() -> &'static [(IpAddr, u8)] {
+    RANGES
+}
+
+/// Does the address lie in the published list? IPv4 mapped into IPv6 counts as IPv4.
+pub fn is_cloudflare(addr: IpAddr) -> bool {
+    let addr = addr.to_canonical();
+    RANGES.iter().any(|(network, prefix)| match (network, addr) {
+        (IpAddr::V4(network), IpAddr::V4(addr)) => (network.to_bits() ^ addr.to_bits()) >> (32 - prefix) == 0,
+        (IpAddr::V6(network), IpAddr::V6(addr)) => (network.to_bits() ^ addr.to_bits()) >> (128 - prefix) == 0,
+        _ => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn borders() {
+        for (addr, inside) in [
+            ("172.64.0.0", true),
+            ("172.71.255.255", true),
+            ("172.72.0.0", false),
+            ("104.28.0.1", false),
+            ("104.27.255.255", true),
+            ("162.159.121.77", true),
+            ("2a06:98c7:ffff::1", true),
+            ("2a06:98c8::1", false),
+            ("::ffff:173.245.48.1", true),
+            ("198.51.100.1", false),
+        ] {
+            assert_eq!(is_cloudflare(addr.parse().unwrap()), inside, "{addr}");
+        }
+        assert_eq!(RANGES.iter().filter(|(a, _)| a.is_ipv4()).count(), 15);
+    }
+}

@@ -1,0 +1,123 @@
+//! `journalctl -o json`: one object a line. Values are strings, `null` (too large), arrays of bytes (not
+//! UTF-8 or not printable), or arrays of those when a field occurs more than once.
+
+use crate::fields::number::integer;
+use crate::inner::{Envelope, Inner};
+use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
+use crate::stamps::epoch_micros;
+use crate::support::{own, score, severity};
+use cfray_model::{Line, Stack};
+use serde_json::{Map, Value};
+
+/// The registry's entry.
+pub static FORMAT: FormatSpec = FormatSpec {
+    name: "journal-json",
+    title: "systemd journal as JSON (journalctl -o json)",
+    docs: "https://systemd.io/JOURNAL_EXPORT_FORMATS/",
+    stack: Stack::Systemd,
+    detect,
+    samples: &[
+        r#"{"__REALTIME_TIMESTAMP":"1795350247123456","_HOSTNAME":"web1","_TRANSPORT":"kernel","SYSLOG_IDENTIFIER":"kernel","PRIORITY":"3","MESSAGE":"Out of memory: Killed process 2213 (php-fpm8.2) total-vm:812345kB, anon-rss:654321kB, file-rss:0kB, shmem-rss:1024kB, UID:33 pgtables:1500kB oom_score_adj:0"}"#,
+        r#"{"__REALTIME_TIMESTAMP":"1795350247200000","_HOSTNAME":"web1","SYSLOG_IDENTIFIER":"systemd","_PID":"1","UNIT":"nginx.service","PRIORITY":"5","MESSAGE":"nginx.service: Main process exited, code=killed, status=9/KILL"}"#,
+        r#"{"__REALTIME_TIMESTAMP":"1795350247300000","_SOURCE_REALTIME_TIMESTAMP":"1795350247299000","_HOSTNAME":"web1","SYSLOG_IDENTIFIER":"php-fpm8.2","_PID":"812","PRIORITY":"4","MESSAGE":[91,87,65,82,78,73,78,71,93,32,91,112,111,111,108,32,119,119,119,93,32,115,101,114,118,101,114,32,114,101,97,99,104,101,100,32,109,97,120,95,99,104,105,108,100,114,101,110,32,115,101,116,116,105,110,103,32,40,53,41,44,32,99,111,110,115,105,100,101,114,32,114,97,105,115,105,110,103,32,105,116]}"#,
+        r#"{"__REALTIME_TIMESTAMP":"1795350247400000","_HOSTNAME":"web1","SYSLOG_IDENTIFIER":"x","MESSAGE":null}"#,
+    ],
+};
+
+/// Parser of one export.
+#[derive(Debug)]
+struct Journal {
+    inner: Inner,
+}
+
+impl RecordParser for Journal {
+    fn format(&self) -> &'static str {
+        FORMAT.name
+    }
+
+    fn parse<'a>(&self, record: &'a [u8]) -> Result<Line<'a>, LineError> {
+        let entry = Entry::read(record)?;
+        Ok(own(self.inner.open(&entry.envelope(), &entry.message)))
+    }
+}
+
+/// The fields of an entry that matter.
+struct Entry {
+    micros: Option<i64>,
+    host: Option<Vec<u8>>,
+    tag: Option<Vec<u8>>,
+    pid: Option<u64>,
+    priority: Option<u64>,
+    from_kernel: bool,
+    unit: Option<Vec<u8>>,
+    message: Vec<u8>,
+}
+
+impl Entry {
+    fn read(record: &[u8]) -> Result<Self, LineError> {
+        // `-o json-seq` and `-o json-sse` put something before the object.
+        let text = record.strip_prefix(b"\x1e").or_else(|| record.strip_prefix(b"data: ")).unwrap_or(record);
+        let fields: Map<String, Value> = serde_json::from_slice(text)
+            .or_else(|error| match std::str::from_utf8(text) {
+                Ok(_) => Err(error),
+                Err(_) => serde_json::from_str(&String::from_utf8_lossy(text)),
+            })
+            .map_err(|e| LineError { reason: format!("not a JSON object: {e}").into(), at: e.column() })?;
+        let get = |name: &str| fields.get(name).and_then(bytes);
+        let number = |name: &str| get(name).and_then(|v| integer(&v));
+        if !fields.contains_key("__REALTIME_TIMESTAMP") && !fields.contains_key("_SOURCE_REALTIME_TIMESTAMP") {
+            return Err(LineError::new("no __REALTIME_TIMESTAMP: not an entry of the journal", 0));
+        }
+        let micros = number("_SOURCE_REALTIME_TIMESTAMP").or_else(|| number("__REALTIME_TIMESTAMP"));
+        Ok(Self {
+            micros: micros.and_then(|n| i64::try_from(n).ok()),
+            host: get("_HOSTNAME"),
+            tag: get("SYSLOG_IDENTIFIER").or_else(|| get("_COMM")),
+            pid: number("_PID").or_else(|| number("SYSLOG_PID")),
+            priority: number("PRIORITY"),
+            from_kernel: get("_TRANSPORT").as_deref() == Some(b"kernel"),
+            unit: get("UNIT").or_else(|| get("USER_UNIT")),
+            message: get("MESSAGE").unwrap_or_default(),
+        })
+    }
+
+    fn envelope(&self) -> Envelope<'_> {
+        Envelope {
+            time: self.micros.and_then(epoch_micros),
+            host: self.host.as_deref(),
+            tag: self.tag.as_deref(),
+            pid: self.pid,
+            level: self.priority.and_then(severity),
+            from_kernel: self.from_kernel,
+            unit: self.unit.as_deref(),
+        }
+    }
+}
+
+/// A field's bytes; of several values the first one that has any.
+fn bytes(value: &Value) -> Option<Vec<u8>> {
+    match value {
+        Value::String(text) => Some(text.clone().into_bytes()),
+        Value::Number(number) => Some(number.to_string().into_bytes()),
+        Value::Array(items) if items.iter().all(Value::is_u64) => {
+            items.iter().map(|v| v.as_u64().and_then(|n| u8::try_from(n).ok())).collect()
+        }
+        Value::Array(items) => items.iter().find_map(bytes),
+        Value::Null | Value::Bool(_) | Value::Object(_) => None,
+    }
+}
+
+fn detect(sample: &Sample<'_>) -> Option<Detection> {
+    let entries: Vec<Entry> = sample.lines.iter().filter_map(|l| Entry::read(l).ok()).collect();
+    if entries.is_empty() || entries.len() * 2 < sample.lines.len() {
+        return None;
+    }
+    let why = format!("{} of {} sampled lines are entries of the journal in JSON", entries.len(), sample.lines.len());
+    let good = u32::try_from(entries.len()).ok()?;
+    let inner = Inner::learn(entries.iter().map(|e| (e.envelope(), e.message.as_slice())));
+    Some(Detection { score: score(980, good, u32::try_from(sample.lines.len()).ok()?), why, parser: Box::new(Journal { inner }) })
+}
+
+#[cfg(test)]
+#[path = "journal_json_tests.rs"]
+mod tests;

@@ -1,0 +1,53 @@
+//! Messages with a known meaning on the wire.
+//!
+//! One file a family of software; each holds a table of patterns that are anchored at the start of
+//! the message, because the rest of a message may repeat what a client sent. Messages about a
+//! process (a signal, a stop, a full pool) must match from the first to the last byte and stand in
+//! a line that belongs to no connection: nobody can write such a line by asking for an odd URI.
+
+mod apache;
+mod fault;
+mod fpm;
+mod litespeed;
+mod nginx;
+mod php;
+mod system;
+mod table;
+
+pub use fault::php_fault_file;
+
+use cfray_model::{Line, LineKind, Sig, SigHit, Stack};
+
+/// The signature of a line's message, if it has one.
+pub fn signature(line: &Line<'_>) -> Option<SigHit> {
+    match line.kind {
+        LineKind::Access => return preface(line),
+        LineKind::Audit => return system::audit(line),
+        LineKind::Other => return None,
+        LineKind::Error | LineKind::Fpm | LineKind::Php | LineKind::System => {}
+    }
+    match line.stack {
+        Stack::Nginx => nginx::signature(line),
+        Stack::Apache => apache::signature(line),
+        Stack::LiteSpeed => litespeed::signature(line),
+        Stack::Fpm => fpm::signature(line),
+        Stack::Php => php::signature(&line.message),
+        Stack::Kernel => system::kernel(line),
+        Stack::Systemd => system::systemd(line),
+        Stack::Fail2ban => system::fail2ban(line),
+        Stack::Firewall => system::firewall(line),
+        Stack::ModSecurity => system::audit(line),
+        Stack::HaProxy | Stack::App => None,
+    }
+}
+
+/// The opening bytes of HTTP/2, logged as a request by a server that speaks only HTTP/1.
+fn preface(line: &Line<'_>) -> Option<SigHit> {
+    let method = line.method.as_deref()?;
+    let whole = method == b"PRI * HTTP/2.0";
+    let split = method == b"PRI" && line.uri.as_deref() == Some(b"*");
+    (whole || split).then(|| table::bare(Sig::H2Preface))
+}
+
+#[cfg(test)]
+mod tests;

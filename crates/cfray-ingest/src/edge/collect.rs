@@ -1,0 +1,183 @@
+//! Where rows become counters, facts and incidents; behind both parsers and all formats.
+
+use super::keys::KeyMaker;
+use super::part::{Class, EdgePart, Kept, finest, place};
+use super::row;
+use super::value::Row;
+use cfray_model::{Combo, EdgeField, EdgeFilter, FactFlags, LineRef, RayId, Stamp};
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// Statuses that are counted in an array.
+const STATUSES: usize = 1000;
+/// Minutes that are counted in an array; rows come from a few minutes at a time.
+const MINUTES: usize = 64;
+
+/// Collects rows into a part.
+#[derive(Debug)]
+pub(crate) struct Collector {
+    pub part: EdgePart,
+    filter: EdgeFilter,
+    keys: KeyMaker,
+    statuses: Vec<u64>,
+    minutes: Vec<(i64, u64)>,
+    classes: HashMap<Class, u32>,
+    last_class: Option<(Class, u32)>,
+    combos: HashMap<u64, Vec<u32>>,
+    /// The text that each combo was made from: length of each piece, then the pieces.
+    combo_texts: Vec<Vec<u8>>,
+    last_combo: u32,
+    scratch: Vec<u8>,
+}
+
+impl Collector {
+    /// Nothing collected yet.
+    pub fn new(filter: &EdgeFilter) -> Self {
+        Self {
+            part: EdgePart::default(),
+            filter: filter.clone(),
+            keys: KeyMaker::default(),
+            statuses: vec![0; STATUSES],
+            minutes: vec![(0, 0); MINUTES],
+            classes: HashMap::new(),
+            last_class: None,
+            combos: HashMap::new(),
+            combo_texts: Vec::new(),
+            last_combo: u32::MAX,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Takes a row that stands at `at`, found inside the row with the ray `found_in` if it is a subrequest.
+    pub fn row(&mut self, values: &Row<'_>, at: LineRef, found_in: Option<RayId>) {
+        let status = values.status(EdgeField::EdgeResponseStatus);
+        let start = values.time(EdgeField::EdgeStartTimestamp);
+        let source = row::source(values);
+        let class = self.class(values.slots.mask, source.as_deref());
+        self.part.rows += 1;
+        self.part.width = self.part.width.max(values.slots.width);
+        if let Some(rows) = self.part.class_rows.get_mut(class as usize) {
+            *rows += 1;
+        }
+        if let Some(status) = status {
+            match self.statuses.get_mut(usize::from(status)) {
+                Some(rows) => *rows += 1,
+                None => *self.part.statuses.entry(status).or_default() += 1,
+            }
+        }
+        if let Some(start) = start {
+            let stamp = Stamp(start.ns);
+            if self.part.first.is_none_or(|first| stamp < first) {
+                self.part.first = Some(stamp);
+            }
+            self.part.last = self.part.last.max(Some(stamp));
+            self.part.precision_ns = finest(self.part.precision_ns, start.precision_ns);
+            self.minute(stamp.secs().div_euclid(60));
+        }
+        if values.slots.mask & (1 << EdgeField::SampleInterval as u64) != 0 {
+            let interval = values.int(EdgeField::SampleInterval).and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+            self.part.sample_interval = self.part.sample_interval.max(interval);
+        }
+
+        let known = status.unwrap_or(0);
+        let incident = self.incident(values, known, at, found_in);
+        if incident || known >= 500 || row::contacted(values) != Some(false) {
+            let mut fact = row::fact(values, start, source.as_deref(), found_in, &mut self.keys);
+            fact.combo = self.combo(values);
+            fact.flags.0 |= if incident { FactFlags::INCIDENT } else { 0 };
+            self.part.keep(Kept { fact, place: place(at.source.0, at.offset), class, has_status: status.is_some() });
+        }
+    }
+
+    /// Keeps the row as an incident if the filter wants it.
+    fn incident(&mut self, values: &Row<'_>, status: u16, at: LineRef, found_in: Option<RayId>) -> bool {
+        let by_status = self.filter.statuses.iter().any(|&(from, to)| (from..=to).contains(&status));
+        let by_ray = self.filter.ray.is_some() && (row::ray(values) == self.filter.ray || row::parent(values, found_in) == self.filter.ray);
+        if !by_status && !by_ray {
+            return false;
+        }
+        let row = row::edge_row(values, at, found_in);
+        let wanted = self.filter.wants(&row);
+        if wanted {
+            self.part.incidents.push(row);
+        }
+        wanted
+    }
+
+    /// Counts a row of this minute.
+    #[inline]
+    fn minute(&mut self, minute: i64) {
+        let Some((held, rows)) = self.minutes.get_mut(minute.rem_euclid(MINUTES as i64) as usize) else { return };
+        if *held != minute && *rows > 0 {
+            *self.part.minutes.entry(*held).or_default() += *rows;
+            *rows = 0;
+        }
+        *held = minute;
+        *rows += 1;
+    }
+
+    /// Index of the class of rows with these fields and this source.
+    #[inline]
+    fn class(&mut self, mask: u64, source: Option<&[u8]>) -> u32 {
+        if let Some((class, id)) = &self.last_class
+            && class.mask == mask
+            && class.source.as_deref() == source
+        {
+            return *id;
+        }
+        let class = Class { mask, source: source.map(<[u8]>::to_vec) };
+        let id = self.part.class(&mut self.classes, class.clone());
+        self.last_class = Some((class, id));
+        id
+    }
+
+    /// Index of the row's combo.
+    fn combo(&mut self, values: &Row<'_>) -> u32 {
+        let text = |field| values.text(field).unwrap_or(Cow::Borrowed(b""));
+        let contacted = row::contacted(values) != Some(false);
+        let address = |field| if contacted { text(field) } else { Cow::Borrowed(&b""[..]) };
+        let pieces = [
+            text(EdgeField::ClientRequestHost),
+            text(EdgeField::ClientRequestMethod),
+            text(EdgeField::EdgeColoCode),
+            address(EdgeField::EdgeServerIp),
+            address(EdgeField::OriginIp),
+        ];
+        self.scratch.clear();
+        for piece in &pieces {
+            self.scratch.extend_from_slice(&(piece.len() as u32).to_le_bytes());
+        }
+        for piece in &pieces {
+            self.scratch.extend_from_slice(piece);
+        }
+        if self.combo_texts.get(self.last_combo as usize) == Some(&self.scratch) {
+            return self.last_combo;
+        }
+        let ids = self.combos.entry(cfray_model::key::bytes_key(&self.scratch)).or_default();
+        let known = ids.iter().copied().find(|id| self.combo_texts.get(*id as usize) == Some(&self.scratch));
+        self.last_combo = known.unwrap_or_else(|| {
+            let id = self.combo_texts.len() as u32;
+            let [host, method, colo, edge_ip, origin_ip] = pieces.map(|p| String::from_utf8_lossy(&p).into_owned());
+            self.part.combos.push(Combo { host: host.to_ascii_lowercase(), method, colo, edge_ip, origin_ip });
+            self.combo_texts.push(self.scratch.clone());
+            ids.push(id);
+            id
+        });
+        self.last_combo
+    }
+
+    /// What was collected.
+    pub fn finish(mut self) -> EdgePart {
+        for (status, rows) in (0u16..).zip(&self.statuses) {
+            if *rows > 0 {
+                *self.part.statuses.entry(status).or_default() += rows;
+            }
+        }
+        for (minute, rows) in &self.minutes {
+            if *rows > 0 {
+                *self.part.minutes.entry(*minute).or_default() += rows;
+            }
+        }
+        self.part
+    }
+}

@@ -1,0 +1,164 @@
+//! What the scan of some rows leaves: plain data that merges in any order.
+
+use cfray_model::{Combo, EdgeField, EdgeRow, Fact, Stamp};
+use cfray_model::edge::Reject;
+use std::collections::{BTreeMap, HashMap};
+
+/// Rejected lines that are kept as samples.
+pub(crate) const REJECTS: usize = 8;
+/// Facts a page: pages are never copied when parts merge.
+const PAGE: usize = 1 << 14;
+
+/// A place as one number: source, then offset. The order of places within a source and between
+/// sources is that of [`cfray_model::LineRef`].
+pub(crate) fn place(source: u32, offset: u64) -> u64 {
+    const BITS: u32 = 40;
+    u64::from(source) << BITS | offset.min((1 << BITS) - 1)
+}
+
+/// A fact with what finalizing needs: where it stands, and what its row counted for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Kept {
+    pub fact: Fact,
+    pub place: u64,
+    /// Index into `EdgePart::classes`.
+    pub class: u32,
+    /// The row says its status, so that status 0 is not confused with none.
+    pub has_status: bool,
+}
+
+/// What rows of one shape and source have in common in the counters.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Class {
+    /// Fields of the row, one bit each.
+    pub mask: u64,
+    /// `ClientRequestSource`, when the row has it.
+    pub source: Option<Vec<u8>>,
+}
+
+/// The result of scanning any set of rows.
+///
+/// [`EdgePart::merge`] is associative and commutative as far as [`super::finalize`] can see.
+#[derive(Clone, Default, Debug)]
+pub struct EdgePart {
+    /// Incidents; line numbers still relative to their segment.
+    pub(crate) incidents: Vec<EdgeRow>,
+    pub(crate) pages: Vec<Vec<Kept>>,
+    /// What `Fact::combo` points to here; may hold equal values twice.
+    pub(crate) combos: Vec<Combo>,
+    pub(crate) classes: Vec<Class>,
+    /// Rows of each class.
+    pub(crate) class_rows: Vec<u64>,
+    pub(crate) statuses: BTreeMap<u16, u64>,
+    pub(crate) minutes: BTreeMap<i64, u64>,
+    /// Lines in each block that was read, by source and offset: line numbers are settled at the
+    /// end, so that nobody has to count the lines before a block first.
+    pub(crate) segments: BTreeMap<(u32, u64), u64>,
+    /// Samples with the smallest places; line numbers relative to their segment.
+    pub(crate) rejects: Vec<Reject>,
+    pub(crate) rejected: u64,
+    pub(crate) rows: u64,
+    pub(crate) width: u32,
+    pub(crate) first: Option<Stamp>,
+    pub(crate) last: Option<Stamp>,
+    pub(crate) precision_ns: i64,
+    pub(crate) sample_interval: u64,
+}
+
+impl EdgePart {
+    /// Rows read so far, duplicates included.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Keeps a fact.
+    pub(crate) fn keep(&mut self, kept: Kept) {
+        match self.pages.last_mut() {
+            Some(page) if page.len() < PAGE => page.push(kept),
+            _ => {
+                let mut page = Vec::with_capacity(if self.pages.is_empty() { 64 } else { PAGE });
+                page.push(kept);
+                self.pages.push(page);
+            }
+        }
+    }
+
+    /// Index of a class.
+    pub(crate) fn class(&mut self, known: &mut HashMap<Class, u32>, class: Class) -> u32 {
+        *known.entry(class).or_insert_with_key(|class| {
+            self.classes.push(class.clone());
+            self.class_rows.push(0);
+            self.classes.len() as u32 - 1
+        })
+    }
+
+    /// Counts a rejected line and keeps it if its place is among the smallest.
+    pub(crate) fn reject(&mut self, at: cfray_model::LineRef, reason: impl FnOnce() -> String) {
+        self.rejected += 1;
+        let key = |r: &Reject| (r.at.source, r.at.offset);
+        if self.rejects.len() >= REJECTS && self.rejects.last().is_some_and(|last| key(last) <= (at.source, at.offset)) {
+            return;
+        }
+        let reject = Reject { at, reason: reason() };
+        let index = self.rejects.partition_point(|r| key(r) <= key(&reject));
+        self.rejects.insert(index, reject);
+        self.rejects.truncate(REJECTS);
+    }
+
+    /// Both parts together.
+    #[must_use]
+    pub fn merge(mut self, mut other: Self) -> Self {
+        if self.facts() < other.facts() {
+            std::mem::swap(&mut self, &mut other);
+        }
+        let combo_base = self.combos.len() as u32;
+        self.combos.append(&mut other.combos);
+        let mut known: HashMap<Class, u32> = self.classes.iter().cloned().zip(0..).collect();
+        let classes: Vec<u32> = std::mem::take(&mut other.classes).into_iter().map(|class| self.class(&mut known, class)).collect();
+        for (class, rows) in classes.iter().zip(&other.class_rows) {
+            if let Some(sum) = self.class_rows.get_mut(*class as usize) {
+                *sum += rows;
+            }
+        }
+        for mut page in other.pages {
+            for kept in &mut page {
+                kept.fact.combo += combo_base;
+                kept.class = classes.get(kept.class as usize).copied().unwrap_or_default();
+            }
+            self.pages.push(page);
+        }
+        self.incidents.append(&mut other.incidents);
+        for (status, rows) in other.statuses {
+            *self.statuses.entry(status).or_default() += rows;
+        }
+        for (minute, rows) in other.minutes {
+            *self.minutes.entry(minute).or_default() += rows;
+        }
+        self.segments.append(&mut other.segments);
+        self.rejects.append(&mut other.rejects);
+        self.rejects.sort_by(|a, b| (a.at.source, a.at.offset, &a.reason).cmp(&(b.at.source, b.at.offset, &b.reason)));
+        self.rejects.truncate(REJECTS);
+        self.rejected += other.rejected;
+        self.rows += other.rows;
+        self.width = self.width.max(other.width);
+        self.first = [self.first, other.first].into_iter().flatten().min();
+        self.last = self.last.max(other.last);
+        self.precision_ns = finest(self.precision_ns, other.precision_ns);
+        self.sample_interval = self.sample_interval.max(other.sample_interval);
+        self
+    }
+
+    fn facts(&self) -> usize {
+        self.pages.iter().map(Vec::len).sum()
+    }
+}
+
+/// The finer of two tick widths; 0 is none.
+pub(crate) fn finest(a: i64, b: i64) -> i64 {
+    if a == 0 || (b != 0 && b < a) { b } else { a }
+}
+
+/// Names of the fields in a mask.
+pub(crate) fn fields(mask: u64) -> impl Iterator<Item = &'static str> {
+    EdgeField::ALL.iter().filter(move |f| mask & (1 << (**f as usize)) != 0).map(|f| f.name())
+}

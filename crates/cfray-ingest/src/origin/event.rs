@@ -1,0 +1,136 @@
+//! From a parsed line to the event that is kept of it.
+
+use super::unescape::unescape;
+use crate::discover::OriginPlan;
+use cfray_model::{Level, Line, LineKind, LineRef, OriginEvent, Sig, SigHit, Stack, key};
+use std::borrow::Cow;
+
+/// Longest text that is kept of a record, in bytes.
+const MAX_TEXT: usize = 2048;
+/// Longest path that is kept, in bytes.
+const MAX_PATH: usize = 1024;
+
+/// Key of the request that a line names; 0: none.
+pub fn request_of(line: &Line<'_>) -> u64 {
+    match (&line.method, &line.uri) {
+        (Some(method), Some(uri)) if !uri.is_empty() => key::request_key(method, uri),
+        _ => 0,
+    }
+}
+
+/// Does this access line say by itself that something odd went out: nothing, no header, a close?
+pub fn odd_access(line: &Line<'_>) -> bool {
+    let no_bytes = line.bytes_sent == Some(0);
+    let empty = no_bytes || line.body_bytes == Some(0) || line.size == Some(0);
+    match line.status {
+        Some(444 | 0 | 9 | 499 | 520) => true,
+        Some(408 | 500) if empty => true,
+        _ => no_bytes || line.method.as_deref().is_some_and(|m| m.starts_with(b"PRI")),
+    }
+}
+
+/// Builds the event of a line that is kept.
+pub fn event(line: &Line<'_>, record: &[u8], at: LineRef, sig: Option<SigHit>, request: u64, plan: &OriginPlan) -> OriginEvent {
+    let raw_key = |value: &Option<Cow<'_, [u8]>>| match value.as_deref() {
+        None | Some(b"" | b"-") => 0,
+        Some(text) if plan.json => key::bytes_key(text),
+        Some(text) => key::bytes_key(&unescape(text)),
+    };
+    let addr = |value: &Option<Cow<'_, [u8]>>| value.as_deref().map_or(0, key::addr_key);
+    let path = match line.uri.as_deref() {
+        Some(uri) if request != 0 => {
+            let uri = key::canonical_uri(uri);
+            let path = uri.split(|&b| b == b'?').next().unwrap_or_default();
+            cut(&String::from_utf8_lossy(path), MAX_PATH).to_owned()
+        }
+        _ => String::new(),
+    };
+    let file = match sig.as_ref().map(|s| s.sig) {
+        Some(Sig::PhpFatal | Sig::PhpMemory | Sig::PhpTime | Sig::PhpTrace) => fault_file(line),
+        _ => String::new(),
+    };
+    let (stack, time_is_start) = placed(line, plan);
+    OriginEvent {
+        time: line.time,
+        at,
+        time_is_start,
+        kind: line.kind,
+        stack,
+        level: line.level,
+        sig,
+        pid: line.pid,
+        tid: line.tid,
+        cid: line.cid,
+        log_id: line.log_id.as_deref().map_or(0, key::bytes_key),
+        ray: line.ray.map_or(0, |r| r.0),
+        request,
+        host: line.host.as_deref().map_or(0, key::host_key),
+        client: addr(&line.client),
+        visitor: addr(&line.visitor),
+        agent: raw_key(&line.agent),
+        referer: raw_key(&line.referer),
+        status: line.status,
+        bytes_sent: line.bytes_sent,
+        body_bytes: line.body_bytes,
+        size: line.size,
+        duration_us: line.duration_us,
+        upstream_status: line.upstream_status,
+        path,
+        raw_text: line.raw_text,
+        file,
+        text: text_of(record),
+    }
+}
+
+/// Stack of a line, and whether its time is the request's start. An access line in a format that
+/// several servers share takes both from the source: Apache logs when a request began, nginx when it
+/// ended.
+pub fn placed(line: &Line<'_>, plan: &OriginPlan) -> (Stack, bool) {
+    match plan.stack {
+        Some(stack) if line.kind == LineKind::Access && stack != line.stack => match stack {
+            Stack::Apache => (stack, true),
+            Stack::Nginx | Stack::LiteSpeed => (stack, false),
+            _ => (line.stack, line.time_is_start),
+        },
+        _ => (line.stack, line.time_is_start),
+    }
+}
+
+/// Levels, kinds and the like of messages that say nothing about any request that failed: an
+/// application's warning in a request that nobody asked about.
+pub fn mere_noise(sig: &SigHit, request: u64, level: Option<Level>) -> bool {
+    let _ = level;
+    matches!(sig.sig, Sig::PhpOther) && request != 0
+}
+
+/// The deepest file that a PHP fault names.
+fn fault_file(line: &Line<'_>) -> String {
+    cfray_formats::signatures::php_fault_file(&line.message).map(|f| cut(&String::from_utf8_lossy(&f), MAX_PATH).to_owned()).unwrap_or_default()
+}
+
+/// A record's text as evidence: decoded, cut.
+fn text_of(record: &[u8]) -> String {
+    let text = String::from_utf8_lossy(record.get(..MAX_TEXT + 4).unwrap_or(record));
+    cut(&text, MAX_TEXT).to_owned()
+}
+
+/// The longest beginning of at most `max` bytes that ends between characters.
+fn cut(text: &str, max: usize) -> &str {
+    let mut end = text.len().min(max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    #[test]
+    fn text_is_cut_between_characters() {
+        assert_eq!(cut("aé", 2), "a");
+        assert_eq!(cut("aé", 3), "aé");
+        assert_eq!(cut("abc", 9), "abc");
+    }
+}

@@ -1,0 +1,52 @@
+//! The origin pass: every line of every origin log, once.
+//!
+//! What remains of a source is what it covers (minutes, zones, levels, ...) and the lines that may
+//! matter: those with a known meaning, and those that the incident index wants.
+
+mod collect;
+mod event;
+mod fold;
+mod unescape;
+
+pub use unescape::unescape;
+
+use crate::discover::Discovery;
+use crate::options::{Options, Progress};
+use crate::parallel::{Job, for_each_block};
+use cfray_model::{IncidentIndex, OriginScan, SourceId};
+use collect::Collector;
+use std::collections::BTreeMap;
+
+/// Reads every origin source. One [`cfray_model::SourceScan`] a source, in source order; a source in
+/// which several syslog hosts write gives one a server (`info.server`), with the server's name in
+/// brackets behind the source's name and the same [`SourceId`] in its events.
+///
+/// The result does not depend on the number of threads or on how the files are cut into blocks.
+pub fn scan_origin(d: &Discovery, index: &IncidentIndex, o: &Options, p: &dyn Progress) -> OriginScan {
+    p.phase("origin logs");
+    let plans: BTreeMap<SourceId, _> = d.origin().collect();
+    let jobs: Vec<Job<'_>> = plans.iter().map(|(id, plan)| d.job(*id, plan.split(), o)).collect();
+    p.total(jobs.iter().map(|j| j.size).sum());
+    let (parts, problems) = for_each_block(&jobs, o, p, BTreeMap::<SourceId, Collector>::new, |state, job, block| {
+        if let (Some(plan), Some(block)) = (plans.get(&job.source), block) {
+            let collector = state.entry(job.source).or_default();
+            collector.block(job.source, plan, index, o, block);
+        }
+    });
+    let mut all: BTreeMap<SourceId, Collector> = plans.keys().map(|id| (*id, Collector::default())).collect();
+    for (id, part) in parts.into_iter().flatten() {
+        all.entry(id).or_default().merge(part);
+    }
+    let mut scan = OriginScan::default();
+    for (id, collector) in all {
+        let Some(info) = usize::try_from(id.0).ok().and_then(|i| d.sources.get(i)) else { continue };
+        let split = plans.get(&id).is_some_and(|plan| !plan.fixed_server);
+        let server = |host: &[u8]| if split { d.host_server(&info.scope, host) } else { info.server.clone() };
+        let troubles = problems.iter().filter(|p| p.0 == id).map(|p| p.1.clone()).collect();
+        scan.sources.extend(collector.finish(info, &server, troubles));
+    }
+    scan
+}
+
+#[cfg(test)]
+mod tests;

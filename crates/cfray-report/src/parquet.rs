@@ -1,0 +1,132 @@
+//! Parquet by polars: the columns of the contract with real types.
+
+use crate::columns::{Column, ColumnType, Value, columns};
+use crate::view::View;
+use crate::{RenderOptions, ReportError};
+use cfray_model::report::Row;
+use polars::chunked_array::builder::get_list_builder;
+use polars::prelude::{
+    BooleanChunked, Column as Series, DataFrame, DataType, Field, Int16Chunked, Int32Chunked, Int64Chunked, IntoColumn, IntoSeries, NamedFrom, NewChunkedArray,
+    ParquetCompression, ParquetWriter, PlSmallStr, PolarsError, PolarsResult, Schema, StringChunked, StructChunked, TimeUnit, TimeZone,
+};
+use std::io::Write;
+
+/// Rows in one row group, and in memory at once.
+const GROUP: usize = 100_000;
+
+impl From<PolarsError> for ReportError {
+    fn from(error: PolarsError) -> Self {
+        match error {
+            PolarsError::IO { error, .. } => Self::Io(std::io::Error::new(error.kind(), error.to_string())),
+            other => Self::Parquet(other.to_string()),
+        }
+    }
+}
+
+/// Writes the file, a row group at a time. Without incidents it still has its schema.
+pub fn render(view: &View<'_>, _: &RenderOptions, out: &mut dyn Write) -> Result<(), ReportError> {
+    let schema = Schema::from_iter(columns().iter().map(|column| Field::new(column.name.into(), dtype(column.kind))));
+    let mut writer = ParquetWriter::new(out).with_compression(ParquetCompression::Zstd(None)).batched(&schema)?;
+    let mut rows = Vec::new();
+    let mut from = 0;
+    while from < view.len() {
+        let to = (from + GROUP).min(view.len());
+        rows.clear();
+        rows.extend((from..to).filter_map(|index| view.row(index)));
+        writer.write_batch(&frame(&rows)?)?;
+        from = to;
+    }
+    writer.finish()?;
+    Ok(())
+}
+
+fn time() -> DataType {
+    DataType::Datetime(TimeUnit::Milliseconds, Some(TimeZone::UTC))
+}
+
+fn item() -> DataType {
+    DataType::Struct(vec![
+        Field::new("kind".into(), DataType::String),
+        Field::new("source".into(), DataType::String),
+        Field::new("line".into(), DataType::Int64),
+        Field::new("time".into(), time()),
+        Field::new("offset_ms".into(), DataType::Int64),
+        Field::new("text".into(), DataType::String),
+    ])
+}
+
+fn dtype(kind: ColumnType) -> DataType {
+    match kind {
+        ColumnType::Text => DataType::String,
+        ColumnType::Int16 => DataType::Int16,
+        ColumnType::Int32 => DataType::Int32,
+        ColumnType::Int64 => DataType::Int64,
+        ColumnType::Float => DataType::Float64,
+        ColumnType::Bool => DataType::Boolean,
+        ColumnType::Time => time(),
+        ColumnType::Evidence => DataType::List(Box::new(item())),
+    }
+}
+
+fn frame(rows: &[Row]) -> PolarsResult<DataFrame> {
+    let series = columns().iter().map(|column| series(column, rows)).collect::<PolarsResult<Vec<_>>>()?;
+    DataFrame::new(rows.len(), series)
+}
+
+fn series(column: &Column, rows: &[Row]) -> PolarsResult<Series> {
+    let name = PlSmallStr::from(column.name);
+    let cells = rows.iter().map(|row| (column.get)(row));
+    Ok(match column.kind {
+        ColumnType::Text => {
+            let texts: Vec<Option<_>> = cells.map(|cell| if let Value::Text(text) = cell { Some(text) } else { None }).collect();
+            StringChunked::from_iter_options(name, texts.into_iter()).into_column()
+        }
+        // A number that does not fit its column is a broken log's; it saturates rather than wraps.
+        ColumnType::Int16 => Int16Chunked::from_iter_options(name, cells.map(|c| int(&c).map(|n| n.clamp(i16::MIN.into(), i16::MAX.into()) as i16))).into_column(),
+        ColumnType::Int32 => Int32Chunked::from_iter_options(name, cells.map(|c| int(&c).map(|n| n.clamp(i32::MIN.into(), i32::MAX.into()) as i32))).into_column(),
+        ColumnType::Int64 => Int64Chunked::from_iter_options(name, cells.map(|c| int(&c))).into_column(),
+        ColumnType::Float => {
+            let numbers: Vec<Option<f64>> = cells.map(|cell| if let Value::Float(number) = cell { Some(number) } else { None }).collect();
+            polars::prelude::Series::new(name, numbers).into_column()
+        }
+        ColumnType::Bool => {
+            BooleanChunked::from_iter_options(name, cells.map(|cell| if let Value::Bool(truth) = cell { Some(truth) } else { None })).into_column()
+        }
+        ColumnType::Time => times(name, cells.map(|cell| if let Value::Time(stamp) = cell { Some(stamp.millis()) } else { None })).into_column(),
+        ColumnType::Evidence => evidence(name, rows)?.into_column(),
+    })
+}
+
+fn int(cell: &Value<'_>) -> Option<i64> {
+    if let Value::Int(number) = cell { Some(*number) } else { None }
+}
+
+fn times(name: PlSmallStr, millis: impl Iterator<Item = Option<i64>>) -> polars::prelude::Series {
+    Int64Chunked::from_iter_options(name, millis).into_datetime(TimeUnit::Milliseconds, Some(TimeZone::UTC)).into_series()
+}
+
+/// One struct for all items of all rows, cut into one list a row.
+fn evidence(name: PlSmallStr, rows: &[Row]) -> PolarsResult<polars::prelude::Series> {
+    let items: Vec<_> = rows.iter().flat_map(|row| &row.verdict.evidence).collect();
+    let fields = [
+        StringChunked::from_iter_options("kind".into(), items.iter().map(|i| Some(i.kind.name()))).into_series(),
+        StringChunked::from_iter_options("source".into(), items.iter().map(|i| Some(i.source.as_str()).filter(|s| !s.is_empty()))).into_series(),
+        Int64Chunked::from_iter_options("line".into(), items.iter().map(|i| i.line.and_then(|n| i64::try_from(n).ok()))).into_series(),
+        times("time".into(), items.iter().map(|i| i.time_ms)),
+        Int64Chunked::from_iter_options("offset_ms".into(), items.iter().map(|i| i.offset_ms)).into_series(),
+        StringChunked::from_iter_options("text".into(), items.iter().map(|i| Some(i.text.as_str()))).into_series(),
+    ];
+    let structs = StructChunked::from_series("item".into(), items.len(), fields.iter())?.into_series();
+    let mut lists = get_list_builder(&item(), items.len(), rows.len(), name);
+    let mut from = 0;
+    for row in rows {
+        let len = row.verdict.evidence.len();
+        let offset = i64::try_from(from).map_err(|_| PolarsError::ComputeError("too many items of evidence".into()))?;
+        lists.append_series(&structs.slice(offset, len))?;
+        from += len;
+    }
+    Ok(lists.finish().into_series())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! `cfray analyze`: every 520, its cause, and reports.
+
+use crate::args::AnalyzeArgs;
+use crate::exit::{Failure, Outcome, Status};
+use crate::progress::Display;
+use crate::{diag, output, pipeline, plan, text};
+use cfray_model::SourceInfo;
+use cfray_report::OutputFormat;
+use std::io::IsTerminal;
+
+/// Runs it.
+pub fn run(args: &AnalyzeArgs) -> Outcome<Status> {
+    let mut reading = plan::reading(&args.paths, &args.read)?;
+    let selection = plan::selection(&args.select, &mut reading, plan::now())?;
+    let config = reading.config.clone();
+    let quiet = args.output.quiet || config.quiet;
+    let mut render = plan::render_options(&args.mask, args.output.csv_raw, &config)?;
+    let outputs =
+        if args.output.outputs.is_empty() { config.output.map(Vec::from).unwrap_or_default() } else { args.output.outputs.clone() };
+    let targets = output::targets(&outputs, format(args.output.format, config.format.as_deref(), !outputs.is_empty())?)?;
+    output::check(&targets)?;
+
+    let progress = Display::new(!quiet);
+    let discovery = pipeline::discover(&reading)?;
+    output::spare_inputs(&targets, &discovery.sources.iter().map(|s| s.name.clone()).collect::<Vec<_>>())?;
+    if selection.rays.is_none() && !discovery.sources.iter().any(pipeline::is_edge) {
+        return Err(no_edge_log(&discovery.sources));
+    }
+    let scanned = pipeline::scan(discovery, &reading, &selection, None, &progress)?;
+
+    let flawed = scanned.flawed;
+    let settings = pipeline::settings(&reading, &selection);
+    let report = cfray_causes::analyze(scanned.edge, scanned.origin, scanned.sources, scanned.skipped, &settings);
+
+    let wrote = output::write(&report, &targets, &render);
+    if let Ok(written) = &wrote {
+        render.written.clone_from(written);
+    }
+    if !quiet {
+        let when = args.output.color.color.or(config.color).unwrap_or_default();
+        if targets.iter().any(output::Target::is_stdout) {
+            let color = text::color(when, std::io::stderr().is_terminal());
+            diag::stderr(&cfray_report::terminal(&report, text::width(), color, &render));
+        } else {
+            let color = text::color(when, std::io::stdout().is_terminal());
+            diag::stdout(&cfray_report::terminal(&report, text::width(), color, &render))?;
+        }
+    }
+    wrote?;
+
+    if flawed && (args.verdict.strict || config.strict) {
+        let help = "the report is complete for everything else; warnings above and the summary name what it was";
+        return Err(Failure::new("--strict: something could not be read or was rejected", "").help(help));
+    }
+    let fail_on = args.verdict.fail_on.as_ref().or(config.fail_on.as_ref());
+    Ok(if fail_on.is_some_and(|rule| rule.found(&report.rows)) { Status::Found } else { Status::Done })
+}
+
+/// The format of `-o -` and of names without ending; the configuration's only where there are outputs.
+fn format(args: Option<OutputFormat>, config: Option<&str>, has_outputs: bool) -> Outcome<Option<OutputFormat>> {
+    match (args, config) {
+        (None, Some(name)) if has_outputs => {
+            let names = cfray_report::FORMATS.iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
+            let unknown = || Failure::new(format!("configuration: there is no format {name:?}"), "").help(format!("one of {names}"));
+            OutputFormat::from_name(name).map(Some).ok_or_else(unknown)
+        }
+        (format, _) => Ok(format),
+    }
+}
+
+/// Origin logs alone cannot say which requests were answered 520.
+fn no_edge_log(sources: &[SourceInfo]) -> Failure {
+    let mut why =
+        format!("found {} of the origin", if sources.len() == 1 { "1 log".to_owned() } else { format!("{} logs", sources.len()) });
+    for source in sources.iter().take(5) {
+        why.push_str(&format!("\n    {}: {}", source.name, source.format));
+    }
+    if sources.len() > 5 {
+        why.push_str(&format!("\n    and {} more", sources.len() - 5));
+    }
+    Failure::new("no Cloudflare log, so nothing says which requests were answered 520", why).help(
+        "add Logpush http_requests data as a PATH or on standard input (-),\n\
+         or a list of rays with --rays FILE, or look at one request with `cfray ray RAY-ID PATH`",
+    )
+}

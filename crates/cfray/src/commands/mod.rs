@@ -1,0 +1,23 @@
+//! One file a verb.
+
+pub mod analyze;
+pub mod completions;
+pub mod explain;
+pub mod formats;
+pub mod man;
+pub mod ray;
+
+use crate::args::{Cli, Command};
+use crate::exit::{Outcome, Status};
+
+/// Runs the verb.
+pub fn run(cli: Cli) -> Outcome<Status> {
+    match cli.command {
+        Command::Analyze(args) => analyze::run(&args),
+        Command::Ray(args) => ray::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Formats(args) => formats::run(&args),
+        Command::Completions { shell } => completions::run(shell),
+        Command::Man => man::run(),
+    }
+}

@@ -1,0 +1,242 @@
+//! The story as text.
+
+use super::timeline::{Entry, Link};
+use super::{Story, failed, send, shown};
+use crate::commands::explain;
+use crate::text::{self, Paint};
+use cfray_causes::join::Span;
+use cfray_model::report::Row;
+use cfray_model::{Cause, EvidenceKind, Stamp};
+use cfray_report::Masker;
+
+/// Longest text of a line that is shown, in characters.
+const LINE: usize = 400;
+
+/// Everything.
+pub fn story(story: &Story, masker: &Masker, width: usize, paint: Paint) -> String {
+    let mut out = format!("{} {}\n", paint.heading("Ray"), paint.name(&story.ray.to_string()));
+    if story.rows.is_empty() {
+        out.push_str(&no_row(story, width));
+    }
+    for row in &story.rows {
+        out.push_str(&facts(row, masker, width));
+    }
+    if !story.entries.is_empty() {
+        out.push_str(&format!("\n{}\n", paint.heading("Timeline (UTC)")));
+        let zero = zero(&story.entries);
+        for entry in &story.entries {
+            out.push_str(&step(entry, zero, masker, width, paint));
+        }
+        if story.entries.iter().any(|entry| entry.utc.is_none()) {
+            let note = "Times in brackets are as logged: the clock of that file is not known. --tz GLOB=ZONE tells it.";
+            out.push_str(&text::wrap(note, width, "  "));
+        }
+    }
+    if !story.mentions.is_empty() {
+        out.push_str(&format!("\n{}\n", paint.heading("The ray also stands in (a hint, no proof)")));
+        for entry in &story.mentions {
+            out.push_str(&text::hang(&line(entry, masker), width, "  ", "    "));
+        }
+    }
+    for row in &story.rows {
+        out.push_str(&if failed(row) { verdict(story, row, masker, width, paint) } else { no_failure(row, width, paint) });
+    }
+    for note in &story.notes {
+        out.push_str(&text::hang(&shown(masker, note), width, "Note: ", "  "));
+    }
+    out
+}
+
+fn no_row(story: &Story, width: usize) -> String {
+    let nowhere = story.entries.is_empty() && story.mentions.is_empty();
+    let logs = if story.looked_at == 1 { "the log".to_owned() } else { format!("any of the {} logs", story.looked_at) };
+    let text = match (nowhere, story.has_edge) {
+        (true, true) => format!(
+            "is not in {logs}. Logpush may not have delivered that minute yet (or the job leaves this host out), and the origin logs may be \
+             rotated away or be without the ray: nginx needs `$http_cf_ray` in log_format, Apache `%{{CF-RAY}}i` in LogFormat."
+        ),
+        (true, false) => format!(
+            "is not in {logs}. Either the request never reached this server, or its logs do not carry the ray: nginx needs \
+             `$http_cf_ray` in log_format, Apache `%{{CF-RAY}}i` in LogFormat."
+        ),
+        (false, true) => "Cloudflare's logs have no row of it: Logpush may not have delivered that minute yet.".to_owned(),
+        (false, false) => "No Logpush data was given, so what Cloudflare answered is not known.".to_owned(),
+    };
+    text::wrap(&text, width, "  ")
+}
+
+/// What the edge row says.
+fn facts(row: &Row, masker: &Masker, width: usize) -> String {
+    let edge = &row.edge;
+    let mut out = String::new();
+    let mut add = |name: &str, value: String| {
+        if !value.trim().is_empty() {
+            out.push_str(&text::hang(&value, width, &format!("  {name:<12}"), "              "));
+        }
+    };
+    let text = |value: &Option<String>| value.as_deref().map(|v| shown(masker, v)).unwrap_or_default();
+    let address = |value: &Option<String>| value.as_deref().map(|v| masker.address(v).into_owned()).unwrap_or_default();
+    if let (Some(own), Some(parent)) = (edge.ray, edge.parent_ray) {
+        add("subrequest", format!("{own} of {parent}"));
+    }
+    let host = text(&edge.host);
+    let url = if host.is_empty() { text(&edge.uri) } else { format!("https://{host}{}", text(&edge.uri)) };
+    add("request", format!("{} {url}", text(&edge.method)));
+    let asn = edge.client_asn.map(|asn| format!("AS{asn}")).unwrap_or_default();
+    add(
+        "client",
+        [address(&edge.client_ip), asn, text(&edge.client_country), text(&edge.user_agent)]
+            .into_iter()
+            .filter(|s| !s.is_empty())
+            .collect::<Vec<_>>()
+            .join(", "),
+    );
+    let origin_status = edge.origin_status.map(|s| format!(", origin {s}")).unwrap_or_default();
+    add(
+        "status",
+        format!("edge {}{origin_status}{}", edge.edge_status, edge.cache.as_ref().map(|c| format!(", cache {c}")).unwrap_or_default()),
+    );
+    let gap = row.idle_gap_s.map(|gap| format!(", idle for {gap:.3} s before")).unwrap_or_default();
+    let way = match row.connection.as_str() {
+        "" => String::new(),
+        "none" => "origin not contacted".to_owned(),
+        kind => format!("{kind} connection{gap}"),
+    };
+    let path = [text(&edge.colo), address(&edge.edge_ip), address(&edge.origin_ip)]
+        .into_iter()
+        .filter(|s| !s.is_empty())
+        .collect::<Vec<_>>()
+        .join(" > ");
+    add("way", [path, way].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(", "));
+    let ms = |name: &str, value: Option<i64>| value.map(|v| format!("{name} {v} ms"));
+    let times = [ms("TCP", edge.tcp_ms), ms("TLS", edge.tls_ms), ms("header", edge.header_ms), ms("total", edge.duration_ms)];
+    add("at origin", times.into_iter().flatten().collect::<Vec<_>>().join(", "));
+    add("server", shown(masker, &row.server));
+    add("edge row", shown(masker, &row.source));
+    let retry = match (row.retry.as_str(), row.cleared_after_s) {
+        ("cleared", Some(s)) => format!("a later request succeeded after {s:.1} s"),
+        ("cleared", None) => "a later request succeeded".to_owned(),
+        ("persisted", _) => "later requests failed, too".to_owned(),
+        _ => String::new(),
+    };
+    add("retry", retry);
+    out
+}
+
+/// The start at the edge, else the first line with a known time.
+fn zero(entries: &[Entry]) -> Option<i64> {
+    let edge = entries.iter().find(|entry| entry.link == Link::Edge).and_then(|entry| entry.utc);
+    edge.or_else(|| entries.iter().find_map(|entry| entry.utc)).map(|span| span.lo)
+}
+
+fn step(entry: &Entry, zero: Option<i64>, masker: &Masker, width: usize, paint: Paint) -> String {
+    let when = match (entry.utc, entry.stated) {
+        (Some(span), _) => format!("{} {:>12}", clock(span.lo), zero.map(|zero| offset(span, zero)).unwrap_or_default()),
+        (None, Some(stated)) => format!("[{}]", clock(stated).trim_end_matches('Z')),
+        (None, None) => "(no time)".to_owned(),
+    };
+    let how = if entry.link == Link::Edge { String::new() } else { format!(", {}", entry.link.word()) };
+    let who = shown(masker, &entry.who);
+    let mut out = format!("  {}  {}{}\n", paint.faint(&when), paint.name(&who), paint.faint(&how));
+    let body = if entry.link == Link::Edge { shown(masker, &entry.text) } else { line(entry, masker) };
+    out.push_str(&text::wrap(&body, width, "      "));
+    out
+}
+
+fn line(entry: &Entry, masker: &Masker) -> String {
+    let text = shown(masker, &entry.text);
+    format!("{}: {}", shown(masker, &entry.place), cfray_report::escape::clip(&text, LINE))
+}
+
+/// Date and time of day.
+fn clock(ns: i64) -> String {
+    Stamp(ns).to_rfc3339_ms()
+}
+
+/// `+26 ms`, `+1.2 s`; with `~` where the stamp is coarser than 100 ms.
+fn offset(span: Span, zero: i64) -> String {
+    let ms = (span.lo - zero).div_euclid(1_000_000);
+    let rough = if span.hi - span.lo > 100_000_000 { "~" } else { "" };
+    let sign = if ms < 0 { '-' } else { '+' };
+    match ms.unsigned_abs() {
+        ms @ 0..10_000 => format!("{rough}{sign}{ms} ms"),
+        ms if ms < 600_000 => format!("{rough}{sign}{:.1} s", ms as f64 / 1000.0),
+        ms => format!("{rough}{sign}{} min", ms / 60_000),
+    }
+}
+
+fn verdict(story: &Story, row: &Row, masker: &Masker, width: usize, paint: Paint) -> String {
+    let verdict = &row.verdict;
+    let mut out = format!("\n{}: {}, confidence {:.2}", paint.heading("Verdict"), paint.name(verdict.cause.name()), verdict.confidence);
+    if let Some((cause, confidence)) = verdict.runner_up {
+        out.push_str(&format!(" (else {cause}, {confidence:.2})"));
+    }
+    out.push('\n');
+    // Below 0.5 the best guess is what a reader can act on.
+    let guess = if verdict.cause == Cause::Unknown { verdict.runner_up.map(|(cause, _)| cause) } else { None };
+    let doc = explain::doc_of(verdict.cause);
+    out.push_str(&text::wrap(doc.map_or("", |doc| doc.says), width, "  "));
+    if !verdict.evidence.is_empty() {
+        out.push_str(&format!("\n{}\n", paint.heading("Evidence")));
+    }
+    for (number, item) in (1..).zip(&verdict.evidence) {
+        let place = match (item.kind, item.line) {
+            (EvidenceKind::Line | EvidenceKind::Config, Some(line)) => format!("{}:{line}: ", item.source),
+            _ => String::new(),
+        };
+        let text = shown(masker, &format!("{place}{}", item.text));
+        out.push_str(&text::hang(&cfray_report::escape::clip(&text, LINE + 100), width, &format!("  {number}. "), "     "));
+    }
+    if !verdict.missing.is_empty() {
+        out.push_str(&format!("\n{}\n", paint.heading("To be surer, this would have been needed")));
+        for item in &verdict.missing {
+            out.push_str(&text::hang(&shown(masker, item), width, "  - ", "    "));
+        }
+    }
+    if let Some(doc) = doc {
+        out.push_str(&format!("\n{}\n", paint.heading("What to do")));
+        for (role, fix) in explain::roles(doc) {
+            if !fix.is_empty() {
+                out.push_str(&format!("  {role}\n{}", text::wrap(fix, width, "    ")));
+            }
+        }
+        let unsure = verdict.confidence < 0.7 || verdict.cause == Cause::Unknown;
+        let check = guess.and_then(explain::doc_of).map_or(doc.check, |guess| guess.check);
+        if unsure && !check.is_empty() {
+            out.push_str(&format!("\n{}\n{}", paint.heading("One check that settles it"), text::wrap(check, width, "  ")));
+        }
+    }
+    out.push_str(&format!("\n{}\n", paint.heading(&format!("To send to {}", send::addressee(row)))));
+    for line in send::block(story, row, masker) {
+        out.push_str(&format!("  {line}\n"));
+    }
+    out
+}
+
+fn no_failure(row: &Row, width: usize, paint: Paint) -> String {
+    let status = row.edge.edge_status;
+    let text = match status {
+        0..=399 => format!("Cloudflare answered {status}: nothing failed at the edge."),
+        499 => {
+            "The client went away before the answer (499): nothing failed between Cloudflare and the origin that this row shows.".to_owned()
+        }
+        400..=499 => {
+            format!("Cloudflare answered {status}: an answer to the client's request, no failure between Cloudflare and the origin.")
+        }
+        _ => format!("Cloudflare answered {status}, which is no 520: a valid answer of the origin, unless Cloudflare made it itself."),
+    };
+    format!("\n{}\n{}", paint.heading("Verdict"), text::wrap(&text, width, "  "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_are_short_and_say_when_they_are_rough() {
+        let ms = |ms: i64| ms * 1_000_000;
+        let exact = |at: i64| offset(Span { lo: ms(at), hi: ms(at) }, 0);
+        assert_eq!([exact(26), exact(-3), exact(12_340), exact(3_600_000)], ["+26 ms", "-3 ms", "+12.3 s", "+60 min"]);
+        assert_eq!(offset(Span { lo: 0, hi: ms(1000) }, ms(500)), "~-500 ms");
+    }
+}

@@ -1,0 +1,140 @@
+//! Discovery and the two passes, with what has to be said on the way.
+
+use crate::exit::{Failure, Outcome};
+use crate::plan::{Reading, Selection};
+use crate::progress::Display;
+use crate::{diag, rays};
+use cfray_causes::settings::Settings;
+use cfray_ingest::{Discovery, Progress};
+use cfray_model::report::Meta;
+use cfray_model::source::Skipped;
+use cfray_model::{EdgeScan, OriginScan, RayId, SourceId, SourceInfo};
+
+/// Format name of a list of rays among the sources.
+pub const RAY_LIST: &str = "ray-list";
+
+/// What the passes leave behind.
+#[derive(Debug)]
+pub struct Scanned {
+    /// The edge pass.
+    pub edge: EdgeScan,
+    /// The origin pass.
+    pub origin: OriginScan,
+    /// Every source.
+    pub sources: Vec<SourceInfo>,
+    /// Files that were not read.
+    pub skipped: Vec<Skipped>,
+    /// Something could not be read or was rejected: what `--strict` asks about.
+    pub flawed: bool,
+}
+
+/// Is the source Cloudflare's side?
+pub fn is_edge(source: &SourceInfo) -> bool {
+    source.format.starts_with("cloudflare") || source.format == RAY_LIST
+}
+
+/// Looks at the inputs and names what cannot be read. Nothing readable at all is a failure.
+pub fn discover(reading: &Reading) -> Outcome<Discovery> {
+    let discovery = cfray_ingest::discover(&reading.inputs.list, &reading.options);
+    for skip in discovery.skipped.iter().filter(|s| s.failed) {
+        let hint = if skip.hint.is_empty() { String::new() } else { format!(" ({})", skip.hint) };
+        diag::warning(&format!("{}: {}{hint}", skip.name, skip.what));
+    }
+    if discovery.sources.is_empty() {
+        return Err(nothing(reading, &discovery.skipped));
+    }
+    Ok(discovery)
+}
+
+const EXPECTED: &str = "expected: Cloudflare Logpush http_requests (NDJSON or CSV) and the origin's logs (nginx, Apache, PHP-FPM, syslog, ...),\n\
+     also compressed; `cfray formats` lists all. A format of your own: --log-format '...'";
+
+/// How many files are named in a message.
+const NAMED: usize = 5;
+
+/// Nothing that can be read: says what was found and what is expected.
+fn nothing(reading: &Reading, skipped: &[Skipped]) -> Failure {
+    let inputs = reading.inputs.names();
+    let place = match inputs.as_slice() {
+        [one] if one == "-" => "standard input".to_owned(),
+        [one] => one.clone(),
+        _ => format!("{} inputs", inputs.len()),
+    };
+    let mut why = match skipped.len() {
+        0 => "it is empty".to_owned(),
+        1 => "found 1 file, which is no log that cfray knows".to_owned(),
+        n => format!("found {n} files, none a log that cfray knows"),
+    };
+    for skip in skipped.iter().take(NAMED) {
+        let hint = if skip.hint.is_empty() { String::new() } else { format!(" ({})", skip.hint) };
+        why.push_str(&format!("\n    {}: {}{hint}", skip.name, skip.what));
+    }
+    if skipped.len() > NAMED {
+        why.push_str(&format!("\n    and {} more", skipped.len() - NAMED));
+    }
+    Failure::new(format!("no log to read in {place}"), why).help(EXPECTED)
+}
+
+/// Runs both passes. `ray` is the request that `cfray ray` asks for.
+pub fn scan(discovery: Discovery, reading: &Reading, selection: &Selection, ray: Option<RayId>, progress: &Display) -> Outcome<Scanned> {
+    let has_edge = discovery.sources.iter().any(is_edge);
+    let mut list = None;
+    let mut edge = match &selection.rays {
+        Some(path) => {
+            if let Some(logpush) = discovery.sources.iter().find(|s| is_edge(s)) {
+                let what = "--rays stands in for Logpush data, and there is some";
+                return Err(Failure::new(what, &logpush.name).help("leave out --rays, or give only the origin's logs as PATH"));
+            }
+            let read = rays::read(path)?;
+            let id = SourceId(u32::try_from(discovery.sources.len()).unwrap_or(u32::MAX));
+            let scan = rays::scan(&read, id, &selection.filter, &reading.options);
+            list = Some(rays::source(path, &read));
+            for (line, reason) in &read.rejected {
+                diag::warning(&format!("{}:{line}: {reason}", path.display()));
+            }
+            scan
+        }
+        None if has_edge => {
+            progress.phase("reading Cloudflare's logs");
+            cfray_ingest::scan_edge(&discovery, &selection.filter, &reading.options, progress)
+        }
+        None => EdgeScan::default(),
+    };
+    edge.problems.sort();
+
+    progress.phase("reading origin logs");
+    let mut index = edge.index();
+    index.rays.extend(ray.map(|r| r.0));
+    let origin = cfray_ingest::scan_origin(&discovery, &index, &reading.options, progress);
+    progress.clear();
+
+    for problem in &edge.problems {
+        diag::warning(problem);
+    }
+    for source in &origin.sources {
+        for problem in &source.problems {
+            diag::warning(&format!("{}: {problem}", source.info.name));
+        }
+    }
+    let rejected = edge.counters.rejected > 0 || origin.sources.iter().any(|s| s.rejected > 0);
+    let broken = !edge.problems.is_empty() || origin.sources.iter().any(|s| !s.problems.is_empty());
+    let Discovery { mut sources, skipped, .. } = discovery;
+    let flawed = rejected || broken || skipped.iter().any(|s| s.failed);
+    sources.extend(list);
+    Ok(Scanned { edge, origin, sources, skipped, flawed })
+}
+
+/// Settings of the analysis, with what the report says about how it was made.
+pub fn settings(reading: &Reading, selection: &Selection) -> Settings {
+    Settings {
+        zones: reading.zones.clone(),
+        meta: Meta {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            inputs: reading.inputs.names(),
+            input_note: reading.inputs.note.clone(),
+            options: reading.set.clone(),
+            statuses: selection.statuses.text.clone(),
+            notes: reading.notes.clone(),
+        },
+    }
+}

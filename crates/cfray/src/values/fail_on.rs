@@ -1,0 +1,147 @@
+//! `--fail-on CAUSE[,...]|any[:MIN_CONFIDENCE]`: when a report turns into exit status 1.
+
+use cfray_model::Cause;
+use cfray_model::report::Row;
+use std::str::FromStr;
+
+/// What makes the run exit with 1.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FailOn {
+    rules: Vec<Rule>,
+    /// As written.
+    pub text: String,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+struct Rule {
+    /// `None`: any.
+    cause: Option<Cause>,
+    /// Least confidence. With one, `any` leaves `unknown` out: nothing was found with that confidence.
+    min: Option<f64>,
+}
+
+impl Rule {
+    fn matches(&self, row: &Row) -> bool {
+        let cause = match self.cause {
+            Some(cause) => row.verdict.cause == cause,
+            None => self.min.is_none() || row.verdict.cause != Cause::Unknown,
+        };
+        cause && self.min.is_none_or(|min| row.verdict.confidence >= min)
+    }
+}
+
+impl FailOn {
+    /// Was it found? Requests that do not count (internal sources) do not count here either.
+    pub fn found(&self, rows: &[Row]) -> bool {
+        rows.iter().filter(|row| row.counted).any(|row| self.rules.iter().any(|rule| rule.matches(row)))
+    }
+}
+
+impl FromStr for FailOn {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut rules = Vec::new();
+        for part in text.split(',').map(str::trim) {
+            let (name, min) = match part.split_once(':') {
+                Some((name, min)) => {
+                    let min = min.parse().ok().filter(|m| (0.0..=1.0).contains(m));
+                    (name, Some(min.ok_or_else(|| format!("{part:?}: the confidence after the colon is a number from 0 to 1"))?))
+                }
+                None => (part, None),
+            };
+            let cause = match name {
+                "any" => None,
+                name => Some(Cause::from_name(name).ok_or_else(|| unknown_cause(name))?),
+            };
+            rules.push(Rule { cause, min });
+        }
+        Ok(Self { rules, text: text.to_owned() })
+    }
+}
+
+/// Says that there is no such cause, with the nearest name.
+pub fn unknown_cause(name: &str) -> String {
+    match nearest(name) {
+        Some(near) => format!("there is no cause {name:?}; did you mean {near:?}? `cfray explain` lists all"),
+        None => format!("there is no cause {name:?}; `cfray explain` lists all"),
+    }
+}
+
+/// The cause whose name needs fewest edits, if they are few enough to be a slip.
+pub fn nearest(name: &str) -> Option<Cause> {
+    let (edits, cause) = Cause::ALL.iter().map(|c| (distance(name, c.name()), *c)).min_by_key(|(edits, _)| *edits)?;
+    (edits <= 1 + name.len() / 4).then_some(cause)
+}
+
+/// Edit distance.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut left = i + 1;
+        let mut next = Vec::with_capacity(row.len());
+        next.push(left);
+        for (pair, y) in row.windows(2).zip(b.bytes()) {
+            if let [diagonal, above] = pair {
+                left = (diagonal + usize::from(x != y)).min(above + 1).min(left + 1);
+                next.push(left);
+            }
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+super::deserialize_from_str!(FailOn);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+    use cfray_model::{EdgeRow, Tie, Verdict};
+
+    fn row(cause: Cause, confidence: f64) -> Row {
+        Row {
+            edge: EdgeRow::default(),
+            source: String::new(),
+            server: String::new(),
+            connection: String::new(),
+            idle_gap_s: None,
+            verdict: Verdict { cause, confidence, tie: Tie::None, evidence: Vec::new(), missing: Vec::new(), runner_up: None },
+            episode: None,
+            retry: String::new(),
+            cleared_after_s: None,
+            counted: true,
+        }
+    }
+
+    fn found(rule: &str, rows: &[Row]) -> bool {
+        rule.parse::<FailOn>().unwrap().found(rows)
+    }
+
+    #[test]
+    fn causes_any_and_least_confidence() {
+        let rows = [row(Cause::WorkerCrash, 0.9), row(Cause::Unknown, 0.95)];
+        assert!(found("worker-crash", &rows));
+        assert!(found("oom-kill,worker-crash:0.9", &rows));
+        assert!(!found("worker-crash:0.91", &rows));
+        assert!(!found("oom-kill", &rows));
+        assert!(found("any", &rows[1..]));
+        assert!(!found("any:0.5", &rows[1..]), "an unknown cause is not a finding with confidence");
+        assert!(found("any:0.5", &rows));
+        assert!(!found("any", &[]));
+        assert!(!found("any", &[Row { counted: false, ..row(Cause::WorkerCrash, 0.9) }]));
+    }
+
+    #[test]
+    fn slips_are_answered_with_the_nearest_name() {
+        assert!(
+            "worker-crsh".parse::<FailOn>().unwrap_err().contains("\"worker-crash\"")
+                || "worker-crsh".parse::<FailOn>().unwrap_err().contains("worker-crash")
+        );
+        assert!(!"banana".parse::<FailOn>().unwrap_err().contains("did you mean"));
+        for bad in ["", "any:", "any:2", "any:x", "worker-crash,"] {
+            assert!(bad.parse::<FailOn>().is_err(), "{bad}");
+        }
+    }
+}
