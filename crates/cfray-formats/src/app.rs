@@ -91,6 +91,7 @@ fn detect(sample: &Sample<'_>) -> Option<Detection> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn levels_among_the_first_words() {
@@ -108,5 +109,14 @@ mod tests {
         assert!(stamp(b"12345678901").is_none());
         assert!(stamp(b"2015-04-24T21:08:10.313913FOO err rbd").is_some(), "an unknown zone");
         assert!(stamp(b"[2026-11-22 12:24:07 x").is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_in_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+            let _ = App.parse(&bytes);
+            let _ = App.continues(&bytes, &bytes);
+            let _ = detect(&Sample::from_bytes(&bytes));
+        }
     }
 }

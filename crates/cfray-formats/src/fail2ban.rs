@@ -1,15 +1,13 @@
 //! fail2ban: `2026-11-22 10:00:00,123 fail2ban.actions        [812]: NOTICE  [nginx-limit-req] Ban 192.0.2.1`.
 
 use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
-use crate::fields::number::integer;
-use crate::fields::time::iso_time;
-use crate::support::{by_records, level};
+use crate::fields::time::{Parsed, iso_time};
+use crate::support::{by_records, level_word, number};
 use cfray_model::{Line, LineKind, Stack};
 use nom::Parser;
 use nom::bytes::complete::{tag, take_while1};
-use nom::character::complete::{char, digit1, space0, space1};
-use nom::combinator::map_opt;
-use nom::sequence::{delimited, preceded, terminated};
+use nom::character::complete::{char, space0, space1};
+use nom::sequence::{delimited, preceded};
 use std::borrow::Cow;
 
 /// The registry's entry.
@@ -41,12 +39,9 @@ impl RecordParser for Fail2ban {
     }
 
     fn parse<'a>(&self, record: &'a [u8]) -> Result<Line<'a>, LineError> {
-        let (rest, time) = terminated(iso_time, char(' ')).parse(record).map_err(|_| LineError::new("no stamp such as 2026-11-22 10:00:00,123", 0))?;
+        let (rest, time) = iso_time(record).map_err(|_| LineError::new("no stamp such as 2026-11-22 10:00:00,123", 0))?;
         let at = record.len() - rest.len();
-        let name = preceded(tag("fail2ban"), take_while1(|b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')));
-        let pid = delimited(char('['), map_opt(digit1::<&[u8], nom::error::Error<&[u8]>>, integer), tag("]:"));
-        let (rest, (_, _, pid, _)) =
-            (name, space0, pid, space1).parse(rest).map_err(|_| LineError::new("no logger such as fail2ban.actions [812]:", at))?;
+        let (rest, pid) = logger(rest).map_err(|_| LineError::new("no logger such as fail2ban.actions [812]:", at))?;
         let mut line = message(rest);
         line.time = Some(time);
         line.pid = Some(pid);
@@ -54,16 +49,22 @@ impl RecordParser for Fail2ban {
     }
 }
 
+/// ` fail2ban.actions        [812]: `.
+fn logger(input: &[u8]) -> Parsed<'_, u64> {
+    let name = preceded(tag(" fail2ban"), take_while1(|b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')));
+    let pid = delimited(char('['), number, tag("]:"));
+    delimited((name, space0), pid, space1).parse(input)
+}
+
 /// `NOTICE  [jail] Ban 192.0.2.1`: what follows the logger's name, in a file or in syslog.
 pub(crate) fn message(rest: &[u8]) -> Line<'_> {
     let mut line = Line::new(LineKind::System, Stack::Fail2ban);
-    let word = map_opt(take_while1::<_, _, nom::error::Error<&[u8]>>(|b: u8| b.is_ascii_uppercase()), level);
-    let text = match terminated(word, space1).parse(rest) {
-        Ok((text, level)) => {
+    let text = match level_word(rest) {
+        Ok((text, level)) if text.starts_with(b" ") => {
             line.level = Some(level);
-            text
+            text.trim_ascii_start()
         }
-        Err(_) => rest,
+        _ => rest,
     };
     line.message = Cow::Borrowed(text);
     let Some((jail, act)) = text.strip_prefix(b"[").and_then(|t| Some(t.split_at(memchr::memchr(b']', t)?))) else { return line };
@@ -88,6 +89,7 @@ fn detect(sample: &Sample<'_>) -> Option<Detection> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn jail_and_address() {
@@ -100,6 +102,15 @@ mod tests {
         ] {
             let line = message(text.as_bytes());
             assert_eq!(line.client.as_deref(), client.map(str::as_bytes), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_in_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+            let _ = Fail2ban.parse(&bytes);
+            let _ = Fail2ban.continues(&bytes, &bytes);
+            let _ = detect(&Sample::from_bytes(&bytes));
         }
     }
 }

@@ -9,12 +9,12 @@ use crate::fields::request;
 use crate::fields::time::clf_time;
 use crate::fields::{addr, text::present};
 use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
-use crate::support::by_records;
+use crate::support::{by_records, word};
 use cfray_model::{Line, LineKind, RayId, Stack};
 use nom::Parser;
-use nom::bytes::complete::{tag, take_till1};
+use nom::bytes::complete::tag;
 use nom::character::complete::char;
-use nom::sequence::{delimited, terminated};
+use nom::sequence::delimited;
 use std::borrow::Cow;
 
 /// The registry's entry.
@@ -54,8 +54,7 @@ impl RecordParser for HaProxy {
 
 /// A line with a client.
 pub(crate) fn parse(line: &[u8], ray: Option<RaySlot>) -> Option<Line<'_>> {
-    let word = || take_till1::<_, &[u8], nom::error::Error<&[u8]>>(|b| b == b' ');
-    let (rest, (peer, time)) = (terminated(word(), char(' ')), delimited(char('['), clf_time, tag("] "))).parse(line).ok()?;
+    let (rest, (peer, time)) = (word, delimited(char('['), clf_time, tag("] "))).parse(line).ok()?;
     let client = addr::split_port(peer);
     if client.len() == peer.len() || !(addr::is_addr(client) || peer.starts_with(b"unix")) {
         return None;
@@ -67,7 +66,7 @@ pub(crate) fn parse(line: &[u8], ray: Option<RaySlot>) -> Option<Line<'_>> {
     if rest.split(|&b| b == b' ').next().is_some_and(|frontend| frontend.ends_with(b":")) {
         return Some(out);
     }
-    let mut words = rest.splitn(12, |&b| b == b' ');
+    let mut words = rest.splitn(11, |&b| b == b' ');
     let (frontend, backend, timers) = (words.next()?, words.next()?, words.next()?);
     let timers: Vec<&[u8]> = timers.split(|&b| b == b'/').collect();
     if timers.len() < 3 || !backend.contains(&b'/') {
@@ -139,6 +138,7 @@ fn detect(sample: &Sample<'_>) -> Option<Detection> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use proptest::prelude::*;
 
     fn line(n: usize) -> &'static [u8] {
         FORMAT.samples.get(n).unwrap().as_bytes()
@@ -173,5 +173,14 @@ mod tests {
         let l = parse(line(3), None).unwrap();
         assert_eq!((l.kind, l.status, l.duration_us), (LineKind::Error, None, Some(5_012_000)));
         assert!(parse(b"2026 [22/Nov/2026:12:24:09.000] x", None).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_in_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+            let _ = HaProxy { ray: Some(RaySlot(0, 1)) }.parse(&bytes);
+            let _ = HaProxy { ray: Some(RaySlot(0, 1)) }.continues(&bytes, &bytes);
+            let _ = detect(&Sample::from_bytes(&bytes));
+        }
     }
 }

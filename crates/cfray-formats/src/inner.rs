@@ -142,16 +142,13 @@ impl Inner {
 
     fn access<'a>(&self, sender: Sender, envelope: &Envelope<'a>, message: &'a [u8]) -> Option<Line<'a>> {
         let learned = self.access.get(envelope.tag.unwrap_or_default());
-        let stack = if sender == Sender::Nginx { Stack::Nginx } else { Stack::Apache };
+        let stack = if sender == Sender::Apache { Stack::Apache } else { Stack::Nginx };
         let mut line = learned.and_then(|parser| parser.parse(message).ok()).or_else(|| clf::parse_plain(message, stack).ok())?;
         // Combined lines look the same from both servers; the tag tells them apart.
         match sender {
-            Sender::Nginx => line.stack = Stack::Nginx,
-            Sender::Apache => line.stack = Stack::Apache,
+            Sender::Nginx => (line.stack, line.time_is_start) = (Stack::Nginx, false),
+            Sender::Apache if line.stack != Stack::Apache => (line.stack, line.time_is_start) = (Stack::Apache, true),
             _ => {}
-        }
-        if line.stack == Stack::Nginx {
-            line.time_is_start = false;
         }
         Some(line)
     }

@@ -1,17 +1,18 @@
 //! Kernel messages: `dmesg` (seconds since boot), `dmesg -T`, `dmesg --time-format iso`, or bare.
 
-use crate::fields::{number, time};
+use crate::fields::time;
 use crate::firewall;
+use crate::inner::Inner;
 use crate::signatures::signature;
 use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
 use crate::stamps;
-use crate::support::{score, severity};
+use crate::support::{priority, score};
+use crate::syslog;
 use cfray_model::{Line, LineKind, LogTime, Stack};
 use nom::Parser;
-use nom::bytes::complete::{tag, take_while_m_n};
+use nom::bytes::complete::tag;
 use nom::character::complete::char;
-use nom::combinator::map_opt;
-use nom::sequence::{delimited, terminated};
+use nom::sequence::delimited;
 use std::borrow::Cow;
 
 /// The registry's entry.
@@ -48,6 +49,12 @@ impl RecordParser for Dmesg {
         if record.is_empty() {
             return Err(LineError::new("empty line", 0));
         }
+        // Files put together by hand hold lines of both kinds.
+        if let Some((envelope, text)) = syslog::split(record)
+            && envelope.tag == Some(b"kernel")
+        {
+            return Ok(Inner::default().open(&envelope, text));
+        }
         let line = message(record);
         if is_known(&line) { Ok(line) } else { Err(LineError::new("no stamp of dmesg, and not a kernel message that is known", 0)) }
     }
@@ -66,23 +73,31 @@ pub(crate) fn message(text: &[u8]) -> Line<'_> {
 /// Cuts the stamp off a line of `dmesg`. Seconds since boot are a stamp without a time.
 fn stamped(line: &[u8]) -> Option<(Option<LogTime>, &[u8])> {
     // `dmesg -r`: `<6>[  123.456789] `.
-    let priority = delimited(char('<'), take_while_m_n(1, 3, |b: u8| b.is_ascii_digit()), char('>'));
-    let mut priority = map_opt(priority, |d: &[u8]| severity(number::integer(d)? & 7));
-    let line = priority.parse(line).map_or(line, |(rest, _)| rest);
+    let line = priority(line).map_or(line, |(rest, _)| rest);
     if let Ok((rest, _)) = stamps::since_boot(line) {
         return Some((None, rest));
     }
-    let mut human = delimited(char('['), time::apache_error_time, tag("] "));
-    if let Ok((rest, time)) = human.parse(line) {
+    // Apache stamps its error log alike; there `[module:level]` follows.
+    if let Ok((rest, time)) = human(line)
+        && (!rest.starts_with(b"[") || rest.starts_with(b"[UFW "))
+    {
         return Some((Some(time), rest));
     }
-    // The comma tells dmesg's ISO stamp from the one of syslog, after which a host follows.
-    if line.get(19) == Some(&b',')
-        && let Ok((rest, time)) = terminated(time::iso_time, char(' ')).parse(line)
+    // The comma tells dmesg's ISO stamp from the one of syslog, after which a host follows; `T` and
+    // the zone tell it from those of applications.
+    if (line.get(10), line.get(19)) == (Some(&b'T'), Some(&b','))
+        && let Ok((rest, time)) = time::iso_time(line)
+        && time.offset_s.is_some()
+        && let Some(rest) = rest.strip_prefix(b" ")
     {
         return Some((Some(time), rest));
     }
     None
+}
+
+/// `[Sun Nov 22 10:00:00 2026] ` of `dmesg -T`.
+fn human(line: &[u8]) -> time::Parsed<'_, LogTime> {
+    delimited(char('['), time::apache_error_time, tag("] ")).parse(line)
 }
 
 /// Is a bare line one that only a kernel writes?
@@ -126,6 +141,7 @@ fn is_display_server(text: &[u8]) -> bool {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn stamps_with_and_without_a_time() {
@@ -146,5 +162,21 @@ mod tests {
     fn filter_lines_inside_dmesg() {
         let line = Dmesg.parse(b"[ 12.5] [UFW BLOCK] IN=eth0 OUT= SRC=172.70.240.21 DST=192.0.2.7 PROTO=TCP SPT=1 DPT=443").unwrap();
         assert_eq!(line.stack, Stack::Firewall);
+    }
+
+    #[test]
+    fn an_apache_error_log_is_not_dmesg() {
+        let lines = ["[Sun Nov 22 12:24:07.123456 2026] [core:notice] [pid 1] AH00094: x", "[Sun Nov 22 12:24:07 2026] [error] [client 192.0.2.1] x"];
+        assert!(detect(&Sample { lines: lines.iter().map(|l| l.as_bytes()).collect() }).is_none());
+        assert!(stamped(b"2026-11-22 12:19:54,513 INFO app.server: listening").is_none(), "an application");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_in_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+            let _ = Dmesg.parse(&bytes);
+            let _ = Dmesg.continues(&bytes, &bytes);
+            let _ = detect(&Sample::from_bytes(&bytes));
+        }
     }
 }

@@ -5,13 +5,8 @@ use crate::fields::number::integer;
 use crate::fields::time::iso_time;
 use crate::fields::addr;
 use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
-use crate::support::{by_records, level};
+use crate::support::{by_records, level_word};
 use cfray_model::{Level, Line, LineKind, LogTime, Stack};
-use nom::Parser;
-use nom::bytes::complete::take_while1;
-use nom::character::complete::char;
-use nom::combinator::map_opt;
-use nom::sequence::{delimited, terminated};
 use std::borrow::Cow;
 
 /// The registry's entry.
@@ -48,9 +43,9 @@ impl RecordParser for ErrorLog {
 }
 
 fn head(line: &[u8]) -> Option<(&[u8], LogTime, Level)> {
-    let word = map_opt(take_while1::<_, _, nom::error::Error<&[u8]>>(|b: u8| b.is_ascii_uppercase()), level);
-    let (rest, (time, level)) = (terminated(iso_time, char(' ')), delimited(char('['), word, char(']'))).parse(line).ok()?;
-    Some((rest.trim_ascii_start(), time, level))
+    let (rest, time) = iso_time(line).ok()?;
+    let (rest, level) = level_word(rest.strip_prefix(b" [")?).ok()?;
+    Some((rest.strip_prefix(b"]")?.trim_ascii_start(), time, level))
 }
 
 fn parse(record: &[u8]) -> Option<Line<'_>> {
@@ -114,6 +109,7 @@ fn detect(sample: &Sample<'_>) -> Option<Detection> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn sessions_name_client_and_host() {
@@ -123,5 +119,14 @@ mod tests {
         assert_eq!((session.client.as_deref(), session.host.as_deref()), (Some(&b"172.70.240.21"[..]), Some(&b"shop.example"[..])));
         assert_eq!((h2.client.as_deref(), h2.host.as_deref(), h2.level), (Some(&b"172.70.240.21"[..]), Some(&b"shop.example"[..]), Some(Level::Warn)));
         assert_eq!(read(2).client, None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_in_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+            let _ = ErrorLog.parse(&bytes);
+            let _ = ErrorLog.continues(&bytes, &bytes);
+            let _ = detect(&Sample::from_bytes(&bytes));
+        }
     }
 }

@@ -248,6 +248,7 @@ fn detect(sample: &Sample<'_>) -> Option<Detection> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use proptest::prelude::*;
     use crate::signatures::signature;
     use cfray_model::Sig;
 
@@ -291,5 +292,16 @@ mod tests {
         assert!(!Native.continues(&whole, b"--6f2a9c1d-A--"));
         assert!(Native.continues(&whole, b""));
         assert!(Native.parse(&whole).unwrap().message.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_in_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+            let _ = Native.parse(&bytes);
+            let _ = Json.parse(&bytes);
+            let _ = Native.parse(&[b"--5f2a9c1d-A--\n", bytes.as_slice()].concat());
+            let _ = Native.continues(&bytes, &bytes);
+            let _ = detect(&Sample::from_bytes(&bytes));
+        }
     }
 }

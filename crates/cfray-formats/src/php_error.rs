@@ -5,10 +5,6 @@ use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
 use crate::stamps;
 use crate::support::score;
 use cfray_model::{Level, Line, LineKind, Stack};
-use nom::Parser;
-use nom::bytes::complete::tag;
-use nom::character::complete::char;
-use nom::sequence::delimited;
 use std::borrow::Cow;
 
 /// The registry's entry.
@@ -46,10 +42,11 @@ impl RecordParser for ErrorLog {
 
 /// A record of the error log.
 pub(crate) fn parse(record: &[u8]) -> Option<Line<'_>> {
-    let (rest, (time, zoned)) = delimited(char('['), stamps::php, tag("]")).parse(record).ok()?;
+    let (rest, (time, zoned)) = stamps::php(record.strip_prefix(b"[")?).ok()?;
     if !zoned {
         return None;
     }
+    let rest = rest.strip_prefix(b"]")?;
     let mut line = message(rest.strip_prefix(b" ").unwrap_or(rest));
     line.time = Some(time);
     Some(line)
@@ -112,4 +109,46 @@ fn detect(sample: &Sample<'_>) -> Option<Detection> {
     // Dumps of the application may fill many lines between two stamps.
     let score = score(900, php, php.max(total.min(php * 2)));
     Some(Detection { score, why: format!("{php} of {} sampled lines carry a stamp of PHP with its zone", sample.lines.len()), parser: Box::new(ErrorLog) })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_zone_gives_an_offset_if_it_is_known() {
+        let offset = |l: &str| parse(l.as_bytes()).unwrap().time.unwrap().offset_s;
+        assert_eq!(offset("[22-Nov-2026 12:24:07 UTC] x"), Some(0));
+        assert_eq!(offset("[22-Jul-2026 12:24:07 Europe/Berlin] x"), Some(7200));
+        assert_eq!(offset("[22-Nov-2026 12:24:07 Nowhere/Town] x"), None);
+        assert!(parse(b"[22-Nov-2026 12:24:07] NOTICE: ready").is_none(), "that is FPM");
+    }
+
+    #[test]
+    fn traces_belong_to_their_message() {
+        let text = FORMAT.samples.get(1).unwrap();
+        let sample = Sample { lines: text.lines().map(str::as_bytes).collect() };
+        assert_eq!(sample.records(&ErrorLog).len(), 1);
+        assert!(detect(&sample).is_some());
+    }
+
+    #[test]
+    fn lines_of_a_trace() {
+        for line in ["Stack trace:", "#0 {main}", "  thrown in /srv/fatal.php on line 3", "PHP Stack trace:", "PHP   1. {main}() /x.php:0"] {
+            assert!(is_trace(line.as_bytes()), "{line}");
+        }
+        for line in ["#hash tag", "1. first", "PHP Warning:  x", ""] {
+            assert!(!is_trace(line.as_bytes()), "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_in_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..128)) {
+            let _ = (parse(&bytes), is_trace(&bytes), is_own(&bytes));
+            let _ = detect(&Sample::from_bytes(&bytes));
+        }
+    }
 }

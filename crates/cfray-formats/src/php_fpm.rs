@@ -6,16 +6,15 @@
 
 use crate::php_error;
 use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
-use crate::fields::number::integer;
 use crate::fields::request;
+use crate::fields::time::Parsed;
 use crate::stamps;
-use crate::support::{level, score};
+use crate::support::{level, level_word, number, score};
 use cfray_model::{Line, LineKind, Stack};
 use nom::Parser;
-use nom::bytes::complete::{tag, take_till1, take_while1};
-use nom::character::complete::{char, digit1};
-use nom::combinator::{map_opt, opt};
-use nom::sequence::{delimited, preceded, terminated};
+use nom::bytes::complete::{tag, take_till1};
+use nom::combinator::opt;
+use nom::sequence::delimited;
 use std::borrow::Cow;
 
 /// The registry's entry.
@@ -81,11 +80,11 @@ fn is_stamped(line: &[u8]) -> bool {
 
 /// A stamped line of FPM.
 pub(crate) fn parse(record: &[u8]) -> Option<Line<'_>> {
-    let (rest, (time, zoned)) = delimited(char('['), stamps::php, tag("] ")).parse(record).ok()?;
+    let (rest, (time, zoned)) = stamps::php(record.strip_prefix(b"[")?).ok()?;
     if zoned {
         return None;
     }
-    let mut line = with_level(rest)?;
+    let mut line = with_level(rest.strip_prefix(b"] ")?)?;
     line.time = Some(time);
     Some(line)
 }
@@ -101,9 +100,8 @@ pub(crate) fn parse_unstamped(message: &[u8]) -> Option<Line<'_>> {
 }
 
 fn with_level(input: &[u8]) -> Option<Line<'_>> {
-    let word = map_opt(take_while1::<_, _, nom::error::Error<&[u8]>>(|b: u8| b.is_ascii_uppercase()), level);
-    let (rest, level) = terminated(word, tag(": ")).parse(input).ok()?;
-    let mut line = about(rest);
+    let (rest, level) = level_word(input).ok()?;
+    let mut line = about(rest.strip_prefix(b": ")?);
     line.level = Some(level);
     Some(line)
 }
@@ -111,17 +109,12 @@ fn with_level(input: &[u8]) -> Option<Line<'_>> {
 /// Reads what a message of FPM is about: pool, child, request, or output of a child.
 fn about(message: &[u8]) -> Line<'_> {
     let mut line = Line::new(LineKind::Fpm, Stack::Fpm);
-    // log_level = debug: `pid 7, fpm_event_loop(), line 432: `.
-    let number = || map_opt(digit1::<&[u8], nom::error::Error<&[u8]>>, integer);
-    let place = (preceded(tag("pid "), number()), preceded(tag(", "), take_till1(|b| b == b',')), preceded(tag(", line "), number()));
-    let (message, writer) = opt(terminated(place, tag(": "))).parse(message).unwrap_or((message, None));
-    line.pid = writer.map(|(pid, _, _)| pid);
-
-    let pool = delimited(tag("[pool "), take_till1(|b| b == b']'), tag("] "));
+    let (message, writer) = opt(place).parse(message).unwrap_or((message, None));
+    line.pid = writer;
     let (rest, pool) = opt(pool).parse(message).unwrap_or((message, None));
-    line.module = pool.map(|p: &[u8]| Cow::Borrowed(p));
+    line.module = pool.map(Cow::Borrowed);
     line.message = Cow::Borrowed(message);
-    let Ok((rest, child)) = preceded(tag("child "), number()).parse(rest) else { return line };
+    let Some(Ok((rest, child))) = rest.strip_prefix(b"child ").map(number) else { return line };
     line.pid = Some(child);
     if let Some(said) = rest.strip_prefix(b" said into std").and_then(|r| r.strip_prefix(b"err: ").or_else(|| r.strip_prefix(b"out: "))) {
         line.message = Cow::Borrowed(unquote(said));
@@ -130,6 +123,17 @@ fn about(message: &[u8]) -> Line<'_> {
         request::set(&mut line, text);
     }
     line
+}
+
+/// `pid 7, fpm_event_loop(), line 432: ` of log_level = debug: the writer.
+fn place(input: &[u8]) -> Parsed<'_, u64> {
+    let function = (tag(", "), take_till1(|b| b == b','), tag(", line "), number, tag(": "));
+    delimited(tag("pid "), number, function).parse(input)
+}
+
+/// `[pool www] `.
+fn pool(input: &[u8]) -> Parsed<'_, &[u8]> {
+    delimited(tag("[pool "), take_till1(|b| b == b']'), tag("] ")).parse(input)
 }
 
 /// Output of a child without its quotes. The closing one is missing when the output went on.
@@ -193,3 +197,7 @@ fn detect(sample: &Sample<'_>) -> Option<Detection> {
     let good = u32::try_from(fpm + php).ok()?;
     Some(Detection { score: score(950, good, u32::try_from(stamped).ok()?), why, parser: Box::new(MainLog) })
 }
+
+#[cfg(test)]
+#[path = "php_fpm_tests.rs"]
+mod tests;

@@ -62,3 +62,39 @@ fn head(line: &[u8]) -> Parsed<'_, (LogTime, &[u8], u64)> {
 fn detect(sample: &Sample<'_>) -> Option<Detection> {
     by_records(sample, Box::new(SlowLog), 950, "blocks of PHP-FPM's slow log", |_| true)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::signatures::signature;
+    use cfray_model::Sig;
+    use proptest::prelude::*;
+
+    // From Linuxfabrik/monitoring-plugins, check-plugins/php-fpm-logfile/unit-test/fixtures/rocky9-pool-slowlog.txt (Unlicense).
+    const FILE: &[u8] = b"\n[28-Aug-2026 15:20:12]  [pool www] pid 171\nscript_filename = /srv/slow.php\n[0x00007f2c4f213100] sleep() /srv/slow.php:3\n\n[28-Aug-2026 15:20:14]  [pool www] pid 177\nscript_filename = /srv/slow.php\n[0x00007f2c4f213100] sleep() /srv/slow.php:3\n";
+
+    #[test]
+    fn blocks() {
+        let sample = Sample::from_bytes(FILE);
+        let found = detect(&sample).unwrap();
+        let records = sample.records(found.parser.as_ref());
+        let pids: Vec<u64> = records.iter().map(|r| found.parser.parse(r).unwrap().pid.unwrap()).collect();
+        assert_eq!(pids, [171, 177]);
+        let line = found.parser.parse(records.first().unwrap()).unwrap();
+        assert_eq!(signature(&line).unwrap().sig, Sig::FpmSlow);
+        assert!(line.message.ends_with(b"/srv/slow.php:3"));
+    }
+
+    #[test]
+    fn a_main_log_is_not_a_slow_log() {
+        assert!(SlowLog.parse(b"[28-Aug-2026 15:20:12] NOTICE: [pool www] pid 171").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_in_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..128)) {
+            let _ = SlowLog.parse(&bytes);
+        }
+    }
+}

@@ -1,8 +1,36 @@
 //! What the formats of this crate's system side share: levels, detection by records, owning lines.
 
+use crate::fields::number::integer;
+use crate::fields::time::Parsed;
 use crate::spec::{Detection, RecordParser, Sample};
 use cfray_model::{Level, Line};
+use nom::Parser;
+use nom::bytes::complete::{take_till, take_while_m_n, take_while1};
+use nom::character::complete::{char, digit1};
+use nom::combinator::map_opt;
+use nom::sequence::{delimited, terminated};
 use std::borrow::Cow;
+
+/// A decimal number.
+pub(crate) fn number(input: &[u8]) -> Parsed<'_, u64> {
+    map_opt(digit1, integer).parse(input)
+}
+
+/// `<190>`: the priority of syslog and of `dmesg -r`.
+pub(crate) fn priority(input: &[u8]) -> Parsed<'_, u64> {
+    let digits = take_while_m_n(1, 3, |b: u8| b.is_ascii_digit());
+    delimited(char('<'), map_opt(digits, integer), char('>')).parse(input)
+}
+
+/// Everything up to a blank, which is skipped.
+pub(crate) fn word(input: &[u8]) -> Parsed<'_, &[u8]> {
+    terminated(take_till(|b| b == b' '), char(' ')).parse(input)
+}
+
+/// A level in capitals.
+pub(crate) fn level_word(input: &[u8]) -> Parsed<'_, Level> {
+    map_opt(take_while1(|b: u8| b.is_ascii_uppercase()), level).parse(input)
+}
 
 /// Level words of FPM, fail2ban, LiteSpeed, application logs, in any case.
 pub(crate) fn level(word: &[u8]) -> Option<Level> {
@@ -105,11 +133,44 @@ pub(crate) fn own(line: Line<'_>) -> Line<'static> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
     fn severities() {
         assert_eq!((severity(0), severity(3), severity(7), severity(8)), (Some(Level::Emerg), Some(Level::Error), Some(Level::Debug), None));
         assert_eq!((level(b"WARNING"), level(b"Notice"), level(b"foo")), (Some(Level::Warn), Some(Level::Notice), None));
+    }
+
+    #[test]
+    fn every_sample_is_read_and_told_from_all_other_formats() {
+        const MINE: &[&str] =
+            &["app", "fail2ban", "haproxy", "journal-json", "kernel", "litespeed-error", "php-error", "php-fpm", "php-fpm-slow", "syslog"];
+        for name in MINE {
+            let format = crate::registry::by_name(name).unwrap();
+            assert!(format.samples.len() >= 3, "{name}");
+            let text = format.samples.join("\n");
+            let sample = Sample::from_bytes(text.as_bytes());
+            let found = crate::detect(&sample).unwrap();
+            assert_eq!(found.parser.format(), *name, "{}", found.why);
+            let records = sample.records(found.parser.as_ref());
+            assert_eq!(records.len(), format.samples.len(), "{name}");
+            for record in &records {
+                assert!(found.parser.parse(record).is_ok(), "{name}: {}", String::from_utf8_lossy(record));
+            }
+        }
+    }
+
+    #[test]
+    fn a_single_sample_is_enough_to_tell() {
+        for format in crate::FORMATS {
+            for text in format.samples {
+                let found = crate::detect(&Sample::from_bytes(text.as_bytes()));
+                let name = found.as_ref().map_or("none", |f| f.parser.format());
+                // A trace or a line of another server's log may stand in a file of this one.
+                let family = |n: &str| n.split('-').next().unwrap_or_default().to_owned();
+                assert!(found.is_some() && (name == format.name || family(name) == family(format.name)), "{text}: {name} instead of {}", format.name);
+            }
+        }
     }
 }

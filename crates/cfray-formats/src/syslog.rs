@@ -7,10 +7,10 @@ use crate::fields::time::{Parsed, epoch_time, iso_time};
 use crate::inner::{self, Envelope, Inner};
 use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
 use crate::stamps;
-use crate::support::{level, score, severity};
+use crate::support::{self, level, score, severity, word};
 use cfray_model::{Level, Line, LogTime, Stack};
 use nom::Parser;
-use nom::bytes::complete::{tag, take_till1, take_while_m_n, take_while1};
+use nom::bytes::complete::{take_till1, take_while_m_n, take_while1};
 use nom::character::complete::char;
 use nom::combinator::{map_opt, opt};
 use nom::sequence::{delimited, terminated};
@@ -74,8 +74,10 @@ fn why_not(record: &[u8]) -> &'static str {
 
 /// Cuts a line into what the header says and the message.
 pub(crate) fn split(line: &[u8]) -> Option<(Envelope<'_>, &[u8])> {
-    let priority = delimited(char('<'), take_while_m_n(1, 3, |b: u8| b.is_ascii_digit()), char('>'));
-    let (rest, priority) = opt(map_opt(priority, integer)).parse(line).unwrap_or((line, None));
+    let (rest, priority) = match support::priority(line) {
+        Ok((rest, priority)) => (rest, Some(priority)),
+        Err(_) => (line, None),
+    };
     let level = priority.and_then(|p| severity(p & 7));
     if priority.is_some()
         && let Some(found) = rfc5424(rest, level)
@@ -98,7 +100,7 @@ fn stamp(line: &[u8]) -> Option<(&[u8], LogTime)> {
         // `journalctl -o short-unix`.
         [b'1'..=b'9', b'0'..=b'9', ..] if line.get(10) == Some(&b'.') => epoch_time(line).ok(),
         // `journalctl -o short-full`: `Sun 2026-11-22 12:24:07 UTC host ...`.
-        [_, _, _, b' ', b'0'..=b'9', ..] => full(line).ok(),
+        [_, _, _, b' ', b'0'..=b'9', ..] if line.get(8) == Some(&b'-') => full(line).ok(),
         _ => stamps::syslog(line).ok(),
     };
     let (rest, time) = parsed?;
@@ -139,9 +141,7 @@ fn host_and_tag(rest: &[u8], need_tag: bool) -> Option<(Envelope<'_>, &[u8])> {
 
 /// `tag: `, `tag[1]: `: tag, process id, message.
 fn tagged(text: &[u8]) -> Option<(&[u8], Option<u64>, &[u8])> {
-    let name = take_while1::<_, &[u8], nom::error::Error<&[u8]>>(|b: u8| b.is_ascii_graphic() && !matches!(b, b'[' | b']' | b':' | b'<' | b'>' | b'"' | b'='));
-    let pid = delimited(char('['), take_till1(|b| b == b']' || b == b' '), char(']'));
-    let (rest, (name, pid)) = terminated((name, opt(pid)), char(':')).parse(text).ok()?;
+    let (rest, (name, pid)) = name_and_pid(text).ok()?;
     if name.len() > 64 {
         return None;
     }
@@ -154,10 +154,16 @@ fn tagged(text: &[u8]) -> Option<(&[u8], Option<u64>, &[u8])> {
     }
 }
 
+fn name_and_pid(text: &[u8]) -> Parsed<'_, (&[u8], Option<&[u8]>)> {
+    let name = take_while1(|b: u8| b.is_ascii_graphic() && !matches!(b, b'[' | b']' | b':' | b'<' | b'>' | b'"' | b'='));
+    let pid = delimited(char('['), take_till1(|b| b == b']' || b == b' '), char(']'));
+    terminated((name, opt(pid)), char(':')).parse(text)
+}
+
 /// `1 2026-11-22T10:00:00Z host app 812 msgid [data] message`, after the priority.
 fn rfc5424(rest: &[u8], level: Option<Level>) -> Option<(Envelope<'_>, &[u8])> {
-    let word = || terminated(take_till1::<_, &[u8], nom::error::Error<&[u8]>>(|b| b == b' '), char(' '));
-    let (rest, (_, stamp, host, app, pid, _)) = (tag("1 "), word(), word(), word(), word(), word()).parse(rest).ok()?;
+    let rest = rest.strip_prefix(b"1 ")?;
+    let (rest, (stamp, host, app, pid, _)) = (word, word, word, word, word).parse(rest).ok()?;
     let time = match present(stamp) {
         Some(stamp) => match iso_time(stamp) {
             Ok((b"", time)) => Some(time),

@@ -9,9 +9,9 @@ use cfray_formats::RecordParser;
 use memchr::{memchr, memchr_iter, memrchr};
 use std::io::{self, Read};
 
-/// Beyond this many bytes of one record only the look of a line decides whether it continues: asking
-/// the parser with an ever longer record would take time quadratic in the record.
-const CONTINUE_WINDOW: usize = 8 << 10;
+/// Beyond this many bytes of one record only the look of a line decides whether it continues: no
+/// parser should be asked with an ever longer record.
+const CONTINUE_WINDOW: usize = 1 << 20;
 
 /// Custom rule of where records end: bytes of whole records at the start of the given lines (which
 /// begin at a record's start); `true`: nothing follows.
@@ -315,12 +315,6 @@ fn record_starts(parser: &dyn RecordParser, bytes: &[u8], inside: bool, starts: 
 /// A line without its carriage return.
 pub fn trim_cr(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-/// Does every line stand for itself under this parser?
-pub fn single_line(parser: &dyn RecordParser) -> bool {
-    let odd = b"\x01\x02 no log begins like this";
-    parser.starts_record(odd) && !parser.continues(b"\x01", odd)
 }
 
 #[cfg(test)]

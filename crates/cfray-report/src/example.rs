@@ -22,7 +22,14 @@ fn owned(text: &str) -> Option<String> {
 
 fn line(source: &str, number: u64, seconds: i64, text: &str) -> Evidence {
     let time_ms = Some(at(seconds).millis());
-    Evidence { kind: EvidenceKind::Line, source: source.to_owned(), line: Some(number), time_ms, offset_ms: Some(40), text: text.to_owned() }
+    Evidence {
+        kind: EvidenceKind::Line,
+        source: source.to_owned(),
+        line: Some(number),
+        time_ms,
+        offset_ms: Some(40),
+        text: text.to_owned(),
+    }
 }
 
 fn sentence(kind: EvidenceKind, text: &str) -> Evidence {
@@ -77,8 +84,18 @@ fn pool() -> Verdict {
         confidence: 0.934_56,
         tie: Tie::Ray,
         evidence: vec![
-            line("logs/nginx/error.log", 118, 0, "2026/11/22 10:02:11 [error] 14467#14467: *93 connect() to unix:/run/php/www.sock failed (11: Resource temporarily unavailable) while connecting to upstream, client: 198.51.100.7, server: shop.example.com, request: \"GET /cart?token=hunter2 HTTP/1.1\", upstream: \"fastcgi://unix:/run/php/www.sock:\", host: \"shop.example.com\""),
-            line("logs/php/php8.2-fpm.log", 12, -1, "[22-Nov-2026 10:02:10] WARNING: [pool www] server reached pm.max_children setting (5), consider raising it"),
+            line(
+                "logs/nginx/error.log",
+                118,
+                0,
+                "2026/11/22 10:02:11 [error] 14467#14467: *93 connect() to unix:/run/php/www.sock failed (11: Resource temporarily unavailable) while connecting to upstream, client: 198.51.100.7, server: shop.example.com, request: \"GET /cart?token=hunter2 HTTP/1.1\", upstream: \"fastcgi://unix:/run/php/www.sock:\", host: \"shop.example.com\"",
+            ),
+            line(
+                "logs/php/php8.2-fpm.log",
+                12,
+                -1,
+                "[22-Nov-2026 10:02:10] WARNING: [pool www] server reached pm.max_children setting (5), consider raising it",
+            ),
             sentence(EvidenceKind::Field, "reused connection (TCP 0 ms, TLS 0 ms), failed after 26 ms"),
         ],
         missing: vec![],
@@ -92,7 +109,12 @@ fn blocked() -> Verdict {
         confidence: 0.81,
         tie: Tie::Request,
         evidence: vec![
-            line("logs/nginx/access.log", 2041, 361, "172.70.240.118 - - [22/Nov/2026:10:08:12 +0000] \"GET /product/1300 HTTP/1.1\" 444 0 \"-\" \"\x1b[31m<script>alert(1)</script>\""),
+            line(
+                "logs/nginx/access.log",
+                2041,
+                361,
+                "172.70.240.118 - - [22/Nov/2026:10:08:12 +0000] \"GET /product/1300 HTTP/1.1\" 444 0 \"-\" \"\x1b[31m<script>alert(1)</script>\"",
+            ),
             sentence(EvidenceKind::Contrast, "81 of 81 requests from 172.70.240.0/24 fail, 3 of 1,594 others"),
         ],
         missing: vec!["the firewall's log; or its list".to_owned(), "field OriginTCPHandshakeDurationMs".to_owned()],
@@ -101,7 +123,14 @@ fn blocked() -> Verdict {
 }
 
 fn unknown() -> Verdict {
-    Verdict { cause: Cause::Unknown, confidence: 0.4, tie: Tie::None, evidence: vec![], missing: vec!["an access log of web1 after 10:12".to_owned()], runner_up: Some((Cause::KeepaliveRace, 0.38)) }
+    Verdict {
+        cause: Cause::Unknown,
+        confidence: 0.4,
+        tie: Tie::None,
+        evidence: vec![],
+        missing: vec!["an access log of web1 after 10:12".to_owned()],
+        runner_up: Some((Cause::KeepaliveRace, 0.38)),
+    }
 }
 
 /// Seven counted 520s and one of an internal source.
@@ -144,7 +173,11 @@ pub fn report() -> Report {
         fix_admin: admin.to_owned(),
         fix_developer: "Make the slow pages faster: cache /cart, move mail out of the request.".to_owned(),
         fix_client: "Retry after 1, 2, 4, 8 and 16 s.".to_owned(),
-        check: if confidence < 0.7 { "curl --resolve shop.example.com:443:192.0.2.10 https://shop.example.com/feed".to_owned() } else { String::new() },
+        check: if confidence < 0.7 {
+            "curl --resolve shop.example.com:443:192.0.2.10 https://shop.example.com/feed".to_owned()
+        } else {
+            String::new()
+        },
     };
     Report {
         meta: Meta {
@@ -248,7 +281,8 @@ fn sources() -> Vec<SourceSummary> {
     sources[2].tied = 6;
     sources[2].gaps = vec![(at(610), at(700))];
     sources[3].clock = "as nginx/access.log".to_owned();
-    sources[3].rejects = vec![Reject { at: LineRef { source: SourceId(3), line: 9, offset: 1 }, reason: "no time in \"\x1b[2Jgarbage\"".to_owned() }];
+    sources[3].rejects =
+        vec![Reject { at: LineRef { source: SourceId(3), line: 9, offset: 1 }, reason: "no time in \"\x1b[2Jgarbage\"".to_owned() }];
     sources[4].clock = "not known".to_owned();
     sources[4].clock_unknown = true;
     sources

@@ -41,7 +41,13 @@ pub struct FormatSpec {
 
 /// Every output format, in the order in which help lists them.
 pub static FORMATS: &[FormatSpec] = &[
-    FormatSpec { format: OutputFormat::Csv, name: "csv", endings: &["csv"], about: "one row a 520, for spreadsheets", render: crate::csv::render },
+    FormatSpec {
+        format: OutputFormat::Csv,
+        name: "csv",
+        endings: &["csv"],
+        about: "one row a 520, for spreadsheets",
+        render: crate::csv::render,
+    },
     FormatSpec {
         format: OutputFormat::Parquet,
         name: "parquet",
@@ -56,7 +62,13 @@ pub static FORMATS: &[FormatSpec] = &[
         about: "the same columns, one JSON object a line",
         render: crate::ndjson::render,
     },
-    FormatSpec { format: OutputFormat::Json, name: "json", endings: &["json"], about: "the whole report for scripts", render: crate::json::render },
+    FormatSpec {
+        format: OutputFormat::Json,
+        name: "json",
+        endings: &["json"],
+        about: "the whole report for scripts",
+        render: crate::json::render,
+    },
     FormatSpec {
         format: OutputFormat::Html,
         name: "html",

@@ -6,8 +6,8 @@ use crate::{RenderOptions, ReportError, json_text};
 use cfray_model::report::{AuditItem, Breakdown, CauseSummary, EdgeSummary, Episode, Impact, Meta, Report, Share, SourceSummary, Timeline};
 use cfray_model::source::{Skipped, SourceInfo};
 use cfray_model::{Cause, Stamp};
-use serde::ser::{SerializeSeq, Serializer};
 use serde::Serialize;
+use serde::ser::{SerializeSeq, Serializer};
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -37,7 +37,8 @@ struct Document<'a> {
 
 impl<'a> Document<'a> {
     fn new(view: &'a View<'a>) -> Self {
-        let Report { meta, sources, skipped, edge, episodes, causes, endpoints, breakdowns, audit, impact, timeline, headline, .. } = &view.head;
+        let Report { meta, sources, skipped, edge, episodes, causes, endpoints, breakdowns, audit, impact, timeline, headline, .. } =
+            &view.head;
         Self {
             headline,
             meta,

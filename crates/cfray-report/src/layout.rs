@@ -76,7 +76,14 @@ pub fn wrap(text: &str, max: usize) -> Vec<String> {
         }
         while width(word) > max {
             let mut used = 0;
-            let at = word.char_indices().find(|(_, c)| { used += c.width().unwrap_or(0); used > max }).map_or(word.len(), |(at, _)| at).max(1);
+            let at = word
+                .char_indices()
+                .find(|(_, c)| {
+                    used += c.width().unwrap_or(0);
+                    used > max
+                })
+                .map_or(word.len(), |(at, _)| at)
+                .max(1);
             let at = (at..=word.len()).find(|&at| word.is_char_boundary(at)).unwrap_or(word.len());
             let (head, tail) = word.split_at(at);
             lines.push(head.to_owned());
@@ -99,7 +106,7 @@ pub fn wrap(text: &str, max: usize) -> Vec<String> {
 /// A bar of up to `max` columns in eighths; what is not zero shows.
 pub fn bar(part: u64, whole: u64, max: usize) -> String {
     const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
-    if whole == 0 || part == 0 {
+    if whole == 0 || part == 0 || max == 0 {
         return String::new();
     }
     let eighths = ((part as f64 / whole as f64 * max as f64 * 8.0).round() as usize).clamp(1, max * 8);

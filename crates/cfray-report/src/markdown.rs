@@ -54,13 +54,18 @@ fn draw(view: &View<'_>, page: &mut String) -> std::fmt::Result {
         writeln!(page)?;
     }
     let inputs: Vec<String> = report.meta.inputs.iter().map(|input| code(input)).collect();
-    let options = if report.meta.options.is_empty() { String::new() } else { format!(" with {}", report.meta.options.iter().map(|o| code(o)).collect::<Vec<_>>().join(", ")) };
+    let options = if report.meta.options.is_empty() {
+        String::new()
+    } else {
+        format!(" with {}", report.meta.options.iter().map(|o| code(o)).collect::<Vec<_>>().join(", "))
+    };
     writeln!(page, "Made by cfray {} from {}{options}.", prose(&report.meta.version), inputs.join(", "))
 }
 
 fn read(report: &Report, page: &mut String) -> std::fmt::Result {
     let c = &report.edge.counters;
-    let ties: Vec<String> = report.edge.ties.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{} {}", prose(name), number(*n))).collect();
+    let ties: Vec<String> =
+        report.edge.ties.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{} {}", prose(name), number(*n))).collect();
     writeln!(
         page,
         "{} read ({} log), {} UTC; {} counted{}.\n",
@@ -73,7 +78,12 @@ fn read(report: &Report, page: &mut String) -> std::fmt::Result {
     for note in &report.meta.notes {
         writeln!(page, "> {}\n", prose(note))?;
     }
-    writeln!(page, "<details><summary>{} read, {} skipped</summary>\n", count(report.sources.len() as u64, "source"), number(report.skipped.len() as u64))?;
+    writeln!(
+        page,
+        "<details><summary>{} read, {} skipped</summary>\n",
+        count(report.sources.len() as u64, "source"),
+        number(report.skipped.len() as u64)
+    )?;
     writeln!(page, "| source | format | server | lines | rejected | clock |\n|---|---|---|---:|---:|---|")?;
     for s in &report.sources {
         writeln!(
@@ -122,7 +132,13 @@ fn one_episode(episode: &Episode, page: &mut String) -> std::fmt::Result {
     let cause = episode.cause.unwrap_or(Cause::Unknown);
     let requests = if episode.requests > 0 { format!(" of {} requests", number(episode.requests)) } else { String::new() };
     writeln!(page, "### {}. {cause}, {} UTC\n", episode.number, span(episode.from, episode.to))?;
-    write!(page, "{}{requests}, at most {} a minute, {}", number(episode.count), number(episode.peak_per_minute), count(episode.clients, "client"))?;
+    write!(
+        page,
+        "{}{requests}, at most {} a minute, {}",
+        number(episode.count),
+        number(episode.peak_per_minute),
+        count(episode.clients, "client")
+    )?;
     for (label, list) in [("hosts", &episode.hosts), ("paths", &episode.paths), ("colos", &episode.colos)] {
         if !list.is_empty() {
             let names: Vec<String> = list.iter().map(|(name, n)| format!("{} ({})", code(name), number(*n))).collect();
@@ -152,7 +168,13 @@ fn fixes(report: &Report, page: &mut String) -> std::fmt::Result {
     writeln!(page, "## What to do\n")?;
     for c in &report.causes {
         writeln!(page, "**{}**\n", c.cause)?;
-        let roles = [("Server", &c.fix_admin), ("Site owner", &c.fix_owner), ("Developer", &c.fix_developer), ("Client", &c.fix_client), ("To be surer", &c.check)];
+        let roles = [
+            ("Server", &c.fix_admin),
+            ("Site owner", &c.fix_owner),
+            ("Developer", &c.fix_developer),
+            ("Client", &c.fix_client),
+            ("To be surer", &c.check),
+        ];
         for (who, fix) in roles {
             if !fix.is_empty() {
                 writeln!(page, "* {who}: {}", prose(fix))?;
@@ -167,7 +189,8 @@ fn rows(view: &View<'_>, page: &mut String) -> std::fmt::Result {
     writeln!(page, "## Requests\n\n| time (UTC) | ray | request | cause | sure |\n|---|---|---|---|---:|")?;
     for row in view.rows().take(ROWS) {
         let e = &row.edge;
-        let request = format!("{} {}{}", e.method.as_deref().unwrap_or("?"), e.host.as_deref().unwrap_or_default(), e.uri.as_deref().unwrap_or("?"));
+        let request =
+            format!("{} {}{}", e.method.as_deref().unwrap_or("?"), e.host.as_deref().unwrap_or_default(), e.uri.as_deref().unwrap_or("?"));
         let ray = e.ray.map(|ray| ray.to_string()).unwrap_or_default();
         let time = e.start.map(words::moment).unwrap_or_default();
         writeln!(page, "| {time} | {ray} | {} | {} | {} |", code_cell(&request), row.verdict.cause, sure(row.verdict.confidence))?;

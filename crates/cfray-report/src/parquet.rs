@@ -6,8 +6,9 @@ use crate::{RenderOptions, ReportError};
 use cfray_model::report::Row;
 use polars::chunked_array::builder::get_list_builder;
 use polars::prelude::{
-    BooleanChunked, Column as Series, DataFrame, DataType, Field, Int16Chunked, Int32Chunked, Int64Chunked, IntoColumn, IntoSeries, NamedFrom, NewChunkedArray,
-    ParquetCompression, ParquetWriter, PlSmallStr, PolarsError, PolarsResult, Schema, StringChunked, StructChunked, TimeUnit, TimeZone,
+    BooleanChunked, Column as Series, DataFrame, DataType, Field, Int16Chunked, Int32Chunked, Int64Chunked, IntoColumn, IntoSeries,
+    NamedFrom, NewChunkedArray, ParquetCompression, ParquetWriter, PlSmallStr, PolarsError, PolarsResult, Schema, StringChunked,
+    StructChunked, TimeUnit, TimeZone,
 };
 use std::io::Write;
 
@@ -82,17 +83,26 @@ fn series(column: &Column, rows: &[Row]) -> PolarsResult<Series> {
             StringChunked::from_iter_options(name, texts.into_iter()).into_column()
         }
         // A number that does not fit its column is a broken log's; it saturates rather than wraps.
-        ColumnType::Int16 => Int16Chunked::from_iter_options(name, cells.map(|c| int(&c).map(|n| n.clamp(i16::MIN.into(), i16::MAX.into()) as i16))).into_column(),
-        ColumnType::Int32 => Int32Chunked::from_iter_options(name, cells.map(|c| int(&c).map(|n| n.clamp(i32::MIN.into(), i32::MAX.into()) as i32))).into_column(),
+        ColumnType::Int16 => {
+            Int16Chunked::from_iter_options(name, cells.map(|c| int(&c).map(|n| n.clamp(i16::MIN.into(), i16::MAX.into()) as i16)))
+                .into_column()
+        }
+        ColumnType::Int32 => {
+            Int32Chunked::from_iter_options(name, cells.map(|c| int(&c).map(|n| n.clamp(i32::MIN.into(), i32::MAX.into()) as i32)))
+                .into_column()
+        }
         ColumnType::Int64 => Int64Chunked::from_iter_options(name, cells.map(|c| int(&c))).into_column(),
         ColumnType::Float => {
             let numbers: Vec<Option<f64>> = cells.map(|cell| if let Value::Float(number) = cell { Some(number) } else { None }).collect();
             polars::prelude::Series::new(name, numbers).into_column()
         }
         ColumnType::Bool => {
-            BooleanChunked::from_iter_options(name, cells.map(|cell| if let Value::Bool(truth) = cell { Some(truth) } else { None })).into_column()
+            BooleanChunked::from_iter_options(name, cells.map(|cell| if let Value::Bool(truth) = cell { Some(truth) } else { None }))
+                .into_column()
         }
-        ColumnType::Time => times(name, cells.map(|cell| if let Value::Time(stamp) = cell { Some(stamp.millis()) } else { None })).into_column(),
+        ColumnType::Time => {
+            times(name, cells.map(|cell| if let Value::Time(stamp) = cell { Some(stamp.millis()) } else { None })).into_column()
+        }
         ColumnType::Evidence => evidence(name, rows)?.into_column(),
     })
 }
@@ -110,7 +120,8 @@ fn evidence(name: PlSmallStr, rows: &[Row]) -> PolarsResult<polars::prelude::Ser
     let items: Vec<_> = rows.iter().flat_map(|row| &row.verdict.evidence).collect();
     let fields = [
         StringChunked::from_iter_options("kind".into(), items.iter().map(|i| Some(i.kind.name()))).into_series(),
-        StringChunked::from_iter_options("source".into(), items.iter().map(|i| Some(i.source.as_str()).filter(|s| !s.is_empty()))).into_series(),
+        StringChunked::from_iter_options("source".into(), items.iter().map(|i| Some(i.source.as_str()).filter(|s| !s.is_empty())))
+            .into_series(),
         Int64Chunked::from_iter_options("line".into(), items.iter().map(|i| i.line.and_then(|n| i64::try_from(n).ok()))).into_series(),
         times("time".into(), items.iter().map(|i| i.time_ms)),
         Int64Chunked::from_iter_options("offset_ms".into(), items.iter().map(|i| i.offset_ms)).into_series(),

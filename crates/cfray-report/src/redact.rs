@@ -11,8 +11,22 @@ pub struct Pseudonyms {
 }
 
 /// Products whose four-part version numbers look like addresses in user agents.
-const PRODUCTS: [&str; 14] =
-    ["Chrome", "HeadlessChrome", "Chromium", "CriOS", "Edg", "EdgA", "EdgiOS", "OPR", "YaBrowser", "SamsungBrowser", "Vivaldi", "Brave", "Electron", "Version"];
+const PRODUCTS: [&str; 14] = [
+    "Chrome",
+    "HeadlessChrome",
+    "Chromium",
+    "CriOS",
+    "Edg",
+    "EdgA",
+    "EdgiOS",
+    "OPR",
+    "YaBrowser",
+    "SamsungBrowser",
+    "Vivaldi",
+    "Brave",
+    "Electron",
+    "Version",
+];
 
 impl Pseudonyms {
     /// Under the run's key.
@@ -81,7 +95,8 @@ impl Pseudonyms {
                 continue;
             }
             let rest = text.get(start..)?;
-            let len = rest.find(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '<' | '>' | '`')).unwrap_or(rest.len());
+            let len =
+                rest.find(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '<' | '>' | '`')).unwrap_or(rest.len());
             let query = rest.get(..len)?;
             if query.is_empty() {
                 continue;

@@ -5,8 +5,8 @@ use cfray_model::Stamp;
 use cfray_model::report::Row;
 use cfray_model::time::MILLI;
 use cfray_model::verdict::Evidence;
-use serde::ser::{SerializeMap, Serializer};
 use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 
 /// A row by columns.
 pub struct RowJson<'a>(pub &'a Row);

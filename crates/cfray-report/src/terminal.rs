@@ -4,12 +4,12 @@
 //! not be seen, where is the rest. Every line fits the width; colour carries meaning only, and is laid on
 //! after the line was measured.
 
+use crate::RenderOptions;
 use crate::escape::visible;
 use crate::format::OutputFormat;
 use crate::layout::{bar, cut, cut_middle, left, right, width as columns, wrap};
 use crate::view::View;
 use crate::words::{self, Tone, count, number, percent, span, sure};
-use crate::RenderOptions;
 use anstyle::{AnsiColor, Style};
 use cfray_model::Cause;
 use cfray_model::report::{CauseSummary, Episode, Report, SourceSummary};
@@ -77,8 +77,10 @@ impl Page {
 
     fn title(&mut self, text: &str) {
         self.out.push('\n');
-        let text = self.paint(&text.to_uppercase(), Style::new().bold());
-        self.line(&text);
+        for line in wrap(&text.to_uppercase(), self.width) {
+            let line = self.strong(&line);
+            self.line(&line);
+        }
     }
 
     /// A paragraph, indented.
@@ -92,7 +94,7 @@ impl Page {
 
     /// `  label     text`, with the text hanging beside the label.
     fn entry(&mut self, label: &str, text: &str) {
-        const LABEL: usize = 10;
+        const LABEL: usize = 11;
         let lines = wrap(&visible(text), self.width.min(TEXT + LABEL).saturating_sub(LABEL + 2));
         for (at, line) in lines.iter().enumerate() {
             let label = self.dim(&left(if at == 0 { label } else { "" }, LABEL));
@@ -146,7 +148,8 @@ impl Page {
             n => format!(", and {} of internal sources, listed but not counted", number(n)),
         };
         self.entry("Found", &format!("{found}{internal}"));
-        let ties: Vec<String> = report.edge.ties.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{} {}", tie(name), number(*n))).collect();
+        let ties: Vec<String> =
+            report.edge.ties.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{} {}", tie(name), number(*n))).collect();
         if !ties.is_empty() {
             self.entry("Tied", &ties.join(" · "));
         }
@@ -161,7 +164,9 @@ impl Page {
         for source in &report.sources {
             groups.entry((&source.info.server, &source.info.format)).or_default().push(source);
         }
-        let name_width = self.width.min(TEXT).saturating_sub(2 + 10 + 20 + 13 + 1);
+        // A narrow page has no room for the format.
+        let format_width = if self.width < 66 { 0 } else { 20 };
+        let name_width = self.width.min(TEXT).saturating_sub(2 + 11 + format_width + 13 + 1);
         for ((server, format), sources) in groups {
             let name = match sources.as_slice() {
                 [one] => visible(&one.info.name).into_owned(),
@@ -172,9 +177,9 @@ impl Page {
             let label = if server.is_empty() { "edge".to_owned() } else { visible(server).into_owned() };
             let mut line = format!(
                 "  {}{}{}{}",
-                self.dim(&left(&cut(&label, 9), 10)),
+                self.dim(&left(&cut(&label, 10), 11)),
                 left(&cut_middle(&name, name_width), name_width + 1),
-                left(&cut(format, 19), 20),
+                left(&cut(format, format_width.saturating_sub(1)), format_width),
                 right(&format!("{} {}", number(lines), if lines == 1 { "line" } else { "lines" }), 13)
             );
             if rejected > 0 {
@@ -182,7 +187,7 @@ impl Page {
                 let example = sources.iter().find_map(|s| s.rejects.first().map(|r| (s, r)));
                 let why = example.map_or(String::new(), |(s, r)| format!(", first {}:{}: {}", s.info.name, r.at.line, r.reason));
                 let text = format!("{} of them rejected{why}", number(rejected));
-                line = format!("            {}", self.paint(&cut(&visible(&text), self.width - 12), AnsiColor::Yellow.on_default()));
+                line = format!("             {}", self.paint(&cut(&visible(&text), self.width - 13), AnsiColor::Yellow.on_default()));
             }
             self.line(&line);
         }
@@ -210,14 +215,19 @@ impl Page {
     fn causes(&mut self, report: &Report) {
         self.title("Causes");
         let total: u64 = report.causes.iter().map(|c| c.count).sum();
-        let bars = self.width.min(TEXT).saturating_sub(2 + 21 + 9 + 1 + 8 + 12).clamp(4, 30);
+        // Whatever is left of a narrow page after name, number, share and certainty.
+        let bars = self.width.saturating_sub(2 + 21 + 9 + 6 + 13).min(30);
         for cause in &report.causes {
             let line = format!(
                 "  {}{} {}{}{}",
                 self.cause(&left(cause.cause.name(), 21), cause.cause),
                 right(&number(cause.count), 8),
                 right(&percent(cause.count, total), 6),
-                if cause.cause == Cause::Unknown { left("", 13) } else { left(&format!("  sure {}", sure(cause.confidence)), 13) },
+                match cause.cause {
+                    _ if self.width < 52 => String::new(),
+                    Cause::Unknown => left("", 13),
+                    _ => left(&format!("  sure {}", sure(cause.confidence)), 13),
+                },
                 self.cause(&bar(cause.count, total, bars), cause.cause),
             );
             self.line(&line);
@@ -228,9 +238,11 @@ impl Page {
         if report.episodes.is_empty() {
             return;
         }
-        self.title("Worst episodes");
+        self.title("Worst episodes (UTC)");
+        let days = [report.edge.counters.first, report.edge.counters.last].map(|stamp| stamp.map(|s| s.secs().div_euclid(86_400)));
+        let one_day = days[0].is_some() && days[0] == days[1];
         for episode in report.episodes.iter().take(EPISODES) {
-            self.episode(episode);
+            self.episode(episode, one_day);
         }
         if report.episodes.len() > EPISODES {
             let text = format!("  and {} smaller ones in the reports", number((report.episodes.len() - EPISODES) as u64));
@@ -239,21 +251,27 @@ impl Page {
         }
     }
 
-    fn episode(&mut self, episode: &Episode) {
+    fn episode(&mut self, episode: &Episode, one_day: bool) {
         let cause = episode.cause.unwrap_or(Cause::Unknown);
-        let requests = if episode.requests > 0 { format!(" of {} requests", number(episode.requests)) } else { String::new() };
-        let head = format!("{} UTC  {}{requests}", span(episode.from, episode.to), number(episode.count));
-        let peak = if episode.peak_per_minute < episode.count { format!(", peak {}/min", number(episode.peak_per_minute)) } else { String::new() };
+        let requests = if episode.requests > 0 { format!(" of {}", number(episode.requests)) } else { String::new() };
+        let peak =
+            if episode.peak_per_minute < episode.count { format!(", peak {}/min", number(episode.peak_per_minute)) } else { String::new() };
+        let time = match (one_day, episode.from, episode.to) {
+            (true, Some(from), Some(to)) => format!("{} – {}", words::clock(from), words::clock(to)),
+            _ => span(episode.from, episode.to),
+        };
+        let head = format!("{time}   {}{requests}{peak}", number(episode.count));
         let name = left(cause.name(), 19);
-        let line = format!("  {} {} {}", self.dim(&left(&format!("#{}", episode.number), 4)), self.cause(&name, cause), cut(&format!("{head}{peak}"), self.width - 27));
+        let number = self.dim(&left(&format!("#{}", episode.number), 4));
+        let line = format!("  {number} {} {}", self.cause(&name, cause), cut(&head, self.width - 27));
         self.line(&line);
         let mut parts: Vec<String> = Vec::new();
         parts.extend(list(&episode.hosts, 2));
-        parts.extend(list(&episode.paths, 3));
-        parts.extend(list(&episode.colos, 3).map(|colos| format!("via {colos}")));
         if episode.clients > 0 {
             parts.push(count(episode.clients, "client"));
         }
+        parts.extend(list(&episode.colos, 3).map(|colos| format!("via {colos}")));
+        parts.extend(list(&episode.paths, 3));
         let line = format!("       {}", cut(&visible(&parts.join(" · ")), self.width - 7));
         self.line(&line);
         if let Some(decisive) = episode.decisive.first() {
@@ -274,14 +292,15 @@ impl Page {
         self.title("Endpoints hit most");
         for endpoint in report.endpoints.iter().take(ENDPOINTS) {
             let of = endpoint.total.map_or(String::new(), |total| format!("of {}", number(total)));
-            let name_width = self.width.min(TEXT).saturating_sub(2 + 7 + 1 + 11 + 20);
             let cause = endpoint.cause.unwrap_or(Cause::Unknown);
+            let cause_name = if self.width < 66 { "" } else { cause.name() };
+            let name_width = self.width.min(TEXT).saturating_sub(2 + 7 + 11 + if cause_name.is_empty() { 0 } else { 21 });
             let line = format!(
                 "  {} {}{} {}",
                 right(&number(endpoint.count), 6),
                 self.dim(&left(&of, 11)),
                 left(&cut_middle(&visible(&endpoint.name), name_width), name_width),
-                self.cause(cause.name(), cause)
+                self.cause(cause_name, cause)
             );
             self.line(&line);
         }
@@ -289,7 +308,8 @@ impl Page {
 
     fn fixes(&mut self, report: &Report) {
         let total: u64 = report.causes.iter().map(|c| c.count).sum();
-        let main: Vec<&CauseSummary> = report.causes.iter().enumerate().filter(|(at, c)| *at == 0 || (*at < FIXES && c.count * 20 >= total)).map(|(_, c)| c).collect();
+        let main: Vec<&CauseSummary> =
+            report.causes.iter().enumerate().filter(|(at, c)| *at == 0 || (*at < FIXES && c.count * 20 >= total)).map(|(_, c)| c).collect();
         if main.is_empty() {
             return;
         }
@@ -337,8 +357,14 @@ impl Page {
         }
         self.title("Other answers of Cloudflare's, not counted above");
         for (status, cause, n) in &report.edge.neighbours {
-            let line = format!("  {} {status}  {}{}", right(&number(*n), 6), self.dim(&left(cause.name(), 20)), cut(words::neighbour(*cause), self.width.saturating_sub(34)));
-            self.line(&line);
+            let name = if self.width < 66 { String::new() } else { left(cause.name(), 20) };
+            let indent = 14 + columns(&name);
+            let meaning = wrap(words::neighbour(*cause), self.width.min(TEXT).saturating_sub(indent));
+            let head = format!("  {} {status}  {}", right(&number(*n), 6), self.dim(&name));
+            for (at, text) in meaning.iter().enumerate() {
+                let head = if at == 0 { head.clone() } else { left("", indent) };
+                self.line(&format!("{head}{text}"));
+            }
         }
     }
 
@@ -446,7 +472,12 @@ fn list(names: &[(String, u64)], most: usize) -> Option<String> {
     if names.is_empty() {
         return None;
     }
-    let mut out = names.iter().take(most).map(|(name, _)| if columns(name) > 30 { cut_middle(name, 30) } else { name.clone() }).collect::<Vec<_>>().join(", ");
+    let mut out = names
+        .iter()
+        .take(most)
+        .map(|(name, _)| if columns(name) > 30 { cut_middle(name, 30) } else { name.clone() })
+        .collect::<Vec<_>>()
+        .join(", ");
     if names.len() > most {
         out.push_str(", …");
     }

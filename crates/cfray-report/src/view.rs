@@ -54,8 +54,19 @@ pub fn mask_row(row: &Row, masker: &Masker) -> Row {
     let mut row = row.clone();
     let edge = &mut row.edge;
     for field in [
-        &mut edge.host, &mut edge.method, &mut edge.uri, &mut edge.client_country, &mut edge.user_agent, &mut edge.referer, &mut edge.protocol, &mut edge.source,
-        &mut edge.colo, &mut edge.origin_tls, &mut edge.cache, &mut edge.pathing_op, &mut edge.pathing_status,
+        &mut edge.host,
+        &mut edge.method,
+        &mut edge.uri,
+        &mut edge.client_country,
+        &mut edge.user_agent,
+        &mut edge.referer,
+        &mut edge.protocol,
+        &mut edge.source,
+        &mut edge.colo,
+        &mut edge.origin_tls,
+        &mut edge.cache,
+        &mut edge.pathing_op,
+        &mut edge.pathing_status,
     ] {
         if let Some(text) = field {
             change(text, |t| masker.text(t).into_owned());
@@ -126,15 +137,15 @@ fn mask_head(report: &Report, masker: &Masker) -> Report {
     Report {
         meta,
         sources: report.sources.iter().map(source).collect(),
-        skipped: report.skipped.iter().map(|s| cfray_model::source::Skipped { name: own(&s.name), what: text(&s.what), hint: own(&s.hint), ..s.clone() }).collect(),
+        skipped: report
+            .skipped
+            .iter()
+            .map(|s| cfray_model::source::Skipped { name: own(&s.name), what: text(&s.what), hint: own(&s.hint), ..s.clone() })
+            .collect(),
         edge,
         rows: Vec::new(),
         episodes: report.episodes.iter().map(episode).collect(),
-        causes: report
-            .causes
-            .iter()
-            .map(|c| cfray_model::report::CauseSummary { check: own(&c.check), ..c.clone() })
-            .collect(),
+        causes: report.causes.iter().map(|c| cfray_model::report::CauseSummary { check: own(&c.check), ..c.clone() }).collect(),
         endpoints: report.endpoints.iter().map(share).collect(),
         breakdowns: report
             .breakdowns
@@ -144,7 +155,12 @@ fn mask_head(report: &Report, masker: &Masker) -> Report {
         audit: report
             .audit
             .iter()
-            .map(|a| cfray_model::report::AuditItem { what: own(&a.what), hides: own(&a.hides), server: own(&a.server), paste: own(&a.paste) })
+            .map(|a| cfray_model::report::AuditItem {
+                what: own(&a.what),
+                hides: own(&a.hides),
+                server: own(&a.server),
+                paste: own(&a.paste),
+            })
             .collect(),
         impact: report.impact.clone(),
         timeline: Timeline { bucket_s: report.timeline.bucket_s, buckets: report.timeline.buckets.clone() },

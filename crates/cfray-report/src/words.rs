@@ -71,7 +71,9 @@ pub fn shaped(stamp: Stamp, shape: &str) -> String {
 pub fn span(from: Option<Stamp>, to: Option<Stamp>) -> String {
     match (from, to) {
         (Some(from), Some(to)) if from.secs() == to.secs() => moment(from),
-        (Some(from), Some(to)) if from.secs().div_euclid(86_400) == to.secs().div_euclid(86_400) => format!("{} – {}", moment(from), clock(to)),
+        (Some(from), Some(to)) if from.secs().div_euclid(86_400) == to.secs().div_euclid(86_400) => {
+            format!("{} – {}", moment(from), clock(to))
+        }
         (Some(from), Some(to)) => format!("{} – {}", moment(from), moment(to)),
         (Some(one), None) | (None, Some(one)) => moment(one),
         (None, None) => "time not known".to_owned(),
@@ -81,7 +83,11 @@ pub fn span(from: Option<Stamp>, to: Option<Stamp>) -> String {
 /// `520` for the chosen statuses: what the incidents are called.
 pub fn incidents(statuses: &str, n: u64) -> String {
     let name = if statuses.is_empty() { "520" } else { statuses };
-    if name.bytes().all(|b| b.is_ascii_digit()) { format!("{name}{}", if n == 1 { "" } else { "s" }) } else { format!("answer{} with status {name}", if n == 1 { "" } else { "s" }) }
+    if name.bytes().all(|b| b.is_ascii_digit()) {
+        format!("{name}{}", if n == 1 { "" } else { "s" })
+    } else {
+        format!("answer{} with status {name}", if n == 1 { "" } else { "s" })
+    }
 }
 
 /// What a neighbouring status means, one clause.
@@ -134,8 +140,14 @@ mod tests {
         assert_eq!(number(0), "0");
         assert_eq!(number(1_234_567), "1,234,567");
         assert_eq!(count(1, "file"), "1 file");
-        assert_eq!((percent(1, 1000), percent(999, 1000), percent(1, 2), percent(1, 0)), ("<1 %".into(), ">99 %".into(), "50 %".into(), String::new()));
-        assert_eq!((duration(0.04), duration(12.4), duration(200.0), duration(-7500.0)), ("40 ms".into(), "12 s".into(), "3 min 20 s".into(), "−2 h 5 min".into()));
+        assert_eq!(
+            (percent(1, 1000), percent(999, 1000), percent(1, 2), percent(1, 0)),
+            ("<1 %".into(), ">99 %".into(), "50 %".into(), String::new())
+        );
+        assert_eq!(
+            (duration(0.04), duration(12.4), duration(200.0), duration(-7500.0)),
+            ("40 ms".into(), "12 s".into(), "3 min 20 s".into(), "−2 h 5 min".into())
+        );
         assert_eq!(span(Some(Stamp::from_secs(0)), Some(Stamp::from_secs(61))), "1970-01-01 00:00:00 – 00:01:01");
         assert_eq!(incidents("520", 1), "520");
         assert_eq!(incidents("520-527,530", 2), "answers with status 520-527,530");

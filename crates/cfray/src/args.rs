@@ -29,7 +29,7 @@ Exit status:
 /// The command line.
 #[derive(Parser, Debug)]
 #[command(name = "cfray", version, about = ABOUT, long_about = LONG_ABOUT, after_help = STATUSES)]
-#[command(propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

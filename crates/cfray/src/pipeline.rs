@@ -4,8 +4,8 @@ use crate::exit::{Failure, Outcome};
 use crate::plan::{Reading, Selection};
 use crate::progress::Display;
 use crate::{diag, rays};
-use cfray_causes::settings::Settings;
-use cfray_ingest::{Discovery, Progress};
+use cfray_causes::{Part, Settings};
+use cfray_ingest::Discovery;
 use cfray_model::report::Meta;
 use cfray_model::source::Skipped;
 use cfray_model::{EdgeScan, OriginScan, RayId, SourceId, SourceInfo};
@@ -16,10 +16,8 @@ pub const RAY_LIST: &str = "ray-list";
 /// What the passes leave behind.
 #[derive(Debug)]
 pub struct Scanned {
-    /// The edge pass.
-    pub edge: EdgeScan,
-    /// The origin pass.
-    pub origin: OriginScan,
+    /// What the passes found, in parts that stand for themselves.
+    pub parts: Vec<Part>,
     /// Every source.
     pub sources: Vec<SourceInfo>,
     /// Files that were not read.
@@ -77,51 +75,42 @@ fn nothing(reading: &Reading, skipped: &[Skipped]) -> Failure {
 
 /// Runs both passes. `ray` is the request that `cfray ray` asks for.
 pub fn scan(discovery: Discovery, reading: &Reading, selection: &Selection, ray: Option<RayId>, progress: &Display) -> Outcome<Scanned> {
-    let has_edge = discovery.sources.iter().any(is_edge);
     let mut list = None;
-    let mut edge = match &selection.rays {
+    let edge = match &selection.rays {
         Some(path) => {
             if let Some(logpush) = discovery.sources.iter().find(|s| is_edge(s)) {
                 let what = "--rays stands in for Logpush data, and there is some";
                 return Err(Failure::new(what, &logpush.name).help("leave out --rays, or give only the origin's logs as PATH"));
             }
-            let read = rays::read(path)?;
             let id = SourceId(u32::try_from(discovery.sources.len()).unwrap_or(u32::MAX));
-            let scan = rays::scan(&read, id, &selection.filter, &reading.options);
-            list = Some(rays::source(path, &read));
-            for (line, reason) in &read.rejected {
-                diag::warning(&format!("{}:{line}: {reason}", path.display()));
+            let (scan, info) = rays::read(path, id, &selection.filter)?;
+            for reject in &scan.rejects {
+                diag::warning(&format!("{}:{}: {}", info.name, reject.at.line, reject.reason));
             }
+            list = Some(info);
             scan
         }
-        None if has_edge => {
-            progress.phase("reading Cloudflare's logs");
-            cfray_ingest::scan_edge(&discovery, &selection.filter, &reading.options, progress)
-        }
-        None => EdgeScan::default(),
+        None => cfray_ingest::scan_edge(&discovery, &selection.filter, &reading.options, progress),
     };
-    edge.problems.sort();
-
-    progress.phase("reading origin logs");
     let mut index = edge.index();
     index.rays.extend(ray.map(|r| r.0));
     let origin = cfray_ingest::scan_origin(&discovery, &index, &reading.options, progress);
     progress.clear();
 
-    for problem in &edge.problems {
+    let Discovery { mut sources, skipped, .. } = discovery;
+    sources.extend(list);
+    let flawed = complain(&edge, &origin) || skipped.iter().any(|s| s.failed);
+    Ok(Scanned { parts: vec![Part { edge, origin }], sources, skipped, flawed })
+}
+
+/// Names what went wrong while reading. True if anything was unreadable or rejected.
+fn complain(edge: &EdgeScan, origin: &OriginScan) -> bool {
+    let mut problems = edge.problems.clone();
+    problems.extend(origin.sources.iter().flat_map(|s| s.problems.iter().map(move |problem| format!("{}: {problem}", s.info.name))));
+    for problem in &problems {
         diag::warning(problem);
     }
-    for source in &origin.sources {
-        for problem in &source.problems {
-            diag::warning(&format!("{}: {problem}", source.info.name));
-        }
-    }
-    let rejected = edge.counters.rejected > 0 || origin.sources.iter().any(|s| s.rejected > 0);
-    let broken = !edge.problems.is_empty() || origin.sources.iter().any(|s| !s.problems.is_empty());
-    let Discovery { mut sources, skipped, .. } = discovery;
-    let flawed = rejected || broken || skipped.iter().any(|s| s.failed);
-    sources.extend(list);
-    Ok(Scanned { edge, origin, sources, skipped, flawed })
+    !problems.is_empty() || edge.counters.rejected > 0 || origin.sources.iter().any(|s| s.rejected > 0)
 }
 
 /// Settings of the analysis, with what the report says about how it was made.

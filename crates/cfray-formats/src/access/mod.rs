@@ -73,6 +73,8 @@ pub enum Role {
     Tid,
     /// Apache `%L`, unique id.
     LogId,
+    /// FPM pool.
+    Module,
 }
 
 /// Puts a value into the record. Values of the wrong shape, `-` and empty ones are left out.
@@ -124,6 +126,7 @@ pub fn put<'a>(line: &mut Line<'a>, role: Role, value: Cow<'a, [u8]>) {
         Role::Pid => line.pid = integer(&value),
         Role::Tid => line.tid = integer(&value),
         Role::LogId => line.log_id = Some(value),
+        Role::Module => line.module = Some(value),
     }
 }
 

@@ -116,25 +116,9 @@ fn set_tail<'a>(line: &mut Line<'a>, tail: &'a [u8], learned: &Learned) {
         }
         return;
     }
-    // An arrangement that the sample did not have: only what the order of combined says, and
-    // named fields; never a ray.
-    let mut quoted = 0;
-    for token in tokens.iter() {
-        let role = match token.key {
-            Some(key) => match crate::access::names::role_of_name(key) {
-                Some((role, _)) if role != Role::Ray && !matches!(role, Role::Time | Role::TimeStart) => role,
-                _ => Role::Ignore,
-            },
-            None if token.kind == Kind::Quoted => {
-                quoted += 1;
-                match quoted {
-                    1 => Role::Referer,
-                    2 => Role::Agent,
-                    _ => Role::Ignore,
-                }
-            }
-            None => Role::Ignore,
-        };
+    // An arrangement that the sample did not have: only what the order of combined says. Nothing
+    // else is taken, since a client may have made the arrangement by writing spaces into a field.
+    for (token, role) in tokens.iter().filter(|t| t.kind == Kind::Quoted && t.key.is_none()).zip([Role::Referer, Role::Agent]) {
         put(line, role, Cow::Borrowed(token.value));
     }
 }

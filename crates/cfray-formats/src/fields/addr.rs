@@ -40,7 +40,8 @@ fn is_v6(text: &[u8]) -> bool {
             _ => return false,
         }
     }
-    (2..=45).contains(&text.len()) && (2..=8).contains(&colons)
+    // A clock (`17:52:14`) has colons, too: short forms must have the double one.
+    (2..=45).contains(&text.len()) && (colons == 7 || (2..=8).contains(&colons) && memchr::memmem::find(text, b"::").is_some())
 }
 
 /// Splits `192.0.2.1:443`, `[2001:db8::1]:443` and Apache's unbracketed `2001:db8::1:443` into
@@ -77,7 +78,7 @@ mod tests {
         for text in ["198.18.0.1", "2001:db8::1", "::1", "::ffff:192.0.2.1", "[2001:db8::1]", "2001:db8:4ae0:abdf::c9a8"] {
             assert!(is_addr(text.as_bytes()), "{text}");
         }
-        for text in ["", "-", "256.1.1.1", "1.2.3", "1.2.3.4.5", "example.com", "example.com:80", "12:30", "unix:", "1..2.3"] {
+        for text in ["", "-", "256.1.1.1", "1.2.3", "1.2.3.4.5", "example.com", "example.com:80", "12:30", "17:52:14", "unix:", "1..2.3"] {
             assert!(!is_addr(text.as_bytes()), "{text}");
         }
     }

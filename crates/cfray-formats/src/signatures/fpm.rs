@@ -13,7 +13,8 @@ pub(super) fn signature(line: &Line<'_>) -> Option<SigHit> {
         return php::signature(&line.message);
     }
     if memchr::memmem::find(&line.message, b"\nscript_filename = ").is_some() {
-        return Some(SigHit { pid: line.pid, ..bare(Sig::FpmSlow) });
+        let name = line.module.as_deref().map(|pool| String::from_utf8_lossy(pool).into_owned());
+        return Some(SigHit { pid: line.pid, name, ..bare(Sig::FpmSlow) });
     }
     let mut hit = TABLE.find(line, &line.message)?;
     if hit.sig == Sig::FpmTimeout {

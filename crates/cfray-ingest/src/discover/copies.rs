@@ -2,7 +2,7 @@
 
 use super::sniff::Found;
 use super::walk::Opening;
-use crate::open;
+use crate::open::{self, Compression};
 use crate::options::Options;
 use cfray_model::key;
 use cfray_model::source::Skipped;
@@ -25,7 +25,7 @@ pub fn drop_copies(found: &mut Vec<Found>, skipped: &mut Vec<Skipped>, options: 
     let mut drop: BTreeMap<usize, String> = BTreeMap::new();
     for group in alike.into_values().filter(|g| g.len() > 1) {
         let mut equal: BTreeMap<(u64, u64), Vec<usize>> = BTreeMap::new();
-        for i in group {
+        for i in worth_reading(found, group) {
             if let Some(content) = found.get(i).and_then(|one| fingerprint(one, options)) {
                 equal.entry(content).or_default().push(i);
             }
@@ -42,6 +42,19 @@ pub fn drop_copies(found: &mut Vec<Found>, skipped: &mut Vec<Skipped>, options: 
         let one = found.remove(i);
         skipped.push(Skipped { name: one.candidate.name, what: format!("same content as {name}"), hint: String::new(), failed: false });
     }
+}
+
+/// Leaves out plain files that differ in length from every other, unless a packed file might equal them.
+fn worth_reading(found: &[Found], group: Vec<usize>) -> Vec<usize> {
+    let length = |i: &usize| match found.get(*i).map(|f| (f.compression, f.candidate.opening)) {
+        Some((Compression::None, Opening::File { len, .. })) => Some(len),
+        _ => None,
+    };
+    let lengths: Vec<Option<u64>> = group.iter().map(length).collect();
+    if lengths.contains(&None) {
+        return group;
+    }
+    group.iter().copied().filter(|i| lengths.iter().filter(|l| **l == length(i)).count() > 1).collect()
 }
 
 /// Length and hash of the decompressed content; `None` when it cannot be read to its end.

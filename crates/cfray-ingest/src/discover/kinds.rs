@@ -114,6 +114,9 @@ pub fn not_ours(text: &[u8], name: &str) -> Option<Kind> {
             return Some(Kind::new("Logpush ownership challenge", ""));
         }
     }
+    if let Some(name) = crate::edge::other_dataset(text) {
+        return Some(Kind::new(&format!("Logpush dataset {name}"), "cfray reads the dataset http_requests"));
+    }
     if !looks_like_json(start) {
         return None;
     }
@@ -125,11 +128,6 @@ pub fn not_ours(text: &[u8], name: &str) -> Option<Kind> {
         if has("ray_id") && has("cause") && has("confidence") {
             return Some(report("NDJSON"));
         }
-        if let Some((name, _)) = DATASETS.iter().find(|(_, keys)| keys.iter().all(|k| has(k)))
-            && !has("EdgeStartTimestamp")
-        {
-            return Some(Kind::new(&format!("Logpush dataset {name}"), "cfray reads the dataset http_requests"));
-        }
     }
     if start.contains("\"input_note\"") && start.contains("\"statuses\"") {
         return Some(report("JSON"));
@@ -140,42 +138,6 @@ pub fn not_ours(text: &[u8], name: &str) -> Option<Kind> {
     }
     None
 }
-
-/// Keys that, together and without `EdgeStartTimestamp`, give another Logpush dataset away.
-/// (developers.cloudflare.com, Logs > Logpush > datasets.)
-const DATASETS: &[(&str, &[&str])] = &[
-    ("firewall_events", &["Action", "RuleID"]),
-    ("firewall_events", &["Action", "MatchIndex"]),
-    ("firewall_events", &["Action", "Kind", "RayID"]),
-    ("dns_logs", &["QueryName", "QueryType", "ResponseCode"]),
-    ("dns_firewall_logs", &["ClusterID", "QueryName"]),
-    ("spectrum_events", &["Application", "ConnectTimestamp"]),
-    ("spectrum_events", &["Application", "Event", "Timestamp"]),
-    ("nel_reports", &["LastKnownGoodColoCode", "Phase"]),
-    ("page_shield_events", &["CSPDirective"]),
-    ("page_shield_events", &["ResourceType", "PageURL"]),
-    ("zaraz_events", &["RequestHeaders", "TriggerName"]),
-    ("websocket_analytics", &["ConnectionCloseReason"]),
-    ("audit_logs", &["ActionType", "ActorEmail"]),
-    ("audit_logs_v2", &["ActionType", "ActorContext"]),
-    ("access_requests", &["AppUUID", "AppDomain"]),
-    ("gateway_dns", &["QueryName", "PolicyID"]),
-    ("gateway_dns", &["QueryName", "MatchedCategoryIDs"]),
-    ("gateway_http", &["HTTPHost", "HTTPMethod"]),
-    ("gateway_network", &["SourceIP", "PolicyID", "Transport"]),
-    ("zero_trust_network_sessions", &["BytesReceived", "SessionEndTime"]),
-    ("workers_trace_events", &["ScriptName", "Outcome"]),
-    ("network_analytics_logs", &["AttackCampaignID"]),
-    ("network_analytics_logs", &["MitigationSystem"]),
-    ("magic_ids_detections", &["SignatureID", "SignatureMessage"]),
-    ("casb_findings", &["FindingTypeID"]),
-    ("device_posture_results", &["PostureCheckName"]),
-    ("dlp_forensic_copies", &["ForensicCopyID"]),
-    ("email_security_alerts", &["AlertID", "FinalDisposition"]),
-    ("ssh_logs", &["PTY", "ProgramType"]),
-    ("sinkhole_http_logs", &["SinkholeID"]),
-    ("browser_isolation_user_actions", &["DomainName", "UserEmail", "Decision"]),
-];
 
 /// An object, or an array of objects, as opposed to `[section]` or `[date]`.
 fn looks_like_json(start: &str) -> bool {
@@ -235,7 +197,7 @@ pub fn text(text: &[u8], name: &str) -> Kind {
     if count(&|l| l.starts_with("pm.") || l.starts_with("pm =") || l.starts_with("listen =")) > 1 {
         return Kind::new("server configuration (PHP-FPM)", "");
     }
-    let pairs = count(&|l| l.starts_with('[') && l.ends_with(']') || l.split_once('=').is_some_and(|(k, _)| !k.trim().contains(' ')) || l.starts_with(['#', ';']) || l.is_empty());
+    let pairs = count(&|l| l.starts_with('[') && l.ends_with(']') || l.split_once('=').is_some_and(|(k, _)| !k.trim().contains(' ')) || l.starts_with(['#', ';']) && !l.starts_with("# "));
     if pairs * 10 >= lines * 9 && lines > 1 {
         return Kind::new("configuration or settings", "");
     }
@@ -281,7 +243,7 @@ mod tests {
             (b"ray_id,edge_time,edge_end_time,host,method\n", "r.csv", "cfray report (CSV)"),
             (b"{\"ray_id\":\"1\",\"cause\":\"unknown\",\"confidence\":0.1}\n", "r.ndjson", "cfray report (NDJSON)"),
             (b"<!DOCTYPE html><html><title>cfray</title>", "r.html", "cfray report (HTML)"),
-            (b"{\"Action\":\"block\",\"RuleID\":\"x\",\"EdgeResponseStatus\":403,\"Datetime\":1}\n", "f.log", "Logpush dataset firewall_events"),
+            (b"{\"Action\":\"block\",\"RuleID\":\"x\",\"RayID\":\"9e0ad402c9afa70a\",\"EdgeResponseStatus\":403,\"Datetime\":1}\n", "f.log", "Logpush dataset firewall_events"),
             (b"{\"QueryName\":\"a.example\",\"QueryType\":1,\"ResponseCode\":0}\n", "f.log", "Logpush dataset dns_logs"),
             (b"eyJhbGciOiJkaXIi.abc.def", "ownership-challenge-1.txt", "Logpush ownership challenge"),
             (b"{\"log\": {\"version\": \"1.2\", \"creator\": {}}}", "a.har", "HTTP archive (HAR)"),

@@ -45,8 +45,6 @@ pub struct Plan {
 pub struct OriginPlan {
     /// The parser chosen for it.
     pub parser: Arc<dyn RecordParser>,
-    /// Every line is a record.
-    pub single_line: bool,
     /// Stack that its access lines are given, where their text does not tell it.
     pub stack: Option<Stack>,
     /// Values are unescaped by the parser (JSON), so log escapes in them are none.
@@ -58,9 +56,8 @@ pub struct OriginPlan {
 impl OriginPlan {
     /// A plan around a parser.
     pub(crate) fn new(parser: Arc<dyn RecordParser>, stack: Option<Stack>, fixed_server: bool) -> Self {
-        let single_line = crate::blocks::single_line(&*parser);
         let json = parser.format().contains("json");
-        Self { parser, single_line, stack, json, fixed_server }
+        Self { parser, stack, json, fixed_server }
     }
 
     /// A plan for tests that need none.
@@ -81,7 +78,7 @@ impl OriginPlan {
 
     /// Where the log may be cut into blocks.
     pub fn split(&self) -> Split<'_> {
-        if self.single_line { Split::Lines } else { Split::Records(&*self.parser) }
+        Split::Records(&*self.parser)
     }
 }
 

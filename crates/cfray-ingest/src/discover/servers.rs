@@ -125,7 +125,7 @@ pub fn servers(found: &mut [Found], options: &Options) -> Hosts {
     let mut worlds: BTreeMap<String, Vec<Member>> = BTreeMap::new();
     for (index, one) in found.iter_mut().enumerate() {
         let What::Origin(_) = &one.what else { continue };
-        if let Some((name, _)) = globs.iter().find(|(_, glob)| glob.is_match(&one.candidate.path)) {
+        if let Some((name, _)) = globs.iter().find(|(_, glob)| super::sniff::glob_matches(glob, &one.candidate.path)) {
             one.server.clone_from(name);
             one.fixed_server = true;
             continue;
@@ -289,7 +289,7 @@ fn stacks(found: &mut [Found]) {
         let main = one.probe.stacks.iter().max_by_key(|(stack, n)| (**n, std::cmp::Reverse(**stack))).map(|(stack, _)| *stack);
         one.stack = main;
         let access = one.probe.kinds.get(&LineKind::Access).copied().unwrap_or(0);
-        let shared = access > 0 && access == one.probe.kinds.values().sum::<usize>() && is_shared_format(parser.format(), &one.why);
+        let shared = access > 0 && access == one.probe.kinds.values().sum::<usize>() && is_shared_format(parser.format());
         if shared {
             let told = only(by_dir.get(&one.candidate.dir)).or_else(|| by_name(one)).or_else(|| only(by_server.get(&one.server)));
             one.stack = told.or(main);
@@ -298,7 +298,7 @@ fn stacks(found: &mut [Found]) {
 }
 
 /// Formats that several servers write alike.
-fn is_shared_format(format: &str, _why: &str) -> bool {
+fn is_shared_format(format: &str) -> bool {
     matches!(format, "nginx-access" | "apache-access" | "combined" | "common" | "json-access" | "access")
 }
 

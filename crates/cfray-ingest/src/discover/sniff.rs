@@ -147,7 +147,12 @@ impl Overrides {
     }
 }
 
-/// A glob for paths: without `/` it is for the file's name, otherwise for the path or its end.
+/// Does the glob mean this file, or a directory that holds it?
+pub fn glob_matches(glob: &globset::GlobMatcher, path: &std::path::Path) -> bool {
+    path.ancestors().any(|p| glob.is_match(p))
+}
+
+/// A glob for paths and their ends: `web1`, `web1/*.log`, `access.*`, `/var/log/**`.
 pub fn compile_glob(glob: &str) -> Result<globset::GlobMatcher, globset::Error> {
     let glob = glob.strip_prefix("./").unwrap_or(glob);
     let anchored = if glob.starts_with('/') || glob.starts_with("**") { glob.to_owned() } else { format!("**/{glob}") };
@@ -193,7 +198,7 @@ pub fn sniff(candidate: Candidate, overrides: &Overrides, options: &Options) -> 
     }
     let sample = Sample::from_bytes(text);
     for (glob, template, parser) in &overrides.globs {
-        if glob.is_match(&candidate.path) {
+        if glob_matches(glob, &candidate.path) {
             let why = format!("given by --log-format: {template}");
             return origin(candidate, &head, Arc::clone(parser), why, &sample, true).done(head);
         }
@@ -222,7 +227,10 @@ pub fn sniff(candidate: Candidate, overrides: &Overrides, options: &Options) -> 
             return origin(candidate, &head, Arc::from(found.parser), why, &sample, false).done(head);
         }
     }
-    let kind = kinds::text(text, &base);
+    let kind = match &head.problem {
+        Some(problem) => kinds::Kind { what: problem.clone(), hint: "fetch the file again".to_owned(), failed: true },
+        None => kinds::text(text, &base),
+    };
     let skip = other(&candidate, kind);
     let unknown = Unknown { candidate, compression: head.compression, stream: head.stream, sample: shorten(head.text) };
     Sniffed::Unknown(Box::new(unknown), skip)

@@ -192,8 +192,9 @@ fn special(_kind: &FileType) -> &'static str {
     "special file"
 }
 
-/// A path as shown to people.
+/// A path as shown to people: without a leading `./`, decoded lossily.
 pub fn show(path: &Path) -> String {
+    let path = path.strip_prefix(".").ok().filter(|p| !p.as_os_str().is_empty()).unwrap_or(path);
     path.to_string_lossy().into_owned()
 }
 

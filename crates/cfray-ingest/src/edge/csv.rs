@@ -18,6 +18,23 @@ pub struct CsvColumns {
     pub header: bool,
 }
 
+/// Where whole lines may be cut so that no quoted value is: the bytes up to the last line break
+/// that stands outside quotes.
+pub(crate) fn record_cut(lines: &[u8], _last: bool) -> usize {
+    let (mut cut, mut quoted) = (0, false);
+    if !odd_quotes(lines) {
+        return lines.len();
+    }
+    for at in memchr::memchr2_iter(b'"', b'\n', lines) {
+        if lines.get(at) == Some(&b'"') {
+            quoted = !quoted;
+        } else if !quoted {
+            cut = at + 1;
+        }
+    }
+    cut
+}
+
 /// Reads records; they may span lines, so blocks of one source must come in order.
 #[derive(Debug)]
 pub(crate) struct CsvReader {

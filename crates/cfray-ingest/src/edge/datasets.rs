@@ -4,7 +4,6 @@
 use super::csv::cell;
 use super::full::members;
 use super::lex::blanks;
-use super::value::Slots;
 use std::collections::BTreeSet;
 
 /// Dataset, and keys (lower case) that together only it has.
@@ -94,11 +93,6 @@ pub(crate) fn cells(line: &[u8], delimiter: u8) -> Vec<&[u8]> {
     out
 }
 
-/// Number of fields that a row has.
-pub(crate) fn known(slots: &Slots) -> u32 {
-    slots.mask.count_ones()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,7 +101,7 @@ mod tests {
     fn named_and_not_named() {
         let firewall = br#"{"Action":"block","ClientIP":"1.2.3.4","ClientRequestHost":"a","Datetime":"2026-11-22T12:00:00Z","EdgeResponseStatus":403,"Kind":"firewall","RayID":"9e0ad402c9afa70a"}"#;
         assert_eq!(other_dataset(firewall), Some("firewall_events"));
-        assert_eq!(other_dataset(&firewall[..170]), None, "cut before the telling key");
+        assert_eq!(other_dataset(&firewall[..firewall.len() - 30]), None, "cut before the telling key");
         assert_eq!(other_dataset(br#"{"result":[{"QueryName":"a","QueryType":1,"ResponseCode":0}]}"#), Some("dns_logs"));
         assert_eq!(other_dataset(b"Outcome,IPDestinationAddress\n1,2\n"), Some("network_analytics_logs"));
         assert_eq!(other_dataset(br#"{"RayID":"9e0ad402c9afa70a","EdgeResponseStatus":520}"#), None);

@@ -5,7 +5,7 @@ use super::datasets::{cells, other_dataset};
 use super::document::is_wrapper;
 use super::fields::Names;
 use super::full::{self, Layout, members};
-use super::lex::{blanks, string_end};
+use super::lex::{UNTERMINATED, blanks, string_end};
 use super::subrequests::inner_rows;
 use super::value::{Slots, int};
 use crate::options::Options;
@@ -63,7 +63,7 @@ pub fn detect(sample: &[u8], options: &Options) -> Option<EdgeFormat> {
     let start = blanks(sample, 0);
     match sample.get(start) {
         Some(b'{' | b'[') => json(sample, start, &names),
-        Some(_) => csv(sample, &names, options),
+        Some(_) => csv(sample, &names, options).or_else(|| lines(sample, &names)),
         None => None,
     }
 }
@@ -110,23 +110,15 @@ fn found(kind: EdgeKind, form: &str, count: u32) -> Option<EdgeFormat> {
 }
 
 fn json(sample: &[u8], start: usize, names: &Names) -> Option<EdgeFormat> {
-    // One row a line? The first lines may be broken (a file cut by rotation), so any of them will do.
-    let complete = sample.ends_with(b"\n");
-    let lines: Vec<&[u8]> = sample.split(|&b| b == b'\n').take(LINES).collect();
-    let mut whole = 0;
-    for line in &lines {
-        let at = blanks(line, 0);
-        if line.get(at) == Some(&b'{')
-            && let Some(count) = object(line, at, names)
-        {
-            whole += 1;
-            // The first line settles it, unless it is itself a holder of rows.
-            if !holder(line, at) {
-                return found(EdgeKind::Ndjson, "JSON lines", count);
-            }
-        }
+    let first = sample.get(start..).and_then(|s| s.split(|&b| b == b'\n').next()).unwrap_or_default();
+    let mut slots = Slots::default();
+    let fault = full::object(first, 0, names, &mut slots, &mut Layout::default()).err();
+    // A line that ends inside an object, but not inside a string, begins a document; any other may
+    // be a row, or what a rotation left of one.
+    let begins_document = first.starts_with(b"[") || holder(first, 0) || fault.is_some_and(|f| f.at >= first.len() && f.reason != UNTERMINATED);
+    if !begins_document && let Some(format) = lines(sample, names) {
+        return Some(format);
     }
-    let _ = (complete, whole);
     // Rows in a document, complete or cut off by the end of the sample.
     let mut best = None;
     inner_rows(
@@ -143,7 +135,7 @@ fn json(sample: &[u8], start: usize, names: &Names) -> Option<EdgeFormat> {
     }
     // A pretty-printed row, or the first row is cut off.
     if let Some(count) = object_names(sample, start, names) {
-        let one_line = lines.first().is_some_and(|line| line.len() == sample.len());
+        let one_line = start + first.len() == sample.len();
         return if one_line { found(EdgeKind::Ndjson, "JSON lines", count) } else { found(EdgeKind::Document, "JSON rows over several lines", count) };
     }
     // A document whose array is cut off: look at the first object that stands in it.
@@ -156,6 +148,15 @@ fn json(sample: &[u8], start: usize, names: &Names) -> Option<EdgeFormat> {
         at += 1;
     }
     None
+}
+
+/// One row a line in any of the first lines?
+fn lines(sample: &[u8], names: &Names) -> Option<EdgeFormat> {
+    let count = sample.split(|&b| b == b'\n').take(LINES).find_map(|line| {
+        let at = blanks(line, 0);
+        if line.get(at) == Some(&b'{') { object(line, at, names) } else { None }
+    })?;
+    found(EdgeKind::Ndjson, "JSON lines", count)
 }
 
 /// Has the object a key that holds rows?
@@ -229,6 +230,7 @@ mod tests {
         assert_eq!(kind(&format!("{row}\n{row}\n")), Some(EdgeKind::Ndjson));
         assert_eq!(kind(&format!("\u{feff}{row}")), Some(EdgeKind::Ndjson));
         assert_eq!(kind(&format!("{}\n{row}\n", &row[..30])), Some(EdgeKind::Ndjson), "first line broken");
+        assert_eq!(kind(&format!("{}\n{row}\n", &row[20..])), Some(EdgeKind::Ndjson), "first line is the end of a row");
         assert_eq!(kind(&row[..60]), Some(EdgeKind::Ndjson), "sample shorter than a row");
         assert_eq!(kind(&format!("{{\"result\":[{row},{row}],\"success\":true}}")), Some(EdgeKind::Document));
         assert_eq!(kind(&format!("{{\n \"errors\": [],\n \"result\": [\n  {row},\n  {}", &row[..40])), Some(EdgeKind::Document));

@@ -26,7 +26,7 @@ use super::value::{Kind, Slot, Slots};
 use std::sync::Arc;
 
 /// Rows that are watched before values are merged into literals.
-const WATCH: u32 = 64;
+const WATCH: u32 = if cfg!(test) { 4 } else { 64 };
 /// A merged literal must fit at least this share of rows, in percent.
 const FIT: u32 = 85;
 

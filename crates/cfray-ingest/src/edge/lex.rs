@@ -7,6 +7,9 @@
 /// Deepest nesting that is followed.
 const DEPTH: usize = 512;
 
+/// Reason of a fault: the text ends inside a string.
+pub(crate) const UNTERMINATED: &str = "a string does not end";
+
 /// What is wrong, and at which byte.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Fault {
@@ -37,7 +40,7 @@ pub(crate) fn string_end(text: &[u8], start: usize) -> Result<(usize, bool), Fau
     let mut at = start;
     let mut escaped = false;
     loop {
-        let hit = text.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)).ok_or(fault(text.len(), "a string does not end"))? + at;
+        let hit = text.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)).ok_or(fault(text.len(), UNTERMINATED))? + at;
         if text.get(hit) == Some(&b'"') {
             return Ok((hit, escaped));
         }

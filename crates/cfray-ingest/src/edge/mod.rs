@@ -33,17 +33,23 @@ mod ndjson;
 mod part;
 pub mod rays;
 mod row;
+mod scan;
 mod scanner;
 mod simd;
 mod subrequests;
 mod time;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
+pub use csv::CsvColumns;
 pub use datasets::other_dataset;
 pub use detect::{EdgeFormat, EdgeKind, detect};
 pub use fields::Names;
 pub use finalize::finalize;
 pub use part::EdgePart;
+pub use scan::scan_edge;
 pub use scanner::EdgeScanner;
 
 /// Longest row that is read, in bytes; longer ones are rejected.

@@ -67,8 +67,9 @@ impl EdgeScanner {
     }
 
     /// Counts a line that was too long to be held.
-    pub fn reject(&mut self, at: LineRef, reason: &str) {
-        self.out.part.reject(at, || reason.to_owned());
+    pub fn long_line(&mut self, at: LineRef, bytes: u64) {
+        *self.out.part.segments.entry((at.source.0, at.offset)).or_default() += 1;
+        self.out.part.reject(LineRef { line: 1, ..at }, || format!("a line of {} MB is too long", bytes >> 20));
     }
 
     /// What was collected.

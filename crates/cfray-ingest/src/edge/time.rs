@@ -30,8 +30,8 @@ fn number(text: &[u8]) -> Option<EdgeTime> {
     const NANO: i128 = 1_000_000_000;
     let size = nanos.unsigned_abs() / NANO as u128;
     let (ns, precision_ns) = if size < 100_000_000_000 {
-        let fraction = text.iter().position(|&b| b == b'.').map_or(0, |dot| text.len() - dot - 1);
-        let exact = fraction > 0 || text.iter().any(|b| matches!(b, b'e' | b'E')) && nanos % NANO != 0;
+        let exponent = text.iter().any(|b| matches!(b, b'e' | b'E'));
+        let exact = if exponent { nanos % NANO != 0 } else { text.contains(&b'.') };
         (nanos, if exact { MILLI } else { SECOND })
     } else if size < 100_000_000_000_000 {
         (nanos / 1_000, MILLI)

@@ -65,18 +65,6 @@ impl Collector {
             let at = LineRef { source, line: long.line, offset: long.offset };
             self.reject(at, || format!("line of {} bytes is longer than the limit of {} bytes", long.bytes, options.max_line));
         }
-        if plan.single_line {
-            let mut at = LineRef { source, line: block.first_line, offset: block.offset };
-            let mut start = 0;
-            for end in memchr_iter(b'\n', bytes).chain(bytes.last().is_some_and(|&b| b != b'\n').then_some(bytes.len())) {
-                let line = bytes.get(start..end).unwrap_or_default();
-                self.record(line.get(..options.max_record).unwrap_or(line), at, 1, plan, index);
-                at.line += 1;
-                at.offset = block.offset + end as u64 + 1;
-                start = end + 1;
-            }
-            return;
-        }
         let count = |part: &[u8]| memchr_iter(b'\n', part).count() as u64;
         let first = block.starts.first().copied().unwrap_or(bytes.len());
         let mut line = block.first_line + count(bytes.get(..first).unwrap_or_default());
@@ -110,7 +98,7 @@ impl Collector {
             Ok(line) => line,
             Err(error) => {
                 let first = record.split(|&b| b == b'\n').next().unwrap_or_default();
-                let begins = plan.single_line || plan.parser.starts_record(first);
+                let begins = plan.parser.starts_record(first);
                 return self.reject(at, || if begins { error.to_string() } else { "continues a record that is not in this file".to_owned() });
             }
         };
@@ -280,7 +268,7 @@ impl Coverage {
         if request == 0 {
             request = request_of(line);
         }
-        if ray == 0 && wanted == 0 && !index.only_rays && sig.as_ref().is_some_and(|s| mere_noise(s, request, line.level)) {
+        if ray == 0 && wanted == 0 && !index.only_rays && sig.as_ref().is_some_and(|s| mere_noise(s, request)) {
             return;
         }
         self.fold.add(event(line, record, at, sig, request, plan), ray, wanted);

@@ -2,7 +2,7 @@
 
 use super::unescape::unescape;
 use crate::discover::OriginPlan;
-use cfray_model::{Level, Line, LineKind, LineRef, OriginEvent, Sig, SigHit, Stack, key};
+use cfray_model::{Line, LineKind, LineRef, OriginEvent, Sig, SigHit, Stack, key};
 use std::borrow::Cow;
 
 /// Longest text that is kept of a record, in bytes.
@@ -96,16 +96,14 @@ pub fn placed(line: &Line<'_>, plan: &OriginPlan) -> (Stack, bool) {
     }
 }
 
-/// Levels, kinds and the like of messages that say nothing about any request that failed: an
-/// application's warning in a request that nobody asked about.
-pub fn mere_noise(sig: &SigHit, request: u64, level: Option<Level>) -> bool {
-    let _ = level;
-    matches!(sig.sig, Sig::PhpOther) && request != 0
+/// An application's warning in a request that nobody asked about: it says nothing about any other.
+pub fn mere_noise(sig: &SigHit, request: u64) -> bool {
+    sig.sig == Sig::PhpOther && request != 0
 }
 
 /// The deepest file that a PHP fault names.
 fn fault_file(line: &Line<'_>) -> String {
-    cfray_formats::signatures::php_fault_file(&line.message).map(|f| cut(&String::from_utf8_lossy(&f), MAX_PATH).to_owned()).unwrap_or_default()
+    cfray_formats::signatures::php_fault_file(&line.message).map(|f| cut(&f, MAX_PATH).to_owned()).unwrap_or_default()
 }
 
 /// A record's text as evidence: decoded, cut.

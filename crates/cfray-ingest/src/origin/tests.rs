@@ -4,7 +4,6 @@
 use crate::testing::{access, access_line, errors, fpm, gzip, look, look_with, put, syslog, tree};
 use crate::{Discovery, NoProgress, Options, scan_origin};
 use cfray_model::{IncidentIndex, OriginScan, Sig, SourceScan, Stack, key};
-use std::path::Path;
 
 fn scan(d: &Discovery, index: &IncidentIndex) -> OriginScan {
     scan_origin(d, index, &Options { threads: 2, ..Options::default() }, &NoProgress)
@@ -143,17 +142,32 @@ fn escapes_and_rays_meet_the_edge() {
     assert_eq!(event.agent, key::bytes_key("Bot \"13\" é".as_bytes()));
 }
 
-/// Recordings are not part of a fresh clone: run where they are.
 #[test]
-fn recordings_are_read_without_rejects() {
-    let root = Path::new("/work/shared/recordings");
-    if !root.is_dir() {
-        return;
-    }
-    let d = look(root);
-    let scan = scan(&d, &IncidentIndex::default());
-    for s in &scan.sources {
-        assert_eq!(s.rejected, 0, "{}: {:?}", s.info.name, s.rejects);
-        assert!(s.problems.is_empty());
+#[cfg(unix)]
+fn a_fifo_given_by_name_is_read_once_to_its_end() {
+    for cut in [false, true] {
+        let dir = tree(&[]);
+        let path = dir.path().join("pipe");
+        if !std::process::Command::new("mkfifo").arg(&path).status().is_ok_and(|s| s.success()) {
+            return;
+        }
+        let mut bytes = gzip(access(4000).as_bytes());
+        if cut {
+            bytes.truncate(bytes.len() / 3);
+        }
+        let to = path.clone();
+        let writer = std::thread::spawn(move || std::fs::write(to, bytes));
+        let d = crate::discover(&[crate::Input::Path(path)], &Options::default());
+        assert_eq!(d.sources.len(), 1, "{:?}", d.skipped);
+        assert_eq!(d.sources[0].compression, "gzip");
+        assert!(d.is_stream(d.origin().next().unwrap().0));
+        let scan = scan(&d, &wanting(&["/page/9?q=1"]));
+        let source = &scan.sources[0];
+        assert_eq!(source.events.len(), 1);
+        assert_eq!(source.parsed == 4000, !cut);
+        assert_eq!(source.problems.len(), usize::from(cut));
+        let again = d.open(d.origin().next().unwrap().0, &Options::default()).unwrap_err();
+        assert!(again.contains("was read before"), "{again}");
+        let _ = writer.join();
     }
 }

@@ -23,13 +23,18 @@ fn next_frame(text: &str, from: usize) -> Option<(usize, usize)> {
     let mut at = from;
     while at < bytes.len() {
         let start = match bytes.get(at) {
-            Some(b'#') => number(text, at + 1).filter(|&n| bytes.get(n) == Some(&b' ')).map(|n| n + 1).and_then(|n| call_after_place(text, n)),
+            Some(b'#') => {
+                number(text, at + 1).filter(|&n| bytes.get(n) == Some(&b' ')).map(|n| n + 1).and_then(|n| call_after_place(text, n))
+            }
             Some(b'.') if at > 0 && bytes.get(at - 1).is_some_and(u8::is_ascii_digit) && bytes.get(at + 1) == Some(&b' ') => Some(at + 2),
             _ => None,
         };
         if let Some(open) = start.and_then(|start| call(text, start)) {
             let rest = text.get(open..).unwrap_or_default();
-            let next = rest.match_indices('#').map(|(i, _)| i).find(|&i| number(rest, i + 1).is_some_and(|n| rest.as_bytes().get(n) == Some(&b' ')));
+            let next = rest
+                .match_indices('#')
+                .map(|(i, _)| i)
+                .find(|&i| number(rest, i + 1).is_some_and(|n| rest.as_bytes().get(n) == Some(&b' ')));
             let end = ["\n", "\\n", "\\x0A", "\" while "].iter().filter_map(|stop| rest.find(stop)).chain(next).min();
             return Some((open, open + end.unwrap_or(rest.len())));
         }
@@ -55,7 +60,8 @@ fn call_after_place(text: &str, from: usize) -> Option<usize> {
 /// Behind the opening parenthesis of a call that begins here.
 fn call(text: &str, from: usize) -> Option<usize> {
     let rest = text.get(from..)?;
-    let len = rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '\\' | ':' | '-' | '>' | '{' | '}' | '@' | '/' | '.' | '$')))?;
+    let len =
+        rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '\\' | ':' | '-' | '>' | '{' | '}' | '@' | '/' | '.' | '$')))?;
     (len > 0 && rest.as_bytes().get(len) == Some(&b'(')).then_some(from + len + 1)
 }
 

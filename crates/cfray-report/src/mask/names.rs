@@ -1,14 +1,68 @@
 //! Which names speak of secrets.
 
 /// Parts of a name that give a secret away wherever they stand.
-const SPEAKING: &[&str] =
-    &["token", "secret", "pass", "auth", "session", "sess", "jwt", "key", "sid", "sig", "pwd", "credential", "csrf", "xsrf", "nonce", "cookie", "logged_in"];
+const SPEAKING: &[&str] = &[
+    "token",
+    "secret",
+    "pass",
+    "auth",
+    "session",
+    "sess",
+    "jwt",
+    "key",
+    "sid",
+    "sig",
+    "pwd",
+    "credential",
+    "csrf",
+    "xsrf",
+    "nonce",
+    "cookie",
+    "logged_in",
+];
 
 /// Words that hold one of the parts by accident.
 const INNOCENT: &[&str] = &[
-    "assign", "author", "boarding_pass", "bypass", "compass", "consider", "cookie_path", "design", "encompass", "hockey", "inside", "insight", "jockey", "keyboard",
-    "keynote", "keyword", "monkey", "outside", "passage", "passed", "passenger", "passive", "possess", "president", "reside", "side", "signal", "signin",
-    "signup", "sign-in", "sign-up", "sign_in", "sign_up", "turkey", "assess", "obsess", "upside",
+    "assign",
+    "authenticated",
+    "authstatus",
+    "auth_status",
+    "author",
+    "boarding_pass",
+    "bypass",
+    "compass",
+    "consider",
+    "cookie_path",
+    "design",
+    "encompass",
+    "hockey",
+    "inside",
+    "insight",
+    "jockey",
+    "keyboard",
+    "keynote",
+    "keyword",
+    "monkey",
+    "outside",
+    "passage",
+    "passed",
+    "passenger",
+    "passive",
+    "possess",
+    "president",
+    "reside",
+    "side",
+    "signal",
+    "signin",
+    "signup",
+    "sign-in",
+    "sign-up",
+    "sign_in",
+    "sign_up",
+    "turkey",
+    "assess",
+    "obsess",
+    "upside",
 ];
 
 /// How much of what follows a name is secret.
@@ -24,6 +78,10 @@ pub enum Speaks {
 
 /// What does the name say? It may be percent-encoded and have brackets: `user%5Bpassword%5D`.
 pub fn speaks(name: &str) -> Speaks {
+    if name == "PWD" {
+        // The shell's working directory, as sudo logs it.
+        return Speaks::No;
+    }
     let name = decode(&decode(name)).to_ascii_lowercase();
     // In a nested URL the name follows the last delimiter.
     let name = name.rsplit(['?', '&', ';', '/', ' ', '"', ',']).next().unwrap_or_default();
@@ -32,11 +90,14 @@ pub fn speaks(name: &str) -> Speaks {
     if last.ends_with("cookie") || last.ends_with("cookies") || last.ends_with("cookie2") || last.ends_with("authorization") {
         return Speaks::Header;
     }
-    if matches!(last, "request_body" | "req_body" | "requestbody" | "http_body" | "body" | "post_data" | "postdata" | "post_body" | "payload") {
+    if matches!(
+        last,
+        "request_body" | "req_body" | "requestbody" | "http_body" | "body" | "post_data" | "postdata" | "post_body" | "payload"
+    ) {
         return Speaks::Value;
     }
     // OAuth's author-ization is no author.
-    let mut rest = plain.replace("authoriz", "auth_");
+    let mut rest = plain.replace("authorized", "_").replace("authoriz", "auth_");
     for word in INNOCENT {
         if rest.contains(word) {
             rest = rest.replace(word, "_");
@@ -76,15 +137,54 @@ mod tests {
     #[test]
     fn names_that_speak() {
         for name in [
-            "token", "access_token", "apiKey", "X-API-Key", "client_secret", "password", "PASSWD", "user[pass]", "user%5Bpassword%5D", "%74oken", "auth", "oauth_verifier",
-            "PHPSESSID", "sid", "connect.sid", "JSESSIONID", "X-Amz-Signature", "sig", "id_jwt", "otp", "totp_code", "x-csrf-token", "next=/a?token",
+            "token",
+            "access_token",
+            "apiKey",
+            "X-API-Key",
+            "client_secret",
+            "password",
+            "PASSWD",
+            "user[pass]",
+            "user%5Bpassword%5D",
+            "%74oken",
+            "auth",
+            "oauth_verifier",
+            "PHPSESSID",
+            "sid",
+            "connect.sid",
+            "JSESSIONID",
+            "X-Amz-Signature",
+            "sig",
+            "id_jwt",
+            "otp",
+            "totp_code",
+            "x-csrf-token",
+            "next=/a?token",
         ] {
             assert_eq!(speaks(name), Speaks::Value, "{name}");
         }
         for name in ["Cookie", "Set-Cookie", "http_cookie", "Authorization", "Proxy-Authorization", "$http_authorization"] {
             assert_eq!(speaks(name), Speaks::Header, "{name}");
         }
-        for name in ["id", "page", "keyword", "author", "side", "inside", "signal", "design", "bypass", "u", "footprint", "keepalive", "pid", "upstream"] {
+        for name in [
+            "id",
+            "page",
+            "keyword",
+            "author",
+            "side",
+            "inside",
+            "signal",
+            "design",
+            "bypass",
+            "u",
+            "footprint",
+            "keepalive",
+            "pid",
+            "PWD",
+            "authorized",
+            "ClientMTLSAuthStatus",
+            "upstream",
+        ] {
             assert_eq!(speaks(name), Speaks::No, "{name}");
         }
     }

@@ -35,7 +35,8 @@ pub fn values(text: &str) -> Option<String> {
         if sign == Sign::Equals && bytes.get(at + 1) == Some(&b'>') {
             len = 2;
         }
-        if let Some((from, to)) = name_before(text, floor, at, sign).and_then(|(name, quoted)| value_after(text, at + len, sign, name, quoted))
+        if let Some((from, to)) =
+            name_before(text, floor, at, sign).and_then(|(name, quoted)| value_after(text, at + len, sign, name, quoted))
             && to > from
             && text.get(from..to) != Some(MASK)
         {
@@ -147,7 +148,9 @@ fn value_after(text: &str, after: usize, sign: Sign, name: &str, quoted: bool) -
         (Sign::Colon, _) if blanks == 0 && !quoted && (speaks != Speaks::Header || value.starts_with(':')) => return None,
         (Sign::Colon, Speaks::Header) => line_end(value),
         (Sign::Colon, _) => words(value, |c| matches!(c, ',' | ';' | ')' | ']' | '}' | '"' | '\'')),
-        (Sign::Equals, Speaks::Header) if name.to_ascii_lowercase().ends_with("authorization") => words(value, |c| matches!(c, '&' | ';' | '"' | '\'' | '<' | '>')),
+        (Sign::Equals, Speaks::Header) if name.to_ascii_lowercase().ends_with("authorization") => {
+            words(value, |c| matches!(c, '&' | ';' | '"' | '\'' | '<' | '>'))
+        }
         (Sign::Equals, _) if blanks > 0 => words(value, |c| matches!(c, ',' | ';' | '"' | '\'' | '<' | '>')),
         (Sign::Equals, _) => word(value, |c| matches!(c, '&' | ';' | '"' | '\'' | '<' | '>' | '`')),
         (Sign::Encoded, _) => {
@@ -177,7 +180,10 @@ fn word(value: &str, stop: impl Fn(char) -> bool) -> usize {
     let escaped = value.get(..len).and_then(|v| ["\\x22", "\\x27", "\\\"", "\\n", "\\r"].iter().filter_map(|q| v.find(q)).min());
     match escaped {
         Some(at) => at,
-        None => value.get(..len).filter(|v| v.ends_with('\\') && value.get(len..).is_some_and(|r| r.starts_with(['"', '\'']))).map_or(len, |v| v.len() - 1),
+        None => value
+            .get(..len)
+            .filter(|v| v.ends_with('\\') && value.get(len..).is_some_and(|r| r.starts_with(['"', '\''])))
+            .map_or(len, |v| v.len() - 1),
     }
 }
 

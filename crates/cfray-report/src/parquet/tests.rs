@@ -25,7 +25,9 @@ fn types_and_values_read_back() {
     assert_eq!(cell("edge_ip", 5).get_str(), Some(""), "a logged empty string stays");
     assert!(cell("parent_ray_id", 0).is_null());
     for (index, row) in report.rows.iter().enumerate() {
-        let AnyValue::Datetime(millis, TimeUnit::Milliseconds, Some(zone)) = frame.column("edge_time").unwrap().get(index).unwrap() else { panic!("no time") };
+        let AnyValue::Datetime(millis, TimeUnit::Milliseconds, Some(zone)) = frame.column("edge_time").unwrap().get(index).unwrap() else {
+            panic!("no time")
+        };
         assert_eq!((millis, zone.as_str()), (row.edge.start.unwrap().millis(), "UTC"));
         let AnyValue::List(items) = cell("evidence", index) else { panic!("no list") };
         assert_eq!(items.len(), row.verdict.evidence.len());

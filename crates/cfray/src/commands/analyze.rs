@@ -30,7 +30,7 @@ pub fn run(args: &AnalyzeArgs) -> Outcome<Status> {
 
     let flawed = scanned.flawed;
     let settings = pipeline::settings(&reading, &selection);
-    let report = cfray_causes::analyze(scanned.edge, scanned.origin, scanned.sources, scanned.skipped, &settings);
+    let report = cfray_causes::analyze(scanned.parts, &scanned.sources, scanned.skipped, &settings);
 
     let wrote = output::write(&report, &targets, &render);
     if let Ok(written) = &wrote {

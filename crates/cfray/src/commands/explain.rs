@@ -18,17 +18,13 @@ pub fn run(args: &ExplainArgs) -> Outcome<Status> {
         None => table(width, paint),
         Some(name) => {
             let cause = named(name)?;
-            let doc = doc_of(cause).ok_or_else(|| Failure::new(format!("{cause} is not documented"), "this is a fault of cfray"))?;
+            let doc =
+                cfray_causes::doc(cause).ok_or_else(|| Failure::new(format!("{cause} is not documented"), "this is a fault of cfray"))?;
             page(doc, width, paint)
         }
     };
     diag::stdout(&out)?;
     Ok(Status::Done)
-}
-
-/// What is documented about a cause.
-pub fn doc_of(cause: Cause) -> Option<&'static CauseDoc> {
-    cfray_causes::docs().iter().copied().find(|doc| doc.cause == cause)
 }
 
 /// A cause by name, or the one that a status stands for.
@@ -91,7 +87,7 @@ fn table(width: usize, paint: Paint) -> String {
             family = Some(cause.family());
             out.push_str(&format!("\n{}\n", paint.heading(cause.family().title())));
         }
-        let says = doc_of(cause).map_or("", |doc| doc.says);
+        let says = cfray_causes::doc(cause).map_or("", |doc| doc.says);
         let text = text::wrap(says, width, &" ".repeat(column));
         let name = format!("{}{}", paint.name(cause.name()), " ".repeat(column.saturating_sub(2 + cause.name().len())));
         out.push_str(&format!("  {name}{}", text.get(column..).unwrap_or("\n")));
@@ -160,9 +156,9 @@ fn limits_of(cause: Cause) -> impl Iterator<Item = &'static Limit> {
 fn limit_line(limit: &Limit) -> String {
     let dates = match (limit.from, limit.until) {
         ("", "") => String::new(),
-        (from, "") => format!(", since {from}"),
-        ("", until) => format!(", until {until}: out of date"),
-        (from, until) => format!(", from {from} until {until}: out of date"),
+        (from, "") => format!(" since {from}"),
+        ("", until) => format!(" until {until} (out of date)"),
+        (from, until) => format!(" from {from} until {until} (out of date)"),
     };
     format!("{} = {}{dates}: {} [{}]", limit.name, amount(limit), limit.what, limit.source)
 }
@@ -182,7 +178,7 @@ mod tests {
     #[test]
     fn every_cause_has_a_page_that_fits() {
         for cause in Cause::ALL {
-            let Some(doc) = doc_of(*cause) else { panic!("{cause} has no documentation") };
+            let Some(doc) = cfray_causes::doc(*cause) else { panic!("{cause} has no documentation") };
             let page = page(doc, 80, Paint(false));
             for heading in ["Evidence required", "Not this cause when", "What to do", "Server administrator", "Client that met", "Sources"]
             {
@@ -202,7 +198,7 @@ mod tests {
             }
         }
         let lines: Vec<String> = limits_of(Cause::HeadersTooLarge).map(limit_line).collect();
-        assert!(lines.iter().any(|line| line.contains("128 KB, since 2025-10-16")), "{lines:?}");
+        assert!(lines.iter().any(|line| line.contains("128 KB since 2025-10-16")), "{lines:?}");
         assert!(lines.iter().any(|line| line.contains("out of date")), "{lines:?}");
     }
 

@@ -63,7 +63,7 @@ impl FromStr for FailOn {
 /// Says that there is no such cause, with the nearest name.
 pub fn unknown_cause(name: &str) -> String {
     match nearest(name) {
-        Some(near) => format!("there is no cause {name:?}; did you mean {near:?}? `cfray explain` lists all"),
+        Some(near) => format!("there is no cause {name:?}; did you mean \"{near}\"? `cfray explain` lists all"),
         None => format!("there is no cause {name:?}; `cfray explain` lists all"),
     }
 }
@@ -135,10 +135,7 @@ mod tests {
 
     #[test]
     fn slips_are_answered_with_the_nearest_name() {
-        assert!(
-            "worker-crsh".parse::<FailOn>().unwrap_err().contains("\"worker-crash\"")
-                || "worker-crsh".parse::<FailOn>().unwrap_err().contains("worker-crash")
-        );
+        assert!("worker-crsh".parse::<FailOn>().unwrap_err().contains("\"worker-crash\""));
         assert!(!"banana".parse::<FailOn>().unwrap_err().contains("did you mean"));
         for bad in ["", "any:", "any:2", "any:x", "worker-crash,"] {
             assert!(bad.parse::<FailOn>().is_err(), "{bad}");

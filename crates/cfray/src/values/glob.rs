@@ -3,11 +3,14 @@
 use globset::{GlobBuilder, GlobMatcher};
 use std::str::FromStr;
 
-/// A matcher for file names. A relative pattern may begin at any directory, so `access*.log` and
-/// `web1/*.log` both match `logs/web1/access.log`.
+/// A matcher for file names, by the same rules as for servers and log formats: a relative pattern may
+/// begin at any directory (`access*.log` and `web1/*.log` both match `logs/web1/access.log`), `*` stays
+/// within one directory and `**` does not, and a pattern that names a directory holds for all in it.
 pub fn matcher(pattern: &str) -> Result<GlobMatcher, String> {
-    let anchored = if pattern.starts_with('/') { pattern.to_owned() } else { format!("**/{}", pattern.trim_start_matches("./")) };
-    GlobBuilder::new(&anchored)
+    let relative = pattern.trim_start_matches("./").trim_end_matches('/');
+    let anchored = if relative.starts_with('/') || relative.starts_with("**") { relative.to_owned() } else { format!("**/{relative}") };
+    GlobBuilder::new(&format!("{{{anchored},{anchored}/**}}"))
+        .literal_separator(true)
         .build()
         .map(|glob| glob.compile_matcher())
         .map_err(|error| format!("{pattern:?} is no pattern for file names: {}", error.kind()))
@@ -81,6 +84,9 @@ mod tests {
         assert!(hits("access*.log", "logs/web1/access.log"));
         assert!(hits("web1/*", "logs/web1/error.log"));
         assert!(hits("./web1/*", "logs/web1/error.log"));
+        assert!(hits("web1", "logs/web1/nginx/error.log"));
+        assert!(hits("web{1,2}/*.log", "logs/web2/error.log"));
+        assert!(!hits("*.log", "a.log.d") && !hits("web1/*.log", "web1/nginx.d/error.txt"));
         assert!(!hits("web1/*", "logs/web10/error.log"));
         assert!(hits("/var/log/*", "/var/log/nginx/access.log"));
         assert!(!hits("/var/log/*", "copy/var/log/nginx/access.log"));

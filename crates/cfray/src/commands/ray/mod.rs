@@ -57,9 +57,10 @@ pub fn run(args: &RayArgs) -> Outcome<Status> {
     let scanned = pipeline::scan(discovery, &reading, &selection, Some(ray), &progress)?;
     let settings = pipeline::settings(&reading, &selection);
 
-    let world = World::build(scanned.edge.clone(), scanned.origin.clone(), settings.clone());
-    let report = cfray_causes::analyze(scanned.edge, scanned.origin, scanned.sources, scanned.skipped, &settings);
-    let story = tell(ray, &world, &report, looked_at, has_edge);
+    let worlds: Vec<World> =
+        scanned.parts.iter().map(|part| World::build(part.edge.clone(), part.origin.clone(), settings.clone())).collect();
+    let report = cfray_causes::analyze(scanned.parts, &scanned.sources, scanned.skipped, &settings);
+    let story = tell(ray, &worlds, &report, looked_at, has_edge);
 
     let paint = Paint(text::color(args.color.color.or(config.color).unwrap_or_default(), std::io::stdout().is_terminal()));
     diag::stdout(&render::story(&story, &Masker::new(&render), text::width(), paint))?;
@@ -67,12 +68,12 @@ pub fn run(args: &RayArgs) -> Outcome<Status> {
     Ok(if found { Status::Done } else { Status::Found })
 }
 
-fn tell(ray: RayId, world: &World, report: &Report, looked_at: usize, has_edge: bool) -> Story {
+fn tell(ray: RayId, worlds: &[World], report: &Report, looked_at: usize, has_edge: bool) -> Story {
     let mut rows: Vec<Row> = report.rows.iter().filter(|r| r.edge.ray == Some(ray) || r.edge.parent_ray == Some(ray)).cloned().collect();
     // The ray's own row first, then its subrequests as they came.
     rows.sort_by_key(|row| (row.edge.ray != Some(ray), row.edge.start, row.edge.at));
-    let entries = timeline::build(ray, world, &rows);
-    let mentions = timeline::mentions(ray, world, &entries);
+    let entries = timeline::build(ray, worlds, &rows);
+    let mentions = timeline::mentions(ray, worlds, &entries);
     Story { ray, rows, entries, mentions, looked_at, has_edge, notes: report.meta.notes.clone() }
 }
 

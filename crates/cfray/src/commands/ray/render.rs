@@ -174,7 +174,7 @@ fn verdict(story: &Story, row: &Row, masker: &Masker, width: usize, paint: Paint
     out.push('\n');
     // Below 0.5 the best guess is what a reader can act on.
     let guess = if verdict.cause == Cause::Unknown { verdict.runner_up.map(|(cause, _)| cause) } else { None };
-    let doc = explain::doc_of(verdict.cause);
+    let doc = cfray_causes::doc(verdict.cause);
     out.push_str(&text::wrap(doc.map_or("", |doc| doc.says), width, "  "));
     if !verdict.evidence.is_empty() {
         out.push_str(&format!("\n{}\n", paint.heading("Evidence")));
@@ -201,7 +201,7 @@ fn verdict(story: &Story, row: &Row, masker: &Masker, width: usize, paint: Paint
             }
         }
         let unsure = verdict.confidence < 0.7 || verdict.cause == Cause::Unknown;
-        let check = guess.and_then(explain::doc_of).map_or(doc.check, |guess| guess.check);
+        let check = guess.and_then(cfray_causes::doc).map_or(doc.check, |guess| guess.check);
         if unsure && !check.is_empty() {
             out.push_str(&format!("\n{}\n{}", paint.heading("One check that settles it"), text::wrap(check, width, "  ")));
         }

@@ -74,7 +74,22 @@ const PROCESS_AFTER: i64 = 5 * SECOND;
 const CONNECTION_SPAN: i64 = 120 * SECOND;
 
 /// The steps of the request and of its subrequests.
-pub fn build(ray: RayId, world: &World, rows: &[Row]) -> Vec<Entry> {
+pub fn build(ray: RayId, worlds: &[World], rows: &[Row]) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = rows.iter().flat_map(edge_steps).collect();
+    for world in worlds {
+        let linked = linked(ray, world);
+        entries.extend(linked.iter().filter_map(|(event, how)| Some(step(world, world.evs.get(*event as usize)?, *how))));
+    }
+    let mut seen: BTreeSet<String> = entries.iter().filter(|e| e.link != Link::Edge).map(|e| e.place.clone()).collect();
+    for row in rows.iter().filter(|row| super::failed(row)) {
+        entries.extend(from_evidence(row).into_iter().filter(|entry| seen.insert(entry.place.clone())));
+    }
+    entries.sort_by(|a, b| order(a).cmp(&order(b)));
+    entries
+}
+
+/// Events that belong to the ray, and how.
+fn linked(ray: RayId, world: &World) -> BTreeMap<u32, Link> {
     let mut linked: BTreeMap<u32, Link> = BTreeMap::new();
     let mut link = |event: u32, how: Link| {
         let slot = linked.entry(event).or_insert(how);
@@ -97,29 +112,15 @@ pub fn build(ray: RayId, world: &World, rows: &[Row]) -> Vec<Entry> {
         }
     }
     follow(world, &mut linked);
-
-    let mut seen: BTreeSet<String> = BTreeSet::new();
-    let mut entries: Vec<Entry> = rows.iter().flat_map(edge_steps).collect();
-    for (event, how) in &linked {
-        if let Some(ev) = world.evs.get(*event as usize) {
-            let entry = step(world, ev, *how);
-            seen.insert(entry.place.clone());
-            entries.push(entry);
-        }
-    }
-    for row in rows.iter().filter(|row| super::failed(row)) {
-        entries.extend(from_evidence(row).into_iter().filter(|entry| seen.insert(entry.place.clone())));
-    }
-    entries.sort_by(|a, b| order(a).cmp(&order(b)));
-    entries
+    linked
 }
 
 /// Lines that hold the ray's digits somewhere in their text, and that are no step.
-pub fn mentions(ray: RayId, world: &World, entries: &[Entry]) -> Vec<Entry> {
+pub fn mentions(ray: RayId, worlds: &[World], entries: &[Entry]) -> Vec<Entry> {
     let digits = ray.to_string();
     let known: BTreeSet<&str> = entries.iter().map(|entry| entry.place.as_str()).collect();
     let holds = |ev: &Ev| ev.e.text.to_ascii_lowercase().contains(&digits);
-    let steps = world.evs.iter().filter(|ev| holds(ev)).map(|ev| step(world, ev, Link::Mention));
+    let steps = worlds.iter().flat_map(|world| world.evs.iter().filter(|ev| holds(ev)).map(|ev| step(world, ev, Link::Mention)));
     steps.filter(|entry| !known.contains(entry.place.as_str())).collect()
 }
 

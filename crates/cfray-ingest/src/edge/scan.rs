@@ -1,0 +1,47 @@
+//! The parallel driver of the edge pass.
+
+use super::csv::record_cut;
+use super::{EdgeFormat, EdgeKind, EdgePart, EdgeScanner, finalize};
+use crate::blocks::Split;
+use crate::discover::Discovery;
+use crate::options::{Options, Progress};
+use crate::parallel::{Job, for_each_block};
+use cfray_model::{EdgeFilter, EdgeScan, LineRef, SourceId};
+use std::collections::BTreeMap;
+
+/// Reads every edge source. The result depends on the rows alone, not on the number of threads, the
+/// order of the files or how they are cut into blocks.
+pub fn scan_edge(d: &Discovery, filter: &EdgeFilter, o: &Options, p: &dyn Progress) -> EdgeScan {
+    p.phase("edge logs");
+    let formats: BTreeMap<SourceId, &EdgeFormat> = d.edge().collect();
+    let jobs: Vec<Job<'_>> = formats
+        .iter()
+        .map(|(id, format)| match &format.kind {
+            EdgeKind::Ndjson => d.job(*id, Split::Lines, o),
+            EdgeKind::Csv(_) => d.job(*id, Split::Rule(&record_cut), o),
+            // One reader follows the document from its first byte to its last.
+            EdgeKind::Document => Job { in_order: true, ..d.job(*id, Split::Bytes, o) },
+        })
+        .collect();
+    p.total(jobs.iter().map(|j| j.size).sum());
+    let make = || EdgeScanner::new(o, filter);
+    let (scanners, problems) = for_each_block(&jobs, o, p, make, |scanner, job, block| {
+        let Some(format) = formats.get(&job.source) else { return };
+        let Some(block) = block else { return scanner.end(format) };
+        for long in &block.long_lines {
+            let at = LineRef { source: job.source, line: long.line, offset: long.offset };
+            scanner.long_line(at, long.bytes);
+        }
+        scanner.feed(job.source, format, block.offset, block.bytes());
+        if !job.in_order {
+            // Blocks hold whole records: one that is still open has lost its end.
+            scanner.end(format);
+        }
+    });
+    let part = scanners.into_iter().map(EdgeScanner::finish).fold(EdgePart::default(), EdgePart::merge);
+    let mut scan = finalize(part);
+    let name = |id: SourceId| usize::try_from(id.0).ok().and_then(|i| d.sources.get(i)).map_or("", |s| s.name.as_str());
+    scan.problems = problems.into_iter().map(|(id, problem)| format!("{}: {problem}", name(id))).collect();
+    scan.problems.sort();
+    scan
+}

@@ -1,0 +1,374 @@
+//! What the template shows, in words and ready-made numbers.
+
+use super::chart::{Chart, Palette, draw};
+use super::data;
+use crate::RenderOptions;
+use crate::csv::evidence;
+use crate::escape::visible;
+use crate::view::View;
+use crate::words::{self, count, number, percent, span, sure};
+use cfray_model::report::{Breakdown, CauseSummary, Episode, Report, Row, Share, SourceSummary};
+use cfray_model::source::Skipped;
+use cfray_model::{Cause, Stamp};
+use serde::Serialize;
+
+/// Rows that can be read without script.
+const PLAIN_ROWS: usize = 50;
+/// Episodes shown as cards at once; the others open on demand.
+const CARDS: usize = 6;
+/// Most episodes on the page.
+const EPISODES: usize = 300;
+
+/// The page.
+#[derive(Serialize)]
+pub struct Page {
+    title: String,
+    headline: String,
+    /// `520s`.
+    name: String,
+    found: u64,
+    span: String,
+    tiles: Vec<Tile>,
+    causes: Vec<CauseView>,
+    chart: Option<Chart>,
+    episodes: Vec<EpisodeView>,
+    more_episodes: Vec<EpisodeView>,
+    hidden_episodes: usize,
+    breakdowns: Vec<BreakdownView>,
+    endpoints: Vec<ShareView>,
+    rows: Vec<RowView>,
+    listed: String,
+    capped: String,
+    sources: Vec<SourceView>,
+    skipped: Vec<Skipped>,
+    origins: Vec<(String, String, String)>,
+    neighbours: Vec<(u16, &'static str, String, &'static str)>,
+    audit: Vec<AuditView>,
+    notes: Vec<String>,
+    version: String,
+    inputs: Vec<String>,
+    options: Vec<String>,
+    statuses: String,
+    privacy: &'static str,
+}
+
+#[derive(Serialize)]
+struct Tile {
+    number: String,
+    label: String,
+}
+
+#[derive(Serialize)]
+struct CauseView {
+    name: &'static str,
+    family: &'static str,
+    class: String,
+    count: u64,
+    shown: String,
+    share: String,
+    width: u64,
+    sure: String,
+    says: String,
+    fixes: Vec<(&'static str, String)>,
+}
+
+#[derive(Serialize)]
+struct EpisodeView {
+    number: i64,
+    cause: &'static str,
+    class: String,
+    sure: String,
+    span: String,
+    from_ms: i64,
+    to_ms: i64,
+    count: String,
+    of: String,
+    peak: String,
+    server: String,
+    facts: Vec<(&'static str, String)>,
+    decisive: Vec<String>,
+    fix: String,
+    check: String,
+}
+
+#[derive(Serialize)]
+struct BreakdownView {
+    dimension: String,
+    title: &'static str,
+    values: Vec<ShareView>,
+}
+
+#[derive(Serialize)]
+struct ShareView {
+    name: String,
+    count: u64,
+    shown: String,
+    total: String,
+    share: String,
+    width: u64,
+    /// Share of all requests, in words and as a width; empty when not known.
+    normal: String,
+    normal_width: u64,
+    class: String,
+    cause: &'static str,
+}
+
+#[derive(Serialize)]
+struct RowView {
+    time: String,
+    ray: String,
+    method: String,
+    target: String,
+    client: String,
+    colo: String,
+    cause: &'static str,
+    class: String,
+    sure: String,
+    evidence: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct SourceView {
+    name: String,
+    format: String,
+    server: String,
+    lines: String,
+    rejected: u64,
+    first_reject: String,
+    span: String,
+    gaps: String,
+    clock: String,
+    clock_unknown: bool,
+    has_ray: bool,
+    tied: String,
+}
+
+#[derive(Serialize)]
+struct AuditView {
+    what: String,
+    hides: String,
+    paste: String,
+    server: String,
+}
+
+fn show(text: &str) -> String {
+    visible(text).into_owned()
+}
+
+fn width(part: u64, whole: u64) -> u64 {
+    if whole == 0 { 0 } else { (part.saturating_mul(100) / whole).min(100).max(u64::from(part > 0)) }
+}
+
+impl Page {
+    /// Everything but the packed rows.
+    pub fn new(view: &View<'_>, palette: &Palette, listed: &[usize], options: &RenderOptions) -> Self {
+        let report = &view.head;
+        let found = report.edge.incidents;
+        let mut episodes: Vec<EpisodeView> = report.episodes.iter().take(EPISODES).map(|e| episode(e, report, palette)).collect();
+        let more_episodes = episodes.split_off(episodes.len().min(CARDS));
+        let c = &report.edge.counters;
+        let capped = if listed.len() < view.len() {
+            format!(
+                "The table holds {} of {} rows, those of the largest and surest episodes; the CSV, Parquet and NDJSON reports hold all.",
+                number(listed.len() as u64),
+                number(view.len() as u64)
+            )
+        } else {
+            String::new()
+        };
+        debug_assert!(listed.len() <= data::ROWS);
+        Self {
+            title: format!("{} — {}", words::incidents(&report.meta.statuses, 2), span(c.first, c.last)),
+            headline: show(&report.headline),
+            name: words::incidents(&report.meta.statuses, 2),
+            found,
+            span: span(c.first, c.last),
+            tiles: tiles(report),
+            causes: report.causes.iter().map(|c| cause(c, report, palette)).collect(),
+            chart: draw(report, palette),
+            hidden_episodes: report.episodes.len().saturating_sub(EPISODES),
+            episodes,
+            more_episodes,
+            breakdowns: breakdowns(report, palette),
+            endpoints: shares(&report.endpoints, found, origin_requests(report), palette),
+            rows: listed.iter().take(PLAIN_ROWS).filter_map(|index| view.row(*index)).map(|r| row(&r, palette)).collect(),
+            listed: number(listed.len() as u64),
+            capped,
+            sources: report.sources.iter().map(source).collect(),
+            skipped: report
+                .skipped
+                .iter()
+                .map(|s| Skipped { name: show(&s.name), what: show(&s.what), hint: show(&s.hint), failed: s.failed })
+                .collect(),
+            origins: report.edge.origins.iter().map(|(origin, server, n)| (show(origin), show(server), number(*n))).collect(),
+            neighbours: report
+                .edge
+                .neighbours
+                .iter()
+                .map(|(status, cause, n)| (*status, cause.name(), number(*n), words::neighbour(*cause)))
+                .collect(),
+            audit: report
+                .audit
+                .iter()
+                .map(|a| AuditView { what: show(&a.what), hides: show(&a.hides), paste: show(&a.paste), server: show(&a.server) })
+                .collect(),
+            notes: report.meta.notes.iter().map(|n| show(n)).collect(),
+            version: show(&report.meta.version),
+            inputs: report.meta.inputs.iter().chain(Some(&report.meta.input_note).filter(|n| !n.is_empty())).map(|i| show(i)).collect(),
+            options: report.meta.options.iter().map(|o| show(o)).collect(),
+            statuses: show(&report.meta.statuses),
+            privacy: match (options.redact.is_some(), options.show_secrets) {
+                (true, _) => "Secrets are masked; addresses and query values are pseudonyms.",
+                (false, false) => "Secrets are masked.",
+                (false, true) => "Secrets are shown: do not pass this page on.",
+            },
+        }
+    }
+}
+
+fn tiles(report: &Report) -> Vec<Tile> {
+    let i = &report.impact;
+    let mut tiles = Vec::new();
+    let mut tile = |number: String, label: String| tiles.push(Tile { number, label });
+    let c = &report.edge.counters;
+    tile(
+        number(report.edge.incidents),
+        format!("{} in {}", words::incidents(&report.meta.statuses, report.edge.incidents), count(c.rows, "request")),
+    );
+    if report.edge.incidents == 0 {
+        return tiles;
+    }
+    let named: u64 = report.causes.iter().filter(|c| c.cause != Cause::Unknown).map(|c| c.count).sum();
+    tile(percent(named, report.edge.incidents), "got a cause with evidence".to_owned());
+    tile(number(i.clients), if i.clients == 1 { "client hit".to_owned() } else { "clients hit".to_owned() });
+    tile(number(i.writes), "lost writes (POST, PUT, DELETE, …)".to_owned());
+    if i.cleared + i.persisted > 0 {
+        let after = i.median_clear_s.map_or(String::new(), |s| format!(", half within {}", words::duration(s)));
+        tile(percent(i.cleared, i.cleared + i.persisted), format!("cleared on retry{after}"));
+        tile(percent(i.backoff_saves, i.cleared + i.persisted), "saved by retries after 1, 2, 4, 8, 16 s".to_owned());
+    }
+    tiles
+}
+
+fn cause(c: &CauseSummary, report: &Report, palette: &Palette) -> CauseView {
+    let total: u64 = report.causes.iter().map(|c| c.count).sum();
+    let fixes = [
+        ("Server administrator", &c.fix_admin),
+        ("Site owner", &c.fix_owner),
+        ("Developer", &c.fix_developer),
+        ("Client", &c.fix_client),
+        ("To be surer", &c.check),
+    ];
+    CauseView {
+        name: c.cause.name(),
+        family: c.cause.family().title(),
+        class: palette.class(c.cause),
+        count: c.count,
+        shown: number(c.count),
+        share: percent(c.count, total),
+        width: width(c.count, report.causes.first().map_or(0, |c| c.count)),
+        sure: if c.cause == Cause::Unknown { String::new() } else { sure(c.confidence) },
+        says: show(&c.says),
+        fixes: fixes.into_iter().filter(|(_, fix)| !fix.is_empty()).map(|(role, fix)| (role, show(fix))).collect(),
+    }
+}
+
+fn episode(e: &Episode, report: &Report, palette: &Palette) -> EpisodeView {
+    let cause = e.cause.unwrap_or(Cause::Unknown);
+    let summary = report.causes.iter().find(|c| c.cause == cause);
+    let list =
+        |names: &[(String, u64)]| names.iter().map(|(name, n)| format!("{} ({})", show(name), number(*n))).collect::<Vec<_>>().join(", ");
+    let mut facts = vec![("Hosts", list(&e.hosts)), ("Paths", list(&e.paths)), ("Colos", list(&e.colos))];
+    facts.push(("Clients", number(e.clients)));
+    facts.retain(|(_, text)| !text.is_empty() && text != "0");
+    EpisodeView {
+        number: e.number,
+        cause: cause.name(),
+        class: palette.class(cause),
+        sure: if cause == Cause::Unknown { String::new() } else { sure(e.confidence) },
+        span: span(e.from, e.to),
+        from_ms: e.from.map_or(i64::MIN / 2_000_000, Stamp::millis),
+        to_ms: e.to.map_or(i64::MAX / 2_000_000, Stamp::millis),
+        count: number(e.count),
+        of: if e.requests > 0 { format!("of {} requests ({})", number(e.requests), percent(e.count, e.requests)) } else { String::new() },
+        peak: number(e.peak_per_minute),
+        server: show(&e.server),
+        facts,
+        decisive: e.decisive.iter().map(|line| show(line)).collect(),
+        fix: summary.map_or(String::new(), |c| show(&c.fix_admin)),
+        check: summary.map_or(String::new(), |c| show(&c.check)),
+    }
+}
+
+/// All requests to the origin, as far as one breakdown knows them: the largest sum of its parts.
+fn origin_requests(report: &Report) -> u64 {
+    report.breakdowns.iter().map(|b| b.values.iter().filter_map(|v| v.total).sum()).max().unwrap_or(0)
+}
+
+fn breakdowns(report: &Report, palette: &Palette) -> Vec<BreakdownView> {
+    let all = origin_requests(report);
+    let one = |b: &Breakdown| BreakdownView {
+        dimension: show(&b.dimension),
+        title: match b.dimension.as_str() {
+            "host" => "Host",
+            "path" => "Path",
+            "colo" => "Cloudflare data centre",
+            "origin_ip" => "Origin address",
+            "method" => "Method",
+            "client" => "Client",
+            _ => "Other",
+        },
+        values: shares(&b.values, report.edge.incidents, all, palette),
+    };
+    report.breakdowns.iter().filter(|b| !b.values.is_empty()).map(one).collect()
+}
+
+fn shares(values: &[Share], found: u64, all: u64, palette: &Palette) -> Vec<ShareView> {
+    let one = |s: &Share| ShareView {
+        name: show(&s.name),
+        count: s.count,
+        shown: number(s.count),
+        total: s.total.map(number).unwrap_or_default(),
+        share: percent(s.count, found),
+        width: width(s.count, found),
+        normal: s.total.map(|total| percent(total, all)).unwrap_or_default(),
+        normal_width: s.total.map_or(0, |total| width(total, all)),
+        class: palette.class(s.cause.unwrap_or(Cause::Unknown)),
+        cause: s.cause.unwrap_or(Cause::Unknown).name(),
+    };
+    values.iter().map(one).collect()
+}
+
+fn row(r: &Row, palette: &Palette) -> RowView {
+    let e = &r.edge;
+    let text = |field: &Option<String>| show(field.as_deref().unwrap_or_default());
+    RowView {
+        time: e.start.map(words::moment).unwrap_or_default(),
+        ray: e.ray.map(|ray| ray.to_string()).unwrap_or_default(),
+        method: text(&e.method),
+        target: format!("{}{}", text(&e.host), text(&e.uri)),
+        client: text(&e.client_ip),
+        colo: text(&e.colo),
+        cause: r.verdict.cause.name(),
+        class: palette.class(r.verdict.cause),
+        sure: sure(r.verdict.confidence),
+        evidence: r.verdict.evidence.iter().map(|item| show(&evidence(item))).collect(),
+    }
+}
+
+fn source(s: &SourceSummary) -> SourceView {
+    SourceView {
+        name: show(&s.info.name),
+        format: show(&s.info.format),
+        server: show(&s.info.server),
+        lines: number(s.lines),
+        rejected: s.rejected,
+        first_reject: s.rejects.first().map_or(String::new(), |r| format!("line {}: {}", r.at.line, show(&r.reason))),
+        span: if s.first.is_none() && s.last.is_none() { String::new() } else { span(s.first, s.last) },
+        gaps: s.gaps.iter().map(|(from, to)| span(Some(*from), Some(*to))).collect::<Vec<_>>().join("; "),
+        clock: show(&s.clock),
+        clock_unknown: s.clock_unknown,
+        has_ray: s.has_ray,
+        tied: number(s.tied),
+    }
+}

@@ -1,0 +1,11 @@
+//! The command as its users meet it: through the binary, by files, streams and exit statuses.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod config;
+mod explain;
+mod failures;
+mod generated;
+mod inputs;
+mod outputs;
+mod ray;
+mod support;

@@ -1,0 +1,104 @@
+//! The keep-alive race: the origin closes an idle connection while a request is on its way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::{Scenario, background, cut_off};
+use crate::edge::colo::Site;
+use crate::edge::logpush::{Job, Stamp};
+use crate::edge::{Req, Row};
+use crate::run::{Label, Run};
+use crate::scenario;
+use crate::stacks::{apache, fpm, nginx, site};
+use crate::traffic::{self, Profile};
+
+pub fn table() -> Vec<Scenario> {
+    vec![
+        scenario!("keepalive-race-apache", "Apache prefork with KeepAliveTimeout 5: it closes idle connections that far colos are about to reuse; devices report every five seconds or so.", apache_race,
+            { tz: "America/New_York", site: Site::UsEast, stamp: Stamp::Rfc3339Ms }),
+        scenario!("keepalive-race-nginx-combined", "nginx with keepalive_timeout 7, no ray in its log, clock behind.", nginx_race,
+            { tz: "Asia/Kolkata", site: Site::India, skew_s: -25, stamp: Stamp::UnixNano, status_on_520: 520, profile: Profile::Saas }),
+        scenario!("keepalive-race-apache-seconds", "Apache event with KeepAliveTimeout 5, edge times in whole seconds, sampled job.", event_race,
+            { stamp: Stamp::Unix, job: Job::Sampled(75), profile: Profile::WordPress }),
+    ]
+}
+
+/// Devices behind far colos, each with a connection of its own, whose period lies near the timeout.
+fn devices(run: &mut Run, timeout: f64, count: usize) {
+    let mut rng = StdRng::seed_from_u64(run.rng.random());
+    let far: Vec<usize> = (0..run.edge.colos.len()).filter(|c| run.edge.colos[*c].rtt > Duration::from_millis(50)).collect();
+    let host = format!("iot.{}", run.visitors.zone());
+    let end = run.began + Duration::from_secs(run.set.seconds);
+    for i in 0..count {
+        let colo = far[i % far.len()];
+        let mut who = traffic::visitor(&run.edge.colos, &["FleetSense/3.1 (nRF9160)"], Some(colo), &mut rng);
+        // One machine for each device: connections are not shared.
+        who.edge = (i / far.len()) % run.edge.colos[colo].edges.len();
+        let who = Arc::new(who);
+        let (edge, visitors, flying, host) = (run.edge.clone(), run.visitors.clone(), run.flying.clone(), host.clone());
+        let mut rng = StdRng::seed_from_u64(rng.random());
+        tokio::spawn(async move {
+            let rtt = edge.colos[colo].rtt.as_secs_f64();
+            tokio::time::sleep(Duration::from_secs_f64(rng.random_range(0.0..timeout))).await;
+            let mut n = rng.random_range(1..5000);
+            while std::time::Instant::now() < end {
+                let uri = format!("/api/telemetry?device={}&seq={n}", 4000 + i);
+                let mut req: Req = visitors.req(&mut rng, "device", "POST", uri, who.clone());
+                req.host.clone_from(&host);
+                req.referer.clear();
+                flying.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                edge.fetch(req).await;
+                flying.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+                n += 1;
+                // About a third of the reports fall into the window in which the FIN is on its way.
+                let wait = timeout - rtt * rng.random_range(-1.4..1.6);
+                tokio::time::sleep(Duration::from_secs_f64(wait)).await;
+            }
+        });
+    }
+}
+
+/// Closed by the origin's timeout: reused, idle for about the timeout, over as soon as it arrived.
+pub fn raced(row: &Row, timeout: f64) -> bool {
+    let after = row.over_at.duration_since(row.sent_at).unwrap_or_default().as_secs_f64();
+    let gap = row.idle_gap.unwrap_or_default().as_secs_f64();
+    cut_off(row) && row.reused && after < 0.05 && gap > timeout - row.rtt.as_secs_f64() * 1.2 - 0.15
+}
+
+async fn race(run: &mut Run, timeout: f64) -> Result<()> {
+    background(run);
+    devices(run, timeout, 26);
+    run.until(run.set.seconds as f64).await;
+    run.drain().await;
+    run.label = Box::new(move |row, _| raced(row, timeout).then(|| Label::new("keepalive-race", "")));
+    Ok(())
+}
+
+async fn apache_race(run: &mut Run) -> Result<()> {
+    site::write(run, &[], &[])?;
+    apache::Apache { keepalive: 5, workers: 150, vhost: "ServerAlias iot.example.org".into(), ..Default::default() }.start(run, None).await?;
+    run.origin(10, 28080, None);
+    race(run, 5.0).await
+}
+
+async fn event_race(run: &mut Run) -> Result<()> {
+    site::write(run, &[], &[])?;
+    fpm::Fpm::default().start(run, None).await?;
+    apache::Apache { keepalive: 5, app: apache::App::Fpm("www"), format: apache::Format::Timed, vhost: "ServerAlias iot.example.net".into(), ..Default::default() }
+        .start(run, None)
+        .await?;
+    run.origin(10, 28080, None);
+    race(run, 5.0).await
+}
+
+async fn nginx_race(run: &mut Run) -> Result<()> {
+    site::write(run, &[], &[])?;
+    fpm::Fpm::default().start(run, None).await?;
+    nginx::Nginx { keepalive: 7, ..Default::default() }.start(run).await?;
+    run.origin(10, 28080, None);
+    race(run, 7.0).await
+}

@@ -1,0 +1,69 @@
+//! TLS and HTTP/2 terminators in front of a web server.
+
+use anyhow::Result;
+
+use super::{Proc, wait_port};
+use crate::run::Run;
+
+/// haproxy in TCP mode: it ends TLS and hands the bytes on, whatever was negotiated.
+pub async fn haproxy(run: &mut Run, host: u8, to_host: u8, to_port: u16, alpn: &str) -> Result<usize> {
+    let root = run.root.display().to_string();
+    let conf = format!(
+        "global\n  maxconn 800\n  log {root}/run/log.sock local0\n  stats socket {root}/run/haproxy.stat\ndefaults\n  mode tcp\n  log global\n  option tcplog\n  timeout connect 5s\n  timeout client 900s\n  timeout server 900s\n\
+         frontend tls-in\n  bind {}:28443 ssl crt {root}/etc/ssl/server.pem alpn {alpn}\n  default_backend web\n\
+         backend web\n  source {}\n  server web1 {}:{to_port}\n",
+        run.ip(host),
+        run.ip(3),
+        run.ip(to_host),
+    );
+    let path = run.write("etc/haproxy.cfg", &conf)?.display().to_string();
+    run.local(3, 1);
+    std::fs::create_dir_all(run.path("var/log"))?;
+    syslog(run, "run/log.sock", "var/log/haproxy.log")?;
+    run.log("var/log/haproxy.log", "haproxy.log", "haproxy");
+    let v = super::version(&["haproxy", "-v"], "HAProxy version ").await;
+    run.servers.push(("haproxy".into(), v));
+    let proc = Proc::start(run, "haproxy", &["haproxy", "-db", "-f", &path], None)?;
+    run.procs.push(proc);
+    wait_port(run, host, 28443).await?;
+    Ok(run.procs.len() - 1)
+}
+
+/// hitch: TLS only; its log is quiet about the bytes it hands on.
+pub async fn hitch(run: &mut Run, host: u8, to_host: u8, to_port: u16, alpn: &str) -> Result<usize> {
+    let root = run.root.display().to_string();
+    let conf = format!(
+        "frontend = {{ host = \"{}\" port = \"28443\" }}\nbackend = \"[{}]:{to_port}\"\npem-file = \"{root}/etc/ssl/server.pem\"\n\
+         alpn-protos = \"{alpn}\"\nworkers = 1\nuser = \"www-data\"\nlog-filename = \"{root}/var/log/hitch.log\"\nlog-level = 1\ntls-protos = TLSv1.2 TLSv1.3\n",
+        run.ip(host),
+        run.ip(to_host),
+    );
+    let path = run.write("etc/hitch.conf", &conf)?.display().to_string();
+    let v = super::version(&["hitch", "--version"], "hitch ").await;
+    run.servers.push(("hitch".into(), v));
+    let proc = Proc::start(run, "hitch", &["hitch", "--config", &path], None)?;
+    run.procs.push(proc);
+    wait_port(run, host, 28443).await?;
+    Ok(run.procs.len() - 1)
+}
+
+/// A syslog daemon's part: datagrams of a unix socket, the priority cut off, one line each.
+fn syslog(run: &Run, socket: &str, file: &str) -> Result<()> {
+    use std::io::Write as _;
+    let socket = std::os::unix::net::UnixDatagram::bind(run.path(socket))?;
+    socket.set_nonblocking(true)?;
+    let socket = tokio::net::UnixDatagram::from_std(socket)?;
+    let mut out = std::fs::File::create(run.path(file))?;
+    tokio::spawn(async move {
+        let mut buf = vec![0; 8192];
+        while let Ok(n) = socket.recv(&mut buf).await {
+            let text = String::from_utf8_lossy(&buf[..n]);
+            let text = text.split_once('>').map_or(&*text, |(_, t)| t).trim_end();
+            // The daemon adds its host's name where the sender left it out.
+            if text.len() > 16 {
+                let _ = writeln!(out, "{} web1 {}", &text[..15], &text[16..]);
+            }
+        }
+    });
+    Ok(())
+}
