@@ -73,7 +73,9 @@ async fn connection(mut stream: TcpStream, app: &App) -> Result<()> {
         match action.split_once(':').unwrap_or((action, "")) {
             ("close", _) => {
                 tokio::time::sleep(millis(40)).await;
-                app.say(&format!("ERROR app.server: {client} \"{method} {uri}\" handler raised BrokenPipeError, connection dropped"));
+                app.say(&format!(
+                    "ERROR app.server: {client} \"{method} {uri}\" handler raised BrokenPipeError, connection dropped"
+                ));
                 return Ok(());
             }
             ("garbage", _) => {
@@ -102,8 +104,11 @@ async fn connection(mut stream: TcpStream, app: &App) -> Result<()> {
             "<p>lorem ipsum dolor sit amet</p>\n".repeat(60 + (h % 120) as usize)
         };
         let kind = if api { "application/json" } else { "text/html" };
-        let text = format!("HTTP/1.1 {status} {}\r\nContent-Type: {kind}\r\n{extra}Content-Length: {}\r\n\r\n{body}",
-            if status == 200 { "OK" } else { "Error" }, body.len());
+        let text = format!(
+            "HTTP/1.1 {status} {}\r\nContent-Type: {kind}\r\n{extra}Content-Length: {}\r\n\r\n{body}",
+            if status == 200 { "OK" } else { "Error" },
+            body.len()
+        );
         stream.write_all(text.as_bytes()).await?;
         app.say(&format!("INFO app.server: {client} \"{method} {uri}\" {status} {}ms", started.elapsed().as_millis()));
     }

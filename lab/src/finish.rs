@@ -123,7 +123,10 @@ fn origin_logs(run: &Run, rows: &[Row]) -> Result<Vec<Log>> {
 /// Loopback addresses and the run's directory become what a real machine would have logged.
 pub fn rewrite(run: &Run, line: &str) -> String {
     let line = line.replace(&run.root.display().to_string(), "");
-    let line = line.replace("/run/www.sock", "/run/php/www.sock").replace("/var/nginx10/", "/var/lib/nginx/").replace("/etc/apache10.conf", "/etc/apache2/apache2.conf");
+    let line = line
+        .replace("/run/www.sock", "/run/php/www.sock")
+        .replace("/var/nginx10/", "/var/lib/nginx/")
+        .replace("/etc/apache10.conf", "/etc/apache2/apache2.conf");
     LOOPBACK
         .replace_all(&line, |c: &Captures<'_>| {
             let port = c.get(2).map_or("", |m| m.as_str());
@@ -221,7 +224,10 @@ fn truth(run: &Run, rows: &[&Row], text: &str, dir: &Path) -> Result<BTreeMap<St
     let (mut unlabelled, mut unproved) = (Vec::new(), 0);
     for row in rows.iter().filter(|r| r.edge_status == 520) {
         let Some(label) = (run.label)(row, run) else {
-            unlabelled.push(format!("{} {} {:?} {} {} reused={}", row.ray, row.req.uri, row.why, row.detail, row.req.tag, row.reused));
+            unlabelled.push(format!(
+                "{} {} {:?} {} {} reused={}",
+                row.ray, row.req.uri, row.why, row.detail, row.req.tag, row.reused
+            ));
             continue;
         };
         let evidence = rewrite(run, &label.evidence);
@@ -239,7 +245,12 @@ fn truth(run: &Run, rows: &[&Row], text: &str, dir: &Path) -> Result<BTreeMap<St
         eprintln!("{}: {unproved} labels without their evidence in the logs", run.name);
     }
     if !unlabelled.is_empty() {
-        bail!("{}: {} 520s nobody meant:\n{}", run.name, unlabelled.len(), unlabelled[..unlabelled.len().min(12)].join("\n"));
+        bail!(
+            "{}: {} 520s nobody meant:\n{}",
+            run.name,
+            unlabelled.len(),
+            unlabelled[..unlabelled.len().min(12)].join("\n")
+        );
     }
     Ok(causes)
 }
@@ -247,7 +258,19 @@ fn truth(run: &Run, rows: &[&Row], text: &str, dir: &Path) -> Result<BTreeMap<St
 /// What happened on the wire, for checking the labels; not input for the tool.
 fn wire(rows: &[&Row], dir: &Path) -> Result<()> {
     let mut csv = csv::Writer::from_path(dir.join("wire.csv"))?;
-    csv.write_record(["ray_id", "edge_status", "why", "detail", "tag", "reused", "idle_gap_ms", "after_send_ms", "rtt_ms", "head_bytes", "attempts"])?;
+    csv.write_record([
+        "ray_id",
+        "edge_status",
+        "why",
+        "detail",
+        "tag",
+        "reused",
+        "idle_gap_ms",
+        "after_send_ms",
+        "rtt_ms",
+        "head_bytes",
+        "attempts",
+    ])?;
     for r in rows.iter().filter(|r| r.edge_status >= 520 && r.why != Why::Answer || r.edge_status == 520) {
         let after = r.over_at.duration_since(r.sent_at).unwrap_or(Duration::ZERO);
         csv.write_record([
@@ -270,8 +293,14 @@ fn wire(rows: &[&Row], dir: &Path) -> Result<()> {
 
 fn readme(run: &Run, story: &str) -> String {
     let mut t = format!("# {}\n\n{story}\n\n", run.name);
-    let _ = writeln!(t, "Servers, faults and origin lines are real (Debian 12, loopback). The Cloudflare side is the lab's emulated edge.\n");
-    let _ = writeln!(t, "Rewritten: loopback edge addresses to Cloudflare's ranges, the origin's to 192.0.2.x, local backends to 127.0.0.1, ports 28080/28443 to 80/443, the run's directory cut off paths.");
+    let _ = writeln!(
+        t,
+        "Servers, faults and origin lines are real (Debian 12, loopback). The Cloudflare side is the lab's emulated edge.\n"
+    );
+    let _ = writeln!(
+        t,
+        "Rewritten: loopback edge addresses to Cloudflare's ranges, the origin's to 192.0.2.x, local backends to 127.0.0.1, ports 28080/28443 to 80/443, the run's directory cut off paths."
+    );
     if run.set.skew_s != 0 {
         let _ = writeln!(t, "Origin clocks moved by {} s after the fact.", run.set.skew_s);
     }
@@ -284,7 +313,12 @@ fn readme(run: &Run, story: &str) -> String {
         Wrap::Files => {}
     }
     if run.set.covered != (0.0, 1.0) {
-        let _ = writeln!(t, "Origin logs cut to {:.0}-{:.0} % of the time.", run.set.covered.0 * 100.0, run.set.covered.1 * 100.0);
+        let _ = writeln!(
+            t,
+            "Origin logs cut to {:.0}-{:.0} % of the time.",
+            run.set.covered.0 * 100.0,
+            run.set.covered.1 * 100.0
+        );
     }
     for n in &run.notes {
         let _ = writeln!(t, "{n}");

@@ -227,7 +227,8 @@ impl Run {
     {
         let mut rng = StdRng::seed_from_u64(self.rng.random());
         let (edge, visitors, flying) = (self.edge.clone(), self.visitors.clone(), self.flying.clone());
-        let (begin, end) = (self.began + Duration::from_secs_f64(window.0), self.began + Duration::from_secs_f64(window.1));
+        let (begin, end) =
+            (self.began + Duration::from_secs_f64(window.0), self.began + Duration::from_secs_f64(window.1));
         let stop = self.stop.clone();
         tokio::spawn(async move {
             tokio::time::sleep_until(begin.into()).await;
@@ -288,7 +289,9 @@ fn spawn(edge: &Arc<Edge>, flying: &Arc<AtomicUsize>, req: Req, again: Option<f6
     flying.fetch_add(1, Ordering::Relaxed);
     tokio::spawn(async move {
         let status = edge.fetch(req.clone()).await;
-        if status == 520 && let Some(wait) = again {
+        if status == 520
+            && let Some(wait) = again
+        {
             tokio::time::sleep(Duration::from_secs_f64(wait)).await;
             edge.fetch(req).await;
         }

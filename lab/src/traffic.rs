@@ -32,8 +32,26 @@ const BOTS: &[&str] = &[
 ];
 const APPS: &[&str] = &["okhttp/5.1.0", "ExampleApp/412 CFNetwork/1568 Darwin/24.0.0", "axios/1.12.2"];
 const WORDS: &[&str] = &[
-    "lamp", "desk", "sofa", "rug", "mirror", "chair", "shelf", "vase", "clock", "frame", "basket", "stool",
-    "spring-sale", "care-guide", "size-chart", "our-story", "gift-ideas", "garden", "kitchen", "office",
+    "lamp",
+    "desk",
+    "sofa",
+    "rug",
+    "mirror",
+    "chair",
+    "shelf",
+    "vase",
+    "clock",
+    "frame",
+    "basket",
+    "stool",
+    "spring-sale",
+    "care-guide",
+    "size-chart",
+    "our-story",
+    "gift-ideas",
+    "garden",
+    "kitchen",
+    "office",
 ];
 const SCANS: &[&str] = &["/.env", "/.git/config", "/wp-login.php", "/xmlrpc.php", "/.aws/credentials", "/phpinfo.php"];
 
@@ -127,7 +145,9 @@ impl Visitors {
             0..=229 => {
                 let (path, kind, len) = match n % 4 {
                     0 => (format!("/assets/app.{:x}.css", n % 5 + 0x3a1), "text/css", 14_000 + n % 5 * 311),
-                    1 => (format!("/assets/main.{:x}.js", n % 5 + 0x7f2), "application/javascript", 60_100 + n % 5 * 97),
+                    1 => {
+                        (format!("/assets/main.{:x}.js", n % 5 + 0x7f2), "application/javascript", 60_100 + n % 5 * 97)
+                    }
                     2 => (format!("/img/{w}-{}.webp", n % 30), "image/webp", 9_000 + n % 30 * 400),
                     _ => ("/favicon.ico".into(), "image/x-icon", 4286),
                 };
@@ -201,7 +221,15 @@ pub fn visitor(colos: &[Colo], uas: &[&str], at: Option<usize>, rng: &mut StdRng
     let colo = at.unwrap_or_else(|| {
         let total: u32 = colos.iter().map(|c| c.weight).sum();
         let mut left = rng.random_range(0..total);
-        colos.iter().position(|c| c.weight > left || { left -= c.weight; false }).unwrap_or(0)
+        colos
+            .iter()
+            .position(|c| {
+                c.weight > left || {
+                    left -= c.weight;
+                    false
+                }
+            })
+            .unwrap_or(0)
     });
     let c = &colos[colo];
     let (country, asn) = c.visitors[rng.random_range(0..c.visitors.len())];
@@ -210,7 +238,12 @@ pub fn visitor(colos: &[Colo], uas: &[&str], at: Option<usize>, rng: &mut StdRng
         0..=2 => format!("203.0.113.{host}"),
         3..=5 => format!("198.51.100.{host}"),
         6..=8 => format!("198.{}.{}.{host}", rng.random_range(18..20), rng.random_range(0..=255)),
-        _ => format!("2001:db8:{:x}:{:x}::{:x}", rng.random_range(1..0xffff), rng.random_range(1..0xffff), rng.random_range(1..0xffff)),
+        _ => format!(
+            "2001:db8:{:x}:{:x}::{:x}",
+            rng.random_range(1..0xffff),
+            rng.random_range(1..0xffff),
+            rng.random_range(1..0xffff)
+        ),
     };
     Visitor {
         ip,

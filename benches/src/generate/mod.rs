@@ -9,6 +9,7 @@
 //! Every row is a function of seed and number, so ranges of rows are written by any thread in any
 //! order and the bytes are the same.
 
+pub mod apache;
 pub mod edge;
 pub mod files;
 pub mod origin;
@@ -25,6 +26,17 @@ pub use plan::{Plan, Spec};
 use row::Row;
 use std::ops::Range;
 use text::Text;
+
+/// Hands every request of a range that the origin has a line for to `each`, in the order of their numbers.
+pub fn origin_rows(plan: &Plan, rows: Range<u64>, mut each: impl FnMut(&Row)) {
+    let mut row = Row::default();
+    for number in rows {
+        row.fill(plan, number);
+        if row.logged_status != 0 {
+            each(&row);
+        }
+    }
+}
 
 /// The Logpush rows of a range, as one text.
 pub fn edge_rows(plan: &Plan, rows: Range<u64>) -> Vec<u8> {

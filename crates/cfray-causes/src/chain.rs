@@ -82,7 +82,12 @@ pub fn fpm_death<'w>(c: &Case<'w>, moment: Span) -> Option<(Death, Vec<&'w Ev>)>
 }
 
 fn distance(e: &Ev, moment: Span) -> i64 {
-    e.utc.map_or(i64::MAX / 2, |u| u.distance(moment))
+    // Stamps of whole seconds overlap more often than not: the middles tell which is nearer, and the
+    // master reports a death after the web server has seen it.
+    e.utc.map_or(i64::MAX / 2, |u| {
+        let d = u.mid() - moment.mid();
+        if d < 0 { -d + SECOND / 4 } else { d }
+    })
 }
 
 /// Does the request's own error line name a FastCGI upstream?
@@ -157,7 +162,7 @@ impl Refused {
     }
 }
 
-/// Looks for a stop by what follows it: 521s after, none in the half minute before.
+/// Looks for a stop by what follows it: 521s after, none in the seconds before.
 pub fn refused_after(c: &Case<'_>) -> Option<Refused> {
     let end_ms = c.end?.lo.div_euclid(MILLI);
     let origin = c.row.origin_ip.as_deref().filter(|o| !o.is_empty());
@@ -174,7 +179,7 @@ pub fn refused_after(c: &Case<'_>) -> Option<Refused> {
         }
         if f.edge_status == 521 {
             let delta = f.start_ms - end_ms;
-            if (-30_000..-1_500 - tick).contains(&delta) {
+            if (-6_000..-1_500 - tick).contains(&delta) {
                 before += 1;
             } else if (-1_500 - tick..=10_000).contains(&delta) {
                 after += 1;

@@ -13,6 +13,7 @@ pub mod contrast;
 pub mod doc;
 pub mod dropped;
 pub mod episodes;
+pub mod infer;
 pub mod join;
 pub mod limits;
 pub mod population;
@@ -66,13 +67,16 @@ fn one_part(part: Part, sources: &[SourceInfo], settings: &Settings, report: &mu
     let w = World::build(part.edge, part.origin, settings.clone());
     let p = Population::build(&w);
     let retries = retry::retries(&w);
+    let mut rows: Vec<Row> = Vec::with_capacity(w.edge.incidents.len());
+    let mut silent = Vec::with_capacity(w.edge.incidents.len());
     for i in 0..w.edge.incidents.len() {
         let Some(case) = Case::build(&w, &p, i) else { continue };
         let verdict = rank::verdict(&case);
         let retry = retries.get(i).cloned().unwrap_or_default();
         // The server is shown when something ties the row to it, not merely because it is the only one.
         let tied = verdict.tie != cfray_model::Tie::None || verdict.cause == Cause::KeepaliveRace || case.silent();
-        report.rows.push(Row {
+        silent.push(case.silent());
+        rows.push(Row {
             source: assemble::place(sources, case.row.at),
             server: case.server.filter(|_| tied).and_then(|s| w.servers.get(s)).map(|s| s.name.clone()).unwrap_or_default(),
             connection: match (case.row.contacted(), case.row.reused()) {
@@ -91,6 +95,8 @@ fn one_part(part: Part, sources: &[SourceInfo], settings: &Settings, report: &mu
             edge: case.row.clone(),
         });
     }
+    infer::infer(&mut rows, &silent);
+    report.rows.append(&mut rows);
     if w.edge.counters.rows > 0 {
         kinds.push(w.edge_kind);
         notes(&w, report);

@@ -119,6 +119,9 @@ impl<'w> Case<'w> {
             .collect();
         // A Worker subrequest's lines may carry the parent's ray.
         owned.sort_by_key(|(id, _, tie)| (std::cmp::Reverse(*tie), *id));
+        // A line that may as well be somebody else's proves neither presence nor absence.
+        let open = owned.iter().any(|o| w.ties.open.contains(&o.0));
+        owned.retain(|o| !w.ties.open.contains(&o.0));
         let access = owned.iter().find(|o| o.1.e.kind == LineKind::Access && o.1.e.stack != Stack::Fpm).copied();
         let lines: Vec<Owned<'w>> = owned.into_iter().filter(|o| access.is_none_or(|a| a.0 != o.0)).collect();
         let server = access.or(lines.first().copied()).map(|o| o.1.server).or_else(|| p.server_of(w, row));
@@ -126,7 +129,6 @@ impl<'w> Case<'w> {
             (Some(s), Some(end)) => p.coverage.at(s, end),
             _ => Covered::No,
         };
-        let open = fact_id.is_some_and(|f| w.ties.open_facts.contains(&f));
         let colo = row.colo.clone().unwrap_or_default();
         let origin = row.origin_ip.clone().unwrap_or_default();
         let rtt_ms = w.rtt_ms.get(&(colo, origin)).copied().or(row.tcp_ms.filter(|t| *t > 0).map(|t| t as f64));
@@ -145,7 +147,7 @@ impl<'w> Case<'w> {
 
     /// No access line, and nothing speaks against that being meaningful.
     pub fn no_line(&self) -> bool {
-        self.access.is_none() && !self.open
+        self.access.is_none()
     }
 
     /// The server closed on purpose: 444, or an error line is tied and there is no access log at all.
@@ -237,6 +239,7 @@ impl<'w> Case<'w> {
     /// Multiplier for how well presence or absence is known.
     pub fn absence_weight(&self) -> f64 {
         match self.covered {
+            _ if self.open => 0.85,
             Covered::Yes => 1.0,
             Covered::Unclear => 0.9,
             Covered::No => 0.78,

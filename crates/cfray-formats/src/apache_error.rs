@@ -112,8 +112,7 @@ fn source_line(input: &[u8]) -> Parsed<'_, &[u8]> {
 /// `(104)Connection reset by peer: `, `(EAI 2)...`, `(OS 10054)...`: without the final `: `.
 pub(crate) fn os_error(input: &[u8]) -> Parsed<'_, &[u8]> {
     let kind = opt(alt((tag(&b"EAI "[..]), tag(&b"OS "[..]), tag(&b"os "[..]))));
-    let (after, code) =
-        recognize((char('('), kind, take_while1(|b: u8| b.is_ascii_hexdigit() || b == b'x'), char(')'))).parse(input)?;
+    let (after, code) = recognize((char('('), kind, take_while1(|b: u8| b.is_ascii_hexdigit() || b == b'x'), char(')'))).parse(input)?;
     let Some(end) = memmem::find(after, b": ") else {
         return Err(nom::Err::Error(nom::error::Error::new(input, nom::error::ErrorKind::Tag)));
     };
@@ -233,7 +232,10 @@ mod tests {
         assert_eq!((line.pid, line.tid, line.code), (Some(751_869), Some(140_156_278_736_640), Some(1102)));
         assert_eq!(line.module.as_deref(), Some(&b"proxy_http"[..]));
         assert_eq!(line.client.as_deref(), Some(&b"172.68.70.190"[..]));
-        assert_eq!(line.message.as_ref(), b"(104)Connection reset by peer: AH01102: error reading status line from remote server 127.0.0.1:8080");
+        assert_eq!(
+            line.message.as_ref(),
+            b"(104)Connection reset by peer: AH01102: error reading status line from remote server 127.0.0.1:8080"
+        );
         assert_eq!(line.referer.as_deref(), Some(&b"https://www.example.com/"[..]));
         assert_eq!(line.time.unwrap().precision_ns, 1_000);
         assert!(!line.raw_text);

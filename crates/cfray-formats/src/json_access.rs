@@ -54,7 +54,8 @@ pub fn parse<'a>(record: &'a [u8], keys: &Keys) -> Result<Line<'a>, LineError> {
     let mut at = 0;
     scan(record, &mut |name, value| {
         let count = keys.roles.len();
-        let found = (0..count).map(|i| (at + i) % count).find_map(|i| keys.roles.get(i).filter(|(key, _)| **key == *name).map(|k| (i, k.1)));
+        let found =
+            (0..count).map(|i| (at + i) % count).find_map(|i| keys.roles.get(i).filter(|(key, _)| **key == *name).map(|k| (i, k.1)));
         let Some((index, role)) = found else { return };
         at = index + 1;
         let value = value.plain();
@@ -111,9 +112,8 @@ mod tests {
 
     fn line(text: &str) -> Line<'_> {
         let found = detect(&Sample::from_bytes(text.as_bytes())).expect(text);
-        let parsed = found.parser.parse(text.as_bytes()).unwrap();
         // The keys live in the parser; what the line borrows lives in the text.
-        parsed
+        found.parser.parse(text.as_bytes()).unwrap()
     }
 
     #[test]
@@ -164,7 +164,9 @@ mod tests {
         ] {
             assert!(detect(&Sample::from_bytes(text.as_bytes())).is_none(), "{text}");
         }
-        assert!(line(r#"{"time":"2026-11-22T12:27:43Z","rayid":"9fef46c6d38a0720-FRA","request":"GET / HTTP/1.1","status":200}"#).ray.is_some());
+        assert!(
+            line(r#"{"time":"2026-11-22T12:27:43Z","rayid":"9fef46c6d38a0720-FRA","request":"GET / HTTP/1.1","status":200}"#).ray.is_some()
+        );
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub mod nginx_access;
 pub mod nginx_error;
 pub mod php_error;
 pub mod php_fpm;
+pub mod php_fpm_access;
 pub mod php_slow;
 pub mod syslog;
 pub mod systemd;

@@ -238,7 +238,7 @@ fn detect(sample: &Sample<'_>) -> Option<Detection> {
     }
     // The sample may end within a block, and a block may be longer than the sample.
     let starts = sample.lines.iter().filter(|l| Native.starts_record(l)).count();
-    if starts == 0 || !sample.lines.first().is_some_and(|l| border(l).is_some()) {
+    if starts == 0 || sample.lines.first().is_none_or(|l| border(l).is_none()) {
         return None;
     }
     Some(Detection { score: 970, why: format!("{starts} audit blocks of ModSecurity begin in the sample"), parser: Box::new(Native) })

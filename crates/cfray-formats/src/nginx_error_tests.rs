@@ -99,7 +99,10 @@ fn proxy_protocol_gives_the_ray() {
 
 #[test]
 fn rays_elsewhere_do_not_count() {
-    let line = parse(br#"2026/11/22 12:30:36 [error] 1#1: *4 x, client: ::1, server: s, request: "GET /9e0ad402c9afa70a-FRA HTTP/1.0", host: "h""#).unwrap();
+    let line = parse(
+        br#"2026/11/22 12:30:36 [error] 1#1: *4 x, client: ::1, server: s, request: "GET /9e0ad402c9afa70a-FRA HTTP/1.0", host: "h""#,
+    )
+    .unwrap();
     assert_eq!(line.ray, None);
 }
 

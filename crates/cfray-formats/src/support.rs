@@ -135,6 +135,7 @@ pub(crate) fn own(line: Line<'_>) -> Line<'static> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn severities() {
@@ -157,6 +158,25 @@ mod tests {
             assert_eq!(records.len(), format.samples.len(), "{name}");
             for record in &records {
                 assert!(found.parser.parse(record).is_ok(), "{name}: {}", String::from_utf8_lossy(record));
+            }
+        }
+    }
+
+    proptest! {
+        /// Samples with a piece cut out and another put in: nothing panics, and what is read has
+        /// only parts of the record in it.
+        #[test]
+        fn damaged_records(pick in any::<proptest::sample::Index>(), at in 0usize..600, gone in 0usize..40, put in proptest::collection::vec(any::<u8>(), 0..12)) {
+            let samples: Vec<&str> = crate::FORMATS.iter().flat_map(|f| f.samples.iter().copied()).collect();
+            let mut bytes = samples.get(pick.index(samples.len())).unwrap().as_bytes().to_vec();
+            let at = at.min(bytes.len());
+            bytes.splice(at..(at + gone).min(bytes.len()), put);
+            let sample = Sample::from_bytes(&bytes);
+            let Some(found) = crate::detect(&sample) else { return Ok(()) };
+            for record in sample.records(found.parser.as_ref()) {
+                let Ok(line) = found.parser.parse(&record) else { continue };
+                let _ = (crate::signature(&line), crate::php_fault_file(&line.message));
+                prop_assert!(line.client.as_deref().is_none_or(|c| c.len() <= record.len()));
             }
         }
     }

@@ -345,8 +345,11 @@ mod tests {
         Options { block, max_line: 50, max_record: 60, ..Options::default() }
     }
 
-    /// Everything a reader gives: (line, offset, text) of each block's lines, and the long lines.
-    fn lines(text: &[u8], split: Split<'_>, block: usize) -> (Vec<(u64, u64, Vec<u8>)>, Vec<LongLine>) {
+    /// Number, offset and text of a line.
+    type Placed = (u64, u64, Vec<u8>);
+
+    /// Everything a reader gives: each block's lines, and the long lines.
+    fn lines(text: &[u8], split: Split<'_>, block: usize) -> (Vec<Placed>, Vec<LongLine>) {
         let mut reader = BlockReader::new(Box::new(std::io::Cursor::new(text.to_vec())), split, &options(block));
         let (mut lines, mut long, mut block) = (Vec::new(), Vec::new(), Block::default());
         while reader.next_block(&mut block) {

@@ -101,7 +101,9 @@ fn pull<'a>(
     let mut state = slot.state.lock().unwrap_or_else(PoisonError::into_inner);
     if matches!(*state, State::Waiting) {
         *state = match (slot.job.open)() {
-            Ok(content) => State::Reading { reader: BlockReader::new(content.reader, slot.job.split, options), disk: content.disk, told: 0 },
+            Ok(content) => {
+                State::Reading { reader: BlockReader::new(content.reader, slot.job.split, options), disk: content.disk, told: 0 }
+            }
             Err(text) => {
                 complain(text);
                 slot.done.store(true, Ordering::Release);
@@ -164,7 +166,13 @@ mod tests {
     #[test]
     fn what_cannot_be_opened_is_named_and_the_rest_is_read() {
         let jobs = [
-            Job { source: SourceId(0), size: 9, split: Split::Lines, in_order: false, open: Box::new(|| Err("Permission denied".to_owned())) },
+            Job {
+                source: SourceId(0),
+                size: 9,
+                split: Split::Lines,
+                in_order: false,
+                open: Box::new(|| Err("Permission denied".to_owned())),
+            },
             Job {
                 source: SourceId(1),
                 size: 1,
@@ -173,7 +181,8 @@ mod tests {
                 open: Box::new(|| Ok(open_stream(b"x\n".to_vec(), std::io::empty(), Compression::None, &Options::default()))),
             },
         ];
-        let (parts, problems) = for_each_block(&jobs, &Options::default(), &NoProgress, || 0, |lines, _, block| *lines += block.map_or(0, |b| b.lines));
+        let (parts, problems) =
+            for_each_block(&jobs, &Options::default(), &NoProgress, || 0, |lines, _, block| *lines += block.map_or(0, |b| b.lines));
         assert_eq!(parts.iter().sum::<u64>(), 1);
         assert_eq!(problems, [(SourceId(0), "Permission denied".to_owned())]);
     }

@@ -67,14 +67,26 @@ pub fn errors(n: usize) -> String {
 /// Lines of a PHP-FPM log.
 pub fn fpm(n: usize) -> String {
     (0..n)
-        .map(|i| format!("[22-Nov-2026 10:00:{:02}] WARNING: [pool www] child {} exited on signal 11 (SIGSEGV) after 1.5 seconds from start\n", i % 60, 500 + i))
+        .map(|i| {
+            format!(
+                "[22-Nov-2026 10:00:{:02}] WARNING: [pool www] child {} exited on signal 11 (SIGSEGV) after 1.5 seconds from start\n",
+                i % 60,
+                500 + i
+            )
+        })
         .collect()
 }
 
 /// Kernel lines in a syslog file of a host.
 pub fn syslog(host: &str, n: usize) -> String {
     (0..n)
-        .map(|i| format!("Nov 22 10:00:{:02} {host} kernel: [ 100.{i:06}] Out of memory: Killed process {} (php-fpm) total-vm:1kB, anon-rss:1kB\n", i % 60, 700 + i))
+        .map(|i| {
+            format!(
+                "Nov 22 10:00:{:02} {host} kernel: [ 100.{i:06}] Out of memory: Killed process {} (php-fpm) total-vm:1kB, anon-rss:1kB\n",
+                i % 60,
+                700 + i
+            )
+        })
         .collect()
 }
 

@@ -49,8 +49,22 @@ const SPECS: &[Spec] = &[
 
 /// /16 prefixes inside Cloudflare's published ranges; a recording draws its own /24s from them.
 const RANGES: &[[u8; 2]] = &[
-    [172, 64], [172, 65], [172, 66], [172, 67], [172, 68], [172, 69], [172, 70], [172, 71],
-    [162, 158], [162, 159], [104, 16], [104, 22], [104, 23], [141, 101], [108, 162], [198, 41],
+    [172, 64],
+    [172, 65],
+    [172, 66],
+    [172, 67],
+    [172, 68],
+    [172, 69],
+    [172, 70],
+    [172, 71],
+    [162, 158],
+    [162, 159],
+    [104, 16],
+    [104, 22],
+    [104, 23],
+    [141, 101],
+    [108, 162],
+    [198, 41],
 ];
 
 pub fn colos(site: Site, rng: &mut StdRng) -> Vec<Colo> {
@@ -76,14 +90,7 @@ pub fn colos(site: Site, rng: &mut StdRng) -> Vec<Colo> {
                     edges.push(EdgeAddr { public, bind });
                 }
             }
-            Colo {
-                code,
-                id: *id,
-                rtt: Duration::from_secs_f64(rtt[s] / 1000.0),
-                edges,
-                visitors,
-                weight: weight[s],
-            }
+            Colo { code, id: *id, rtt: Duration::from_secs_f64(rtt[s] / 1000.0), edges, visitors, weight: weight[s] }
         })
         .collect()
 }

@@ -94,7 +94,7 @@ impl Edge {
                     if again {
                         continue;
                     }
-                    (row.why, row.detail) = (why, detail);
+                    (row.why, row.detail) = (why, brief(detail));
                     row.edge_status = match why {
                         Why::Refused => 521,
                         Why::ConnectTimeout => 522,
@@ -114,7 +114,9 @@ impl Edge {
         let headers = headers(row, self.colos[row.req.visitor.colo].code);
         row.request_bytes = headers.iter().map(|(n, v)| n.len() + v.len() + 4).sum::<usize>() + row.req.uri.len() + 16;
         let half = row.rtt / 2;
-        if self.broken_colo.load(Ordering::Relaxed) == row.req.visitor.colo && millis(0, 100) < Duration::from_millis(75) {
+        if self.broken_colo.load(Ordering::Relaxed) == row.req.visitor.colo
+            && millis(0, 100) < Duration::from_millis(75)
+        {
             sleep(millis(3, 250)).await;
             row.tls_proto = if origin.tls.is_some() { "TLSv1.3" } else { "none" };
             return Err(Failure(Why::EdgeFault, "broken colo".into()));
@@ -198,7 +200,8 @@ impl Edge {
             Err(_) => return Err(Failure(Why::ConnectTimeout, "no SYN-ACK".into())),
             Ok(Err(e)) => {
                 travel(row.rtt / 2).await;
-                row.tcp = t.elapsed();
+                // The other half of the way back is slept by the caller.
+                row.tcp = t.elapsed() + row.rtt / 2;
                 return Err(fail(Why::Refused, &e));
             }
             Ok(Ok(tcp)) => tcp,
@@ -224,6 +227,11 @@ impl Edge {
         };
         Ok(Conn { io: Io::Tls(Box::new(tls)), tls_proto, idle_since: t })
     }
+}
+
+/// Error texts of the TLS library end in an advice with a link.
+fn brief(detail: String) -> String {
+    detail.split(": https://").next().unwrap_or("").to_owned()
 }
 
 /// Distance. Timers round up to a millisecond, so an origin next door costs loopback's own time only:

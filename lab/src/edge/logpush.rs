@@ -57,9 +57,20 @@ pub enum Job {
 }
 
 const FOURTEEN: &[&str] = &[
-    "ClientIP", "ClientRequestHost", "ClientRequestMethod", "ClientRequestURI", "EdgeColoCode",
-    "EdgeEndTimestamp", "EdgeResponseBytes", "EdgeResponseStatus", "EdgeStartTimestamp", "OriginIP",
-    "OriginResponseStatus", "RayID", "ClientRequestUserAgent", "CacheCacheStatus",
+    "ClientIP",
+    "ClientRequestHost",
+    "ClientRequestMethod",
+    "ClientRequestURI",
+    "EdgeColoCode",
+    "EdgeEndTimestamp",
+    "EdgeResponseBytes",
+    "EdgeResponseStatus",
+    "EdgeStartTimestamp",
+    "OriginIP",
+    "OriginResponseStatus",
+    "RayID",
+    "ClientRequestUserAgent",
+    "CacheCacheStatus",
 ];
 
 pub struct Options {
@@ -101,9 +112,7 @@ pub fn write(edge: &Edge, rows: &[Row], options: &Options, dir: &Path, rng: &mut
         let mut part: Vec<&Row> = delivered[at..at + count].iter().map(|(_, r)| *r).collect();
         part.shuffle(rng);
         at += count;
-        let stamp = |t: SystemTime, f: &str| -> Result<String> {
-            Ok(Timestamp::try_from(t)?.strftime(f).to_string())
-        };
+        let stamp = |t: SystemTime, f: &str| -> Result<String> { Ok(Timestamp::try_from(t)?.strftime(f).to_string()) };
         let day = dir.join(stamp(from, "%Y%m%d")?);
         std::fs::create_dir_all(&day)?;
         let format = "%Y%m%dT%H%M%SZ";
@@ -129,7 +138,8 @@ fn record(edge: &Edge, origins: &[Origin], row: &Row, options: &Options) -> Valu
     let colo = &edge.colos[v.colo];
     let contacted = !matches!(row.why, Why::Cached | Why::EdgeOnly);
     let failed = row.edge_status >= 520 && row.why != Why::Answer;
-    let origin_status = if row.edge_status == 520 && failed && contacted { options.status_on_520 } else { row.origin_status };
+    let origin_status =
+        if row.edge_status == 520 && failed && contacted { options.status_on_520 } else { row.origin_status };
     // A stable pseudo-random number for fields that only have to look plausible.
     let h = u64::from_str_radix(&row.ray, 16).unwrap_or(0);
     let pick = |n: u64, salt: u32| (h.rotate_left(salt) % n) as usize;
@@ -159,7 +169,10 @@ fn record(edge: &Edge, origins: &[Origin], row: &Row, options: &Options) -> Valu
     put("CacheTieredFill", json!(false));
     put("ClientASN", json!(v.asn));
     put("ClientCountry", json!(v.country));
-    put("ClientDeviceType", json!(if v.ua.contains("Mobile") || v.ua.contains("iPhone") { "mobile" } else { "desktop" }));
+    put(
+        "ClientDeviceType",
+        json!(if v.ua.contains("Mobile") || v.ua.contains("iPhone") { "mobile" } else { "desktop" }),
+    );
     put("ClientIP", json!(v.ip));
     put("ClientIPClass", json!("noRecord"));
     put("ClientMTLSAuthStatus", json!("unknown"));
@@ -167,7 +180,10 @@ fn record(edge: &Edge, origins: &[Origin], row: &Row, options: &Options) -> Valu
     put("ClientRequestHost", json!(req.host));
     put("ClientRequestMethod", json!(req.method));
     put("ClientRequestPath", json!(path));
-    put("ClientRequestProtocol", json!(if human { ["HTTP/2", "HTTP/2", "HTTP/3", "HTTP/1.1"][pick(4, 17)] } else { "HTTP/1.1" }));
+    put(
+        "ClientRequestProtocol",
+        json!(if human { ["HTTP/2", "HTTP/2", "HTTP/3", "HTTP/1.1"][pick(4, 17)] } else { "HTTP/1.1" }),
+    );
     put("ClientRequestReferer", json!(req.referer));
     put("ClientRequestScheme", json!("https"));
     put("ClientRequestSource", json!("eyeball"));

@@ -43,7 +43,10 @@ pub enum Body {
     None,
     Full(Vec<u8>),
     /// The visitor announces `declared` bytes and stops after `sent`: a stalled upload.
-    Stalled { declared: usize, sent: usize },
+    Stalled {
+        declared: usize,
+        sent: usize,
+    },
 }
 
 #[derive(Clone, Debug)]

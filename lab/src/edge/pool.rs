@@ -82,7 +82,9 @@ impl Pool {
         loop {
             let taker = self.idle.lock().unwrap().get_mut(key)?.pop()?;
             let (tx, rx) = oneshot::channel();
-            if taker.send(tx).is_ok() && let Ok(conn) = rx.await {
+            if taker.send(tx).is_ok()
+                && let Ok(conn) = rx.await
+            {
                 return Some(conn);
             }
         }

@@ -64,10 +64,7 @@ pub fn client(options: TlsOptions<'_>) -> Result<Arc<ClientConfig>> {
         )?,
         None => builder.with_no_client_auth(),
     };
-    config.alpn_protocols = if options.h2 {
-        vec![b"h2".to_vec(), b"http/1.1".to_vec()]
-    } else {
-        vec![b"http/1.1".to_vec()]
-    };
+    config.alpn_protocols =
+        if options.h2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
     Ok(Arc::new(config))
 }

@@ -48,7 +48,11 @@ async fn fatal(run: &mut Run, fpm: fpm::Fpm, format: nginx::Format) -> Result<()
     let end = run.set.seconds as f64;
     drive(run, 1.5, (5.0, end - 3.0), invoice).await;
     run.label = Box::new(|row, _| {
-        let text = if row.req.uri.starts_with("/media") { "Allowed memory size of" } else { "Uncaught Error: Call to a member function diff() on null" };
+        let text = if row.req.uri.starts_with("/media") {
+            "Allowed memory size of"
+        } else {
+            "Uncaught Error: Call to a member function diff() on null"
+        };
         (cut_off(row) && row.req.tag == "fault").then(|| Label::new("app-fatal", text))
     });
     Ok(())

@@ -37,14 +37,18 @@ pub fn table() -> Vec<Scenario> {
     ]
 }
 
-const SCRAPERS: &[&str] = &["Mozilla/5.0 (compatible; PetalBot;+https://webmaster.petalsearch.com/site/petalbot)", "Scrapy/2.13 (+https://scrapy.org)"];
+const SCRAPERS: &[&str] = &[
+    "Mozilla/5.0 (compatible; PetalBot;+https://webmaster.petalsearch.com/site/petalbot)",
+    "Scrapy/2.13 (+https://scrapy.org)",
+];
 const MODSEC: &str = "SecRuleEngine On\nSecRequestBodyAccess On\nSecAuditEngine Off\nSecRule REQUEST_URI \"@contains /cgi-bin/test\" \"id:100001,phase:1,deny,status:403,log,msg:'Probe'\"\n";
 const DROPPED: &str = "Access denied with connection close";
 
 /// A few scrapers behind different colos, asking for ordinary pages.
 fn scrapers(run: &mut Run, rate: f64) {
     let mut rng = run.rng.clone();
-    let group: Vec<Arc<Visitor>> = (0..6).map(|_| Arc::new(traffic::visitor(&run.edge.colos, SCRAPERS, None, &mut rng))).collect();
+    let group: Vec<Arc<Visitor>> =
+        (0..6).map(|_| Arc::new(traffic::visitor(&run.edge.colos, SCRAPERS, None, &mut rng))).collect();
     let end = run.set.seconds as f64;
     run.load(rate, (3.0, end), move |rng, v| {
         let mut r = v.background(rng);
@@ -59,7 +63,10 @@ fn scrapers(run: &mut Run, rate: f64) {
 
 async fn client_modsec(run: &mut Run) -> Result<()> {
     site::write(run, &[], &[])?;
-    let global = format!("{MODSEC}SecRule REQUEST_HEADERS:User-Agent \"@pmf {}/etc/agents.data\" \"id:100010,phase:1,drop,log,msg:'Bad bot'\"\n", run.root.display());
+    let global = format!(
+        "{MODSEC}SecRule REQUEST_HEADERS:User-Agent \"@pmf {}/etc/agents.data\" \"id:100010,phase:1,drop,log,msg:'Bad bot'\"\n",
+        run.root.display()
+    );
     run.write("etc/agents.data", "petalbot\nscrapy\nsemrush\n")?;
     apache::Apache { modules: &["unique_id", "security2"], global, ..Default::default() }.start(run, None).await?;
     run.origin(10, 28080, None);
@@ -67,7 +74,8 @@ async fn client_modsec(run: &mut Run) -> Result<()> {
     scrapers(run, 2.2);
     run.until(run.set.seconds as f64).await;
     run.drain().await;
-    run.label = Box::new(|row, _| (cut_off(row) && row.req.tag == "scraper").then(|| Label::new("client-blocked", DROPPED)));
+    run.label =
+        Box::new(|row, _| (cut_off(row) && row.req.tag == "scraper").then(|| Label::new("client-blocked", DROPPED)));
     Ok(())
 }
 
@@ -75,9 +83,14 @@ async fn client_nginx(run: &mut Run) -> Result<()> {
     site::write(run, &[], &[])?;
     fpm::Fpm::default().start(run, None).await?;
     let http = "map $http_user_agent $bad_agent { default 0; ~*(petalbot|scrapy) 1; }\n  geo $bad_net { default 0; 198.51.100.192/28 1; }";
-    nginx::Nginx { real_ip: true, http: http.into(), server: "if ($bad_agent) { return 444; } if ($bad_net) { return 444; }".into(), ..Default::default() }
-        .start(run)
-        .await?;
+    nginx::Nginx {
+        real_ip: true,
+        http: http.into(),
+        server: "if ($bad_agent) { return 444; } if ($bad_net) { return 444; }".into(),
+        ..Default::default()
+    }
+    .start(run)
+    .await?;
     run.origin(10, 28080, None);
     background(run);
     scrapers(run, 1.8);
@@ -95,13 +108,23 @@ async fn edge_modsec(run: &mut Run) -> Result<()> {
     site::write(run, &[], &[])?;
     // Colo 9 (GRU): about a twentieth of this site's traffic.
     let net = blocked_net(run, 9);
-    let global = format!("{MODSEC}SecRule REMOTE_ADDR \"@ipMatch {net}\" \"id:100020,phase:1,drop,log,msg:'Address not in the allow list'\"\n");
-    apache::Apache { modules: &["unique_id", "security2"], global, format: apache::Format::Timed, ..Default::default() }.start(run, None).await?;
+    let global = format!(
+        "{MODSEC}SecRule REMOTE_ADDR \"@ipMatch {net}\" \"id:100020,phase:1,drop,log,msg:'Address not in the allow list'\"\n"
+    );
+    apache::Apache {
+        modules: &["unique_id", "security2"],
+        global,
+        format: apache::Format::Timed,
+        ..Default::default()
+    }
+    .start(run, None)
+    .await?;
     run.origin(10, 28080, None);
     background(run);
     run.until(run.set.seconds as f64).await;
     run.drain().await;
-    run.label = Box::new(|row, _| (cut_off(row) && row.req.visitor.colo == 9).then(|| Label::new("edge-ip-blocked", DROPPED)));
+    run.label =
+        Box::new(|row, _| (cut_off(row) && row.req.visitor.colo == 9).then(|| Label::new("edge-ip-blocked", DROPPED)));
     Ok(())
 }
 
@@ -119,15 +142,22 @@ async fn edge_nginx(run: &mut Run) -> Result<()> {
     fpm::Fpm::default().start(run, None).await?;
     let net = blocked_net(run, 3);
     let http = format!("geo $realip_remote_addr $unknown_proxy {{ default 0; {net} 1; }}");
-    nginx::Nginx { real_ip: true, http, format: nginx::Format::JsonRay, server: "if ($unknown_proxy) { return 444; }".into(), ..Default::default() }
-        .start(run)
-        .await?;
+    nginx::Nginx {
+        real_ip: true,
+        http,
+        format: nginx::Format::JsonRay,
+        server: "if ($unknown_proxy) { return 444; }".into(),
+        ..Default::default()
+    }
+    .start(run)
+    .await?;
     run.origin(10, 28080, None);
     background(run);
     run.until(run.set.seconds as f64).await;
     run.drain().await;
     run.label = Box::new(|row, _| {
-        (cut_off(row) && row.req.visitor.colo == 3).then(|| Label::new("edge-ip-blocked", format!("\"ray\":\"{}", row.ray)))
+        (cut_off(row) && row.req.visitor.colo == 3)
+            .then(|| Label::new("edge-ip-blocked", format!("\"ray\":\"{}", row.ray)))
     });
     Ok(())
 }
@@ -149,7 +179,9 @@ async fn rules(run: &mut Run) -> Result<()> {
         }
     })
     .await;
-    run.label = Box::new(|row, _| (cut_off(row) && row.req.tag == "rule").then(|| Label::new("rule-dropped", access(row, "444 0"))));
+    run.label = Box::new(|row, _| {
+        (cut_off(row) && row.req.tag == "rule").then(|| Label::new("rule-dropped", access(row, "444 0")))
+    });
     Ok(())
 }
 
@@ -157,7 +189,9 @@ async fn limit_req(run: &mut Run) -> Result<()> {
     site::write(run, &[], &[])?;
     fpm::Fpm::default().start(run, None).await?;
     let http = "limit_req_zone $server_name zone=whole:1m rate=40r/s; limit_req_status 444;";
-    nginx::Nginx { http: http.into(), in_app: "limit_req zone=whole burst=12 nodelay;".into(), ..Default::default() }.start(run).await?;
+    nginx::Nginx { http: http.into(), in_app: "limit_req zone=whole burst=12 nodelay;".into(), ..Default::default() }
+        .start(run)
+        .await?;
     run.origin(10, 28080, None);
     background(run);
     for at in [12.0, 26.0, 41.0] {
@@ -169,19 +203,24 @@ async fn limit_req(run: &mut Run) -> Result<()> {
     }
     run.until(run.set.seconds as f64).await;
     run.drain().await;
-    run.label = Box::new(|row, _| cut_off(row).then(|| Label::new("rule-dropped", format!("limiting requests||{}", access(row, "444 0")))));
+    run.label = Box::new(|row, _| {
+        cut_off(row).then(|| Label::new("rule-dropped", format!("limiting requests||{}", access(row, "444 0"))))
+    });
     Ok(())
 }
 
 async fn rule_modsec(run: &mut Run) -> Result<()> {
     site::write(run, &[], &[])?;
-    let global = format!("{MODSEC}SecRule ARGS \"@rx (?i)(union\\s+select|/etc/passwd|<script)\" \"id:100030,phase:2,drop,log,msg:'Injection'\"\n");
-    apache::Apache { modules: &["unique_id", "security2", ], global, ..Default::default() }.start(run, None).await?;
+    let global = format!(
+        "{MODSEC}SecRule ARGS \"@rx (?i)(union\\s+select|/etc/passwd|<script)\" \"id:100030,phase:2,drop,log,msg:'Injection'\"\n"
+    );
+    apache::Apache { modules: &["unique_id", "security2"], global, ..Default::default() }.start(run, None).await?;
     run.origin(10, 28080, None);
     let end = run.set.seconds as f64;
     drive(run, 1.6, (3.0, end), |rng, v| {
         let who = v.anyone(rng);
-        let w = ["lamp%20union%20select%201", "..%2F..%2Fetc%2Fpasswd/etc/passwd", "%3Cscript%3Ealert"][rng.random_range(0..3)];
+        let w = ["lamp%20union%20select%201", "..%2F..%2Fetc%2Fpasswd/etc/passwd", "%3Cscript%3Ealert"]
+            [rng.random_range(0..3)];
         let n = rng.random_range(1..500);
         v.req(rng, "rule", "GET", format!("/find?q={w}&n={n}"), who)
     })
@@ -194,7 +233,9 @@ async fn throttle(run: &mut Run, format: nginx::Format) -> Result<()> {
     site::write(run, &[("^/quote/", "lib/rates.php")], &[("SLEEP", "0.9")])?;
     fpm::Fpm { children: 40, ..Default::default() }.start(run, None).await?;
     let http = "limit_conn_zone $binary_remote_addr zone=peraddr:1m; limit_conn_status 444;";
-    nginx::Nginx { http: http.into(), format, in_app: "limit_conn peraddr 3;".into(), ..Default::default() }.start(run).await?;
+    nginx::Nginx { http: http.into(), format, in_app: "limit_conn peraddr 3;".into(), ..Default::default() }
+        .start(run)
+        .await?;
     run.origin(10, 28080, None);
     let end = run.set.seconds as f64;
     drive(run, 9.0, (10.0, end - 4.0), |rng, v| {
@@ -203,7 +244,9 @@ async fn throttle(run: &mut Run, format: nginx::Format) -> Result<()> {
         v.req(rng, "slow", "GET", format!("/quote/shipping?zip={n}"), who)
     })
     .await;
-    run.label = Box::new(|row, _| cut_off(row).then(|| Label::new("throttled", format!("limiting connections by zone||{}", access(row, "444 0")))));
+    run.label = Box::new(|row, _| {
+        cut_off(row).then(|| Label::new("throttled", format!("limiting connections by zone||{}", access(row, "444 0"))))
+    });
     Ok(())
 }
 

@@ -26,8 +26,12 @@ pub fn table() -> Vec<Scenario> {
     ]
 }
 
-const FAULTS: &[(&str, &str)] =
-    &[("^/export/tree", "lib/tree.php"), ("^/invoice/", "lib/invoice.php"), ("^/quote/", "lib/rates.php"), ("^/media/thumb/", "lib/thumbs.php")];
+const FAULTS: &[(&str, &str)] = &[
+    ("^/export/tree", "lib/tree.php"),
+    ("^/invoice/", "lib/invoice.php"),
+    ("^/quote/", "lib/rates.php"),
+    ("^/media/thumb/", "lib/thumbs.php"),
+];
 
 fn faulty(run: &mut Run) {
     let end = run.set.seconds as f64;
@@ -45,7 +49,11 @@ fn faulty(run: &mut Run) {
 }
 
 fn fpm() -> fpm::Fpm {
-    fpm::Fpm { children: 5, extra: "request_terminate_timeout = 4s\nlisten.backlog = 4\nphp_admin_value[memory_limit] = 1G".into(), ..Default::default() }
+    fpm::Fpm {
+        children: 5,
+        extra: "request_terminate_timeout = 4s\nlisten.backlog = 4\nphp_admin_value[memory_limit] = 1G".into(),
+        ..Default::default()
+    }
 }
 
 async fn near_misses(run: &mut Run) -> Result<()> {
@@ -112,11 +120,18 @@ async fn two_servers(run: &mut Run) -> Result<()> {
 
 async fn one_server(run: &mut Run) -> Result<()> {
     site::write(run, &[("^/invoice/", "lib/invoice.php"), ("^/quote/", "lib/rates.php")], &[("SLEEP", "7")])?;
-    fpm::Fpm { extra: "request_terminate_timeout = 3s".into(), children: 14, ..Default::default() }.start(run, None).await?;
-    let http = "map $http_user_agent $bad_agent { default 0; ~*(petalbot|scrapy|ahrefs) 1; }";
-    nginx::Nginx { http: http.into(), in_app: HIDE.into(), server: format!("if ($bad_agent) {{ return 444; }} {DROP}"), ..Default::default() }
-        .start(run)
+    fpm::Fpm { extra: "request_terminate_timeout = 3s".into(), children: 14, ..Default::default() }
+        .start(run, None)
         .await?;
+    let http = "map $http_user_agent $bad_agent { default 0; ~*(petalbot|scrapy|ahrefs) 1; }";
+    nginx::Nginx {
+        http: http.into(),
+        in_app: HIDE.into(),
+        server: format!("if ($bad_agent) {{ return 444; }} {DROP}"),
+        ..Default::default()
+    }
+    .start(run)
+    .await?;
     run.origin(10, 28080, None);
     background(run);
     let end = run.set.seconds as f64;
@@ -136,7 +151,8 @@ async fn one_server(run: &mut Run) -> Result<()> {
         } else if row.req.tag == "fault" && row.req.uri.starts_with("/invoice") {
             Some(Label::new("app-fatal", "Uncaught Error: Call to a member function diff() on null"))
         } else {
-            (row.req.tag == "fault" && took(row) > 2.5).then(|| Label::new("timeout-kill", format!("execution timed out||{}", access(row, "444"))))
+            (row.req.tag == "fault" && took(row) > 2.5)
+                .then(|| Label::new("timeout-kill", format!("execution timed out||{}", access(row, "444"))))
         }
     });
     Ok(())

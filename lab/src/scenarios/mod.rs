@@ -6,13 +6,13 @@ mod blocked;
 mod control;
 mod crash;
 mod edge_side;
+mod noise;
 mod pool;
 mod protocol;
 mod race;
 mod response;
 mod restart;
 mod tls;
-mod noise;
 
 use std::path::Path;
 use std::pin::Pin;
@@ -49,7 +49,19 @@ macro_rules! scenario {
 
 pub fn all() -> Vec<Scenario> {
     let mut all = Vec::new();
-    for table in [crash::table, restart::table, app::table, blocked::table, response::table, race::table, protocol::table, tls::table, edge_side::table, pool::table, control::table] {
+    for table in [
+        crash::table,
+        restart::table,
+        app::table,
+        blocked::table,
+        response::table,
+        race::table,
+        protocol::table,
+        tls::table,
+        edge_side::table,
+        pool::table,
+        control::table,
+    ] {
         all.extend(table());
     }
     all
@@ -115,4 +127,3 @@ pub async fn backend(run: &mut Run, host: u8, port: u16, log: &str, actions: &[&
     run.log(&format!("var/log/{log}"), log, "app");
     crate::stacks::wait_port(run, host, port).await
 }
-

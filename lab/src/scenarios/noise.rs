@@ -19,10 +19,13 @@ const PROBES: &[&[u8]] = &[
     b"GET /actuator/health HTTP/1.1\r\nHost: 192.0.2.1\r\nUser-Agent: Mozilla/5.0 zgrab/0.x\r\nConnection: close\r\n\r\n",
     b"OPTIONS / RTSP/1.0\r\n\r\n",
 ];
-const HEALTH: &[u8] = b"GET /favicon.ico HTTP/1.1\r\nHost: localhost\r\nUser-Agent: Monit/5.33\r\nConnection: close\r\n\r\n";
+const HEALTH: &[u8] =
+    b"GET /favicon.ico HTTP/1.1\r\nHost: localhost\r\nUser-Agent: Monit/5.33\r\nConnection: close\r\n\r\n";
 
 pub fn start(run: &mut Run) {
-    let Some(target) = run.edge.origins.lock().unwrap().first().filter(|o| o.tls.is_none()).map(|o| o.addr) else { return };
+    let Some(target) = run.edge.origins.lock().unwrap().first().filter(|o| o.tls.is_none()).map(|o| o.addr) else {
+        return;
+    };
     let mut rng = StdRng::seed_from_u64(run.rng.random());
     for i in 1..=20u8 {
         run.addresses.insert(format!("127.202.1.{i}"), format!("203.0.113.{}", rng.random_range(2..254)));

@@ -37,7 +37,9 @@ async fn flood(run: &Run, seconds: f64, count: usize) {
         if socket.bind((source, 0).into()).is_err() {
             continue;
         }
-        let Ok(Ok(mut s)) = tokio::time::timeout(Duration::from_millis(300), socket.connect(target)).await else { continue };
+        let Ok(Ok(mut s)) = tokio::time::timeout(Duration::from_millis(300), socket.connect(target)).await else {
+            continue;
+        };
         let _ = s.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-a: ").await;
         held.push(s);
         tokio::time::sleep(Duration::from_millis(4)).await;
@@ -52,7 +54,17 @@ async fn exhausted(run: &mut Run, level: &'static str, format: nginx::Format) ->
         run.addresses.insert(format!("127.201.1.{}", 1 + i), format!("203.0.113.{}", 10 + i));
     }
     let to = run.ip(20).to_string() + ":9170";
-    nginx::Nginx { level, format, workers: 1, connections: 110, keepalive: 300, app: nginx::App::Proxy(to), ..Default::default() }.start(run).await?;
+    nginx::Nginx {
+        level,
+        format,
+        workers: 1,
+        connections: 110,
+        keepalive: 300,
+        app: nginx::App::Proxy(to),
+        ..Default::default()
+    }
+    .start(run)
+    .await?;
     run.origin(10, 28080, None);
     background(run);
     let end = run.set.seconds as f64;
@@ -70,9 +82,11 @@ async fn exhausted(run: &mut Run, level: &'static str, format: nginx::Format) ->
     run.until(end).await;
     run.drain().await;
     run.label = Box::new(|row, run| {
-        let during = run.events_of("flood begins").iter().zip(run.events_of("flood over")).any(|(from, to)| {
-            row.over_at >= *from && row.sent_at <= to + Duration::from_secs(2)
-        });
+        let during = run
+            .events_of("flood begins")
+            .iter()
+            .zip(run.events_of("flood over"))
+            .any(|(from, to)| row.over_at >= *from && row.sent_at <= to + Duration::from_secs(2));
         (cut_off(row) && during).then(|| Label::new("pool-exhausted", "worker_connections are not enough"))
     });
     Ok(())

@@ -30,7 +30,8 @@ pub fn table() -> Vec<Scenario> {
 /// Devices behind far colos, each with a connection of its own, whose period lies near the timeout.
 fn devices(run: &mut Run, timeout: f64, count: usize) {
     let mut rng = StdRng::seed_from_u64(run.rng.random());
-    let far: Vec<usize> = (0..run.edge.colos.len()).filter(|c| run.edge.colos[*c].rtt > Duration::from_millis(50)).collect();
+    let far: Vec<usize> =
+        (0..run.edge.colos.len()).filter(|c| run.edge.colos[*c].rtt > Duration::from_millis(50)).collect();
     let host = format!("iot.{}", run.visitors.zone());
     let end = run.began + Duration::from_secs(run.set.seconds);
     for i in 0..count {
@@ -80,7 +81,9 @@ async fn race(run: &mut Run, timeout: f64) -> Result<()> {
 
 async fn apache_race(run: &mut Run) -> Result<()> {
     site::write(run, &[], &[])?;
-    apache::Apache { keepalive: 5, workers: 150, vhost: "ServerAlias iot.example.org".into(), ..Default::default() }.start(run, None).await?;
+    apache::Apache { keepalive: 5, workers: 150, vhost: "ServerAlias iot.example.org".into(), ..Default::default() }
+        .start(run, None)
+        .await?;
     run.origin(10, 28080, None);
     race(run, 5.0).await
 }
@@ -88,9 +91,15 @@ async fn apache_race(run: &mut Run) -> Result<()> {
 async fn event_race(run: &mut Run) -> Result<()> {
     site::write(run, &[], &[])?;
     fpm::Fpm::default().start(run, None).await?;
-    apache::Apache { keepalive: 5, app: apache::App::Fpm("www"), format: apache::Format::Timed, vhost: "ServerAlias iot.example.net".into(), ..Default::default() }
-        .start(run, None)
-        .await?;
+    apache::Apache {
+        keepalive: 5,
+        app: apache::App::Fpm("www"),
+        format: apache::Format::Timed,
+        vhost: "ServerAlias iot.example.net".into(),
+        ..Default::default()
+    }
+    .start(run, None)
+    .await?;
     run.origin(10, 28080, None);
     race(run, 5.0).await
 }

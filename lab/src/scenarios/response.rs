@@ -40,7 +40,8 @@ async fn wishes(run: &mut Run) {
     })
     .await;
     run.label = Box::new(|row, _| {
-        (row.why == Why::HeaderTooLarge && row.req.tag == "fault").then(|| Label::new("headers-too-large", access(row, "200 ")))
+        (row.why == Why::HeaderTooLarge && row.req.tag == "fault")
+            .then(|| Label::new("headers-too-large", access(row, "200 ")))
     });
 }
 
@@ -81,7 +82,9 @@ async fn garbage_nginx(run: &mut Run) -> Result<()> {
     site::write(run, &[], &[])?;
     backend(run, 20, 9141, "app.log", &["/api/v2/stream=garbage"]).await?;
     let to = run.ip(20).to_string() + ":9141";
-    nginx::Nginx { format: nginx::Format::Combined, app: nginx::App::Proxy(to), ..Default::default() }.start(run).await?;
+    nginx::Nginx { format: nginx::Format::Combined, app: nginx::App::Proxy(to), ..Default::default() }
+        .start(run)
+        .await?;
     run.origin(10, 28080, None);
     let end = run.set.seconds as f64;
     drive(run, 1.6, (6.0, end), |rng, v| {
@@ -111,8 +114,12 @@ async fn nph(run: &mut Run) -> Result<()> {
     let script = run.write("var/www/site/cgi/nph-export.cgi", NPH)?;
     std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     let root = run.root.display();
-    let vhost = format!("ScriptAlias /cgi-bin/ {root}/var/www/site/cgi/\n<Directory {root}/var/www/site/cgi>\nRequire all granted\nOptions ExecCGI\n</Directory>\n");
-    apache::Apache { modules: &["cgi"], vhost, format: apache::Format::Timed, ..Default::default() }.start(run, None).await?;
+    let vhost = format!(
+        "ScriptAlias /cgi-bin/ {root}/var/www/site/cgi/\n<Directory {root}/var/www/site/cgi>\nRequire all granted\nOptions ExecCGI\n</Directory>\n"
+    );
+    apache::Apache { modules: &["cgi"], vhost, format: apache::Format::Timed, ..Default::default() }
+        .start(run, None)
+        .await?;
     run.origin(10, 28080, None);
     let end = run.set.seconds as f64;
     drive(run, 1.5, (4.0, end), |rng, v| {
@@ -132,7 +139,9 @@ async fn closed(run: &mut Run, format: apache::Format) -> Result<()> {
     site::write(run, &[], &[])?;
     backend(run, 20, 9142, "app.log", &["/api/v2/search=close"]).await?;
     let to = run.ip(20).to_string() + ":9142";
-    apache::Apache { app: apache::App::Proxy(to), format, real_ip: run.set.client == "visitor", ..Default::default() }.start(run, None).await?;
+    apache::Apache { app: apache::App::Proxy(to), format, real_ip: run.set.client == "visitor", ..Default::default() }
+        .start(run, None)
+        .await?;
     run.origin(10, 28080, None);
     background(run);
     let end = run.set.seconds as f64;
@@ -144,7 +153,8 @@ async fn closed(run: &mut Run, format: apache::Format) -> Result<()> {
     run.until(end).await;
     run.drain().await;
     run.label = Box::new(|row, _| {
-        (cut_off(row) && row.req.tag == "fault").then(|| Label::new("backend-closed", "AH01102: error reading status line"))
+        (cut_off(row) && row.req.tag == "fault")
+            .then(|| Label::new("backend-closed", "AH01102: error reading status line"))
     });
     Ok(())
 }

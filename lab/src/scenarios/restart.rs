@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use rand::Rng;
 use tokio::process::Command;
 
-use super::{Scenario, access, background, backend, cut_off, drive};
+use super::{Scenario, access, backend, background, cut_off, drive};
 use crate::edge::Row;
 use crate::edge::colo::Site;
 use crate::edge::logpush::{Job, Stamp};
@@ -122,7 +122,8 @@ async fn catalog(run: &mut Run, window: (f64, f64)) {
 
 fn label_io(run: &mut Run, evidence: &'static str) {
     run.label = Box::new(move |row: &Row, _| {
-        (cut_off(row) && row.req.tag == "catalog").then(|| Label::new("server-io", format!("{evidence}||{}", access(row, "200 0"))))
+        (cut_off(row) && row.req.tag == "catalog")
+            .then(|| Label::new("server-io", format!("{evidence}||{}", access(row, "200 0"))))
     });
 }
 
@@ -135,7 +136,11 @@ async fn cache_denied(run: &mut Run) -> Result<()> {
     let break_at = 14.0;
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_secs_f64(break_at)).await;
-        let _ = Command::new("sh").args(["-c", "chown -R root:root var/nginx10/fastcgi && chmod -R go-rwx var/nginx10/fastcgi"]).current_dir(root).status().await;
+        let _ = Command::new("sh")
+            .args(["-c", "chown -R root:root var/nginx10/fastcgi && chmod -R go-rwx var/nginx10/fastcgi"])
+            .current_dir(root)
+            .status()
+            .await;
     });
     catalog(run, (1.0, run.set.seconds as f64)).await;
     label_io(run, "failed (13: Permission denied)");
@@ -157,7 +162,11 @@ async fn disk_full(run: &mut Run) -> Result<()> {
     let fill = cache.clone();
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_secs(16)).await;
-        let _ = Command::new("sh").args(["-c", "head -c 4000000 /dev/zero 2>/dev/null > backup.part"]).current_dir(fill).status().await;
+        let _ = Command::new("sh")
+            .args(["-c", "head -c 4000000 /dev/zero 2>/dev/null > backup.part"])
+            .current_dir(fill)
+            .status()
+            .await;
     });
     catalog(run, (1.0, run.set.seconds as f64)).await;
     run.snapshot_logs();

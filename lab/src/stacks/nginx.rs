@@ -19,11 +19,21 @@ pub enum Format {
 impl Format {
     fn conf(self) -> &'static str {
         match self {
-            Self::Combined => r#"log_format main '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"';"#,
-            Self::CfCustom => r#"log_format main '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" $http_cf_ray';"#,
-            Self::Timed => r#"log_format main '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" rt=$request_time uct="$upstream_connect_time" urt="$upstream_response_time" us="$upstream_status" bs=$bytes_sent';"#,
-            Self::JsonRay => r#"log_format main escape=json '{"t":"$time_iso8601","msec":"$msec","ray":"$http_cf_ray","addr":"$remote_addr","visitor":"$http_cf_connecting_ip","conn":"$connection","creq":"$connection_requests","host":"$host","method":"$request_method","uri":"$request_uri","proto":"$server_protocol","status":$status,"bytes_sent":$bytes_sent,"body_bytes_sent":$body_bytes_sent,"request_time":$request_time,"upstream_status":"$upstream_status","upstream_response_time":"$upstream_response_time","upstream_addr":"$upstream_addr","ua":"$http_user_agent","referer":"$http_referer"}';"#,
-            Self::JsonPlain => r#"log_format main escape=json '{"time_local":"$time_local","remote_addr":"$remote_addr","request":"$request","status":"$status","body_bytes_sent":"$body_bytes_sent","request_time":"$request_time","http_host":"$host","http_referrer":"$http_referer","http_user_agent":"$http_user_agent"}';"#,
+            Self::Combined => {
+                r#"log_format main '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"';"#
+            }
+            Self::CfCustom => {
+                r#"log_format main '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" $http_cf_ray';"#
+            }
+            Self::Timed => {
+                r#"log_format main '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" rt=$request_time uct="$upstream_connect_time" urt="$upstream_response_time" us="$upstream_status" bs=$bytes_sent';"#
+            }
+            Self::JsonRay => {
+                r#"log_format main escape=json '{"t":"$time_iso8601","msec":"$msec","ray":"$http_cf_ray","addr":"$remote_addr","visitor":"$http_cf_connecting_ip","conn":"$connection","creq":"$connection_requests","host":"$host","method":"$request_method","uri":"$request_uri","proto":"$server_protocol","status":$status,"bytes_sent":$bytes_sent,"body_bytes_sent":$body_bytes_sent,"request_time":$request_time,"upstream_status":"$upstream_status","upstream_response_time":"$upstream_response_time","upstream_addr":"$upstream_addr","ua":"$http_user_agent","referer":"$http_referer"}';"#
+            }
+            Self::JsonPlain => {
+                r#"log_format main escape=json '{"time_local":"$time_local","remote_addr":"$remote_addr","request":"$request","status":"$status","body_bytes_sent":"$body_bytes_sent","request_time":"$request_time","http_host":"$host","http_referrer":"$http_referer","http_user_agent":"$http_user_agent"}';"#
+            }
         }
     }
 }
@@ -102,11 +112,7 @@ impl Nginx {
                 "proxy_set_header Host $host; proxy_set_header X-Forwarded-For $http_cf_connecting_ip; proxy_read_timeout 20s; proxy_pass http://{to};"
             ),
         };
-        let real_ip = if self.real_ip {
-            "set_real_ip_from 127.0.0.0/8; real_ip_header CF-Connecting-IP;"
-        } else {
-            ""
-        };
+        let real_ip = if self.real_ip { "set_real_ip_from 127.0.0.0/8; real_ip_header CF-Connecting-IP;" } else { "" };
         let in_app = &self.in_app;
         format!(
             r#"user www-data;

@@ -38,16 +38,24 @@ echo "<h1>Something went wrong</h1>";
 
 /// Fault handlers by name; `[[…]]` is where a scenario's own values go.
 const HANDLERS: &[(&str, &str)] = &[
-    ("lib/tree.php", r#"<?php
+    (
+        "lib/tree.php",
+        r#"<?php
 function flatten($node) { return array_map('flatten', [$node]); }
 usleep(random_int(1000, 30000));
 echo json_encode(flatten(['id' => 1]));
-"#),
-    ("lib/import.php", r#"<?php
+"#,
+    ),
+    (
+        "lib/import.php",
+        r#"<?php
 function read_rows($n) { $rows = []; for ($i = 0; $i < $n; $i++) { $rows[] = str_repeat(chr(65 + $i % 26), 1 << 20); usleep(1500); } return $rows; }
 echo count(read_rows(400));
-"#),
-    ("lib/invoice.php", r#"<?php
+"#,
+    ),
+    (
+        "lib/invoice.php",
+        r#"<?php
 namespace Shop\Billing;
 class InvoiceBuilder {
     private ?\DateTimeImmutable $due = null;
@@ -56,46 +64,67 @@ class InvoiceBuilder {
 }
 usleep(random_int(2000, 20000));
 echo (new InvoiceBuilder())->total([['sum' => 12.5]]);
-"#),
-    ("lib/thumbs.php", r#"<?php
+"#,
+    ),
+    (
+        "lib/thumbs.php",
+        r#"<?php
 function load_all($n) { $all = []; while ($n--) { $all[] = str_repeat('x', 1 << 19); } return $all; }
 ini_set('memory_limit', '24M');
 usleep(random_int(1000, 9000));
 echo strlen(implode('', load_all(200)));
-"#),
-    ("lib/rates.php", r#"<?php
+"#,
+    ),
+    (
+        "lib/rates.php",
+        r#"<?php
 // A remote API that has become slow; asleep like a blocking socket read.
 $until = microtime(true) + [[SLEEP]];
 while (microtime(true) < $until) { usleep(200000); }
 header('Content-Type: application/json');
 echo '{"rates":[4.9]}';
-"#),
-    ("lib/digest.php", r#"<?php
+"#,
+    ),
+    (
+        "lib/digest.php",
+        r#"<?php
 ini_set('max_execution_time', '1');
 function seal($s) { return hash_pbkdf2('sha256', $s, 'salt', 60000000); }
 echo seal('x');
-"#),
-    ("lib/wishes.php", r#"<?php
+"#,
+    ),
+    (
+        "lib/wishes.php",
+        r#"<?php
 $n = crc32($_SERVER['REQUEST_URI']) % 12;
 for ($i = 0; $i < 36 + $n; $i++) { header('Set-Cookie: seen_' . $i . '=' . str_repeat(md5((string) $i), 120) . '; Path=/', false); }
 header('Content-Type: text/html');
 usleep(random_int(2000, 20000));
 echo str_repeat('<p>' . md5($path) . '</p>', 90);
-"#),
-    ("lib/list.php", r#"<?php
+"#,
+    ),
+    (
+        "lib/list.php",
+        r#"<?php
 header('Content-Type: text/html');
 usleep(random_int(2000, 20000));
 echo str_repeat('<p>' . md5($path) . '</p>', [[ROWS]]);
-"#),
-    ("lib/upstream.php", r#"<?php
+"#,
+    ),
+    (
+        "lib/upstream.php",
+        r#"<?php
 // Relays the status of the service it calls, here another zone behind Cloudflare that answered 520.
 usleep(random_int(5000, 60000));
 header('HTTP/1.1 520 Origin Error');
 header('Status: 520');
 header('Content-Type: text/html');
 echo '<h1>520</h1><p>upstream service unavailable</p>';
-"#),
-    ("wp-includes/class-wp-hook.php", r#"<?php
+"#,
+    ),
+    (
+        "wp-includes/class-wp-hook.php",
+        r#"<?php
 final class WP_Hook {
     public $callbacks = [];
     public function apply_filters($value, $args) {
@@ -104,25 +133,35 @@ final class WP_Hook {
     }
     public function do_action($args) { $this->apply_filters('', $args); }
 }
-"#),
-    ("wp-includes/plugin.php", r#"<?php
+"#,
+    ),
+    (
+        "wp-includes/plugin.php",
+        r#"<?php
 require_once __DIR__ . '/class-wp-hook.php';
 function do_action($hook, ...$args) { global $wp_filter; $wp_filter[$hook]->do_action($args); }
 function add_action($hook, $cb) { global $wp_filter; $wp_filter[$hook] ??= new WP_Hook(); $wp_filter[$hook]->callbacks[] = $cb; }
-"#),
-    ("wp-content/plugins/booking-calendar-lite/includes/class-availability.php", r#"<?php
+"#,
+    ),
+    (
+        "wp-content/plugins/booking-calendar-lite/includes/class-availability.php",
+        r#"<?php
 class BCL_Availability {
     public function slots($day) { return $this->fetch($day)->slots; }
     private function fetch($day) { return bcl_remote_cached('/v1/slots', $day); }
     public static function render($day) { usleep(random_int(1000, 9000)); echo (new self())->slots($day); }
 }
-"#),
-    ("wp-content/plugins/booking-calendar-lite/booking.php", r#"<?php
+"#,
+    ),
+    (
+        "wp-content/plugins/booking-calendar-lite/booking.php",
+        r#"<?php
 require __DIR__ . '/../../../wp-includes/plugin.php';
 require __DIR__ . '/includes/class-availability.php';
 add_action('template_redirect', ['BCL_Availability', 'render']);
 do_action('template_redirect', '2026-11-23');
-"#),
+"#,
+    ),
 ];
 
 /// Writes the site; `routes` are (regex, file) tried first.

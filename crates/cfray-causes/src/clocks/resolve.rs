@@ -109,6 +109,7 @@ fn measure<'a, I: Iterator<Item = &'a OriginEvent>>(
             .iter()
             .filter_map(|&i| facts.get(i as usize))
             .filter(|f| keys.get(f.combo as usize).is_none_or(|k| agrees(e, f, k, column, true)))
+            .filter(|f| plausible(e, f))
             .collect();
         by_request.extend(matching.iter().filter_map(|f| pair(f, 1.0 / matching.len() as f64)));
     }
@@ -164,5 +165,14 @@ fn borrow(scans: &[SourceScan], members: &[usize], clocks: &mut Clocks) {
 fn set(list: &mut [Option<Clock>], i: usize, clock: Clock) {
     if let Some(slot) = list.get_mut(i) {
         *slot = Some(clock);
+    }
+}
+
+/// A visitor's retry follows its 520 at a habitual pause: an ordinary access line is no pair for a 520.
+fn plausible(e: &OriginEvent, f: &Fact) -> bool {
+    match e.status {
+        Some(status) if f.edge_status == 520 => !matches!(status, 100..=399),
+        Some(status) => status == f.edge_status || status == f.origin_status,
+        None => true,
     }
 }

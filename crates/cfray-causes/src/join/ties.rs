@@ -16,8 +16,6 @@ pub struct Ties {
     /// Events whose request fits several rows of different outcome equally well: they prove neither
     /// presence nor absence.
     pub open: HashSet<u32>,
-    /// Facts that such an open event may belong to.
-    pub open_facts: HashSet<u32>,
 }
 
 impl Ties {
@@ -107,6 +105,7 @@ pub fn tie(evs: &[Ev], facts: &[Fact], keys: &[ComboKeys], index: &FactIndex, co
     by_connection(evs, facts, &mut ties);
     by_request(evs, facts, keys, index, columns, kind, &mut ties);
     by_connection(evs, facts, &mut ties);
+    by_page(evs, &mut ties);
     for list in ties.of_fact.values_mut() {
         list.sort_unstable();
     }
@@ -180,6 +179,47 @@ fn distance_to_end(ev: &Ev, f: &Fact) -> i64 {
     }
 }
 
+/// ModSecurity on Apache names address and path, but no method: such a line goes with the owned access
+/// line of the same server, client and path nearest to it.
+fn by_page(evs: &[Ev], ties: &mut Ties) {
+    let mut pages: HashMap<(usize, &str), Vec<u32>> = HashMap::new();
+    for (i, ev) in evs.iter().enumerate() {
+        let closing = matches!(ev.e.status, Some(403 | 406 | 444));
+        if ev.e.kind == LineKind::Access && closing && ties.owner.get(i).is_some_and(Option::is_some) {
+            pages.entry((ev.server, ev.e.path.as_str())).or_default().push(i as u32);
+        }
+    }
+    let mut used: HashSet<u32> = HashSet::new();
+    for (i, ev) in evs.iter().enumerate() {
+        let named = matches!(ev.e.sig.as_ref().map(|h| h.sig), Some(Sig::ModsecDrop | Sig::ModsecDeny));
+        if !named || ties.owner.get(i).is_some_and(Option::is_some) {
+            continue;
+        }
+        let path = if ev.e.path.is_empty() { modsec_path(&ev.e.text) } else { ev.e.path.as_str() };
+        let best = pages
+            .get(&(ev.server, path))
+            .into_iter()
+            .flatten()
+            .filter_map(|&a| Some((a, evs.get(a as usize)?)))
+            .filter(|(a, access)| !used.contains(a) && (ev.e.client == 0 || access.e.client == 0 || ev.e.client == access.e.client))
+            .filter_map(|(a, access)| Some((ev.utc?.distance(access.utc?), a)))
+            .filter(|(distance, _)| *distance <= 2 * SECOND)
+            .min();
+        let owner = best.and_then(|(_, a)| Some((a, ties.owner.get(a as usize).copied().flatten()?.0)));
+        if let Some((access, fact)) = owner {
+            used.insert(access);
+            ties.set(i, fact, Tie::Chain);
+        }
+    }
+}
+
+/// The value of `[uri "..."]`, without its query.
+fn modsec_path(text: &str) -> &str {
+    let Some(at) = text.find("[uri \"") else { return "" };
+    let rest = text.get(at + 6..).unwrap_or_default();
+    rest.split(['"', '?']).next().unwrap_or_default()
+}
+
 struct Candidate {
     rank: u8,
     distance: i64,
@@ -241,7 +281,6 @@ fn by_request(
         // With a job that delivers only failures, an ordinary line may as well be somebody else's.
         if c.rank >= 3 && kind != EdgeKind::Full {
             ties.open.insert(c.ev);
-            ties.open_facts.insert(c.fact);
         }
     }
 }

@@ -276,9 +276,11 @@ fn servers(scans: &[SourceScan]) -> (Vec<Server>, Vec<usize>) {
     }
     for server in &mut servers {
         let mut counts: BTreeMap<Stack, u64> = BTreeMap::new();
+        // An error log names its software beyond doubt; combined access lines look alike everywhere.
         for s in server.scans.iter().filter_map(|&i| scans.get(i)) {
+            let weight = if s.kinds.contains_key(&LineKind::Error) { 1_000_000 } else { 1 };
             for (stack, n) in &s.stacks {
-                *counts.entry(*stack).or_default() += n;
+                *counts.entry(*stack).or_default() += n * weight;
             }
         }
         server.stack = [Stack::Nginx, Stack::Apache, Stack::LiteSpeed, Stack::HaProxy]

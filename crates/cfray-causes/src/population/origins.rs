@@ -3,7 +3,7 @@
 use super::spoke_http;
 use crate::join::world::World;
 use cfray_model::FactFlags;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Counts of one origin address for one host.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,8 +42,6 @@ impl Origins {
             count.failed += u64::from(f.edge_status == 520);
             count.tied += u64::from(w.ties.of_fact.contains_key(&(i as u32)));
         }
-        // (colo, origin): spoke and failed.
-        let mut colos: BTreeMap<(&str, &str), (u64, u64)> = BTreeMap::new();
         for (c, n) in w.edge.combos.iter().zip(&by_combo) {
             if c.origin_ip.is_empty() {
                 continue;
@@ -53,31 +51,42 @@ impl Origins {
             slot.spoke += n.spoke;
             slot.failed += n.failed;
             slot.tied += n.tied;
-            let slot = colos.entry((&c.colo, &c.origin_ip)).or_default();
-            slot.0 += n.spoke;
-            slot.1 += n.failed;
         }
-        let names: BTreeSet<&str> = colos.keys().map(|(c, _)| *c).collect();
-        let mut bad_colos = BTreeMap::new();
-        for colo in names {
-            // An origin counts when this colo fails most of it and the other colos hardly any.
-            let (mut origins, mut failures, mut others_ok) = (0, 0, 0);
-            for ((c, origin), (spoke, failed)) in &colos {
-                if *c != colo || *failed < 2 || failed < spoke {
-                    continue;
-                }
-                let (ok, bad) =
-                    colos.iter().filter(|((c2, o2), _)| *c2 != colo && o2 == origin).fold((0, 0), |(a, b), (_, n)| (a + n.0, b + n.1));
-                if ok >= 5 && bad * 10 <= ok {
-                    origins += 1;
-                    failures += failed;
-                    others_ok += ok;
-                }
-            }
-            if origins >= 2 && failures >= 5 {
-                bad_colos.insert(colo.to_owned(), (origins, failures, others_ok));
-            }
-        }
+        let bad_colos = bad_colos(w);
         Self { by_host, bad_colos }
     }
+}
+
+/// An incident ends when a colo has not failed for this long, and its first minutes count from here.
+const MARGIN_MS: i64 = 2_000;
+
+/// Colos through which at least two origins fail while answering every other colo at that time.
+fn bad_colos(w: &World) -> BTreeMap<String, (u64, u64, u64)> {
+    let mut spans: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+    for f in w.edge.facts.iter().filter(|f| f.edge_status == 520 && f.start_ms != i64::MIN) {
+        let Some(c) = w.edge.combos.get(f.combo as usize) else { continue };
+        let span = spans.entry(&c.colo).or_insert((f.start_ms, f.start_ms));
+        *span = (span.0.min(f.start_ms), span.1.max(f.start_ms));
+    }
+    let mut out = BTreeMap::new();
+    for (colo, (from, to)) in spans {
+        let (from, to) = (from - MARGIN_MS, to + MARGIN_MS);
+        // By origin: spoke and failed here, spoke and failed elsewhere.
+        let mut origins: BTreeMap<&str, [u64; 4]> = BTreeMap::new();
+        let first = w.edge.facts.partition_point(|f| f.start_ms < from);
+        for f in w.edge.facts.iter().skip(first).take_while(|f| f.start_ms <= to) {
+            let Some(c) = w.edge.combos.get(f.combo as usize).filter(|c| !c.origin_ip.is_empty()) else { continue };
+            let n = origins.entry(&c.origin_ip).or_default();
+            let elsewhere = usize::from(c.colo != colo) * 2;
+            if let Some(slot) = n.get_mut(elsewhere + usize::from(f.edge_status == 520)) {
+                *slot += u64::from(f.edge_status == 520 || spoke_http(f));
+            }
+        }
+        let bad: Vec<&[u64; 4]> = origins.values().filter(|n| n[1] >= 2 && n[1] >= n[0] && n[2] >= 5 && n[3] * 10 <= n[2]).collect();
+        let failures: u64 = bad.iter().map(|n| n[1]).sum();
+        if bad.len() >= 2 && failures >= 5 {
+            out.insert(colo.to_owned(), (bad.len() as u64, failures, bad.iter().map(|n| n[2]).sum()));
+        }
+    }
+    out
 }

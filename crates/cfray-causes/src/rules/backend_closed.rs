@@ -3,7 +3,7 @@
 use crate::chain;
 use crate::doc::{CauseDoc, Fix};
 use crate::rule::{Case, Finding, sentence};
-use cfray_model::{Cause, EvidenceKind, Sig, Stack, Tie};
+use cfray_model::{Cause, EvidenceKind, Sig, Stack, Tie, key};
 
 /// What a person may read about `backend-closed`.
 pub static DOC: CauseDoc = CauseDoc {
@@ -66,22 +66,24 @@ fn apache(c: &Case<'_>) -> Option<Finding> {
     let refused = |e: &crate::join::Ev| matches!(e.e.status, Some(502));
     let a = c.access.filter(|a| refused(a.1));
     let fits = |ev: &crate::join::Ev| {
-        let client = a.map(|a| a.1.e.client).filter(|k| *k != 0);
-        client.is_none_or(|k| ev.e.client == 0 || ev.e.client == k || ev.e.visitor == k)
+        let asked_by = match a {
+            Some(a) => [a.1.e.client, a.1.e.visitor],
+            None => [c.row.edge_ip.as_deref(), c.row.client_ip.as_deref()].map(|ip| ip.map_or(0, |ip| key::addr_key(ip.as_bytes()))),
+        };
+        (ev.e.client == 0 || asked_by == [0, 0] || asked_by.contains(&ev.e.client))
             && (ev.e.log_id == 0 || a.is_none_or(|a| a.1.e.log_id == 0 || a.1.e.log_id == ev.e.log_id))
+    };
+    let sent = c.near(&[Sig::ProxyErrorSent], 1_500, 1_500);
+    // AH00898 of the same process right after: a valid 502 went out.
+    let answered = |ev: &crate::join::Ev| {
+        sent.iter().any(|(_, e)| fits(e) && e.e.pid == ev.e.pid && e.e.tid == ev.e.tid && e.utc.zip(ev.utc).is_some_and(|(x, y)| (x.mid() - y.mid()).abs() < 50_000_000))
     };
     let own = c.own(&[Sig::ProxyStatusLine]).map(|o| (o.0, o.1, o.2));
     let line = own.or_else(|| {
         // mod_proxy's message names no URI: client, process and moment must fit.
-        c.near(&[Sig::ProxyStatusLine], 1_200, 1_200).into_iter().find(|(_, e)| fits(e)).map(|(i, e)| (i, e, Tie::Chain))
+        c.near(&[Sig::ProxyStatusLine], 1_200, 1_200).into_iter().find(|(_, e)| fits(e) && !answered(e)).map(|(i, e)| (i, e, Tie::Chain))
     });
-    if let Some((_, ev, tie)) = line {
-        let answered = c.near(&[Sig::ProxyErrorSent], 1_500, 1_500).into_iter().any(|(_, e)| {
-            fits(e) && e.e.pid == ev.e.pid && e.e.tid == ev.e.tid && e.utc.zip(ev.utc).is_some_and(|(x, y)| x.distance(y) < 50_000_000)
-        });
-        if answered {
-            return None;
-        }
+    if let Some((_, ev, tie)) = line.filter(|l| !answered(l.1)) {
         let score = if a.is_some() { 0.95 } else { 0.8 * c.absence_weight() };
         let f = Finding::new(DOC.cause, score, tie.min(Tie::Chain)).with(c.line(ev)).with_all(c.access_line());
         return Some(

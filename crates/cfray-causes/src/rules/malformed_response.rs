@@ -2,7 +2,7 @@
 
 use crate::doc::{CauseDoc, Fix};
 use crate::rule::{Case, Finding, sentence};
-use cfray_model::{Cause, EvidenceKind, Sig, Stack};
+use cfray_model::{Cause, EvidenceKind, Sig};
 
 /// What a person may read about `malformed-response`.
 pub static DOC: CauseDoc = CauseDoc {
@@ -71,14 +71,12 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         c.near(&[Sig::CgiStderr], 1_500, 1_500).into_iter().map(|(i, e)| (i, e, cfray_model::Tie::Window)).find(|o| same_client(c, o.1))
     });
     let nph = a.1.e.path.rsplit('/').next().is_some_and(|name| name.starts_with("nph-")) || a.1.e.path.contains("/nph-");
-    let always = c.p.sizes.page_always_fails(c.fact);
     let score = match (nph, script.is_some()) {
         (true, true) => 0.93,
         (true, false) => 0.9,
         (false, true) => 0.75,
         // A header that is known to be small was refused all the same.
         (false, false) if c.p.sizes.header_known_small(a.1) => 0.8,
-        (false, false) if c.stack() == Some(Stack::Apache) && always => 0.47,
         (false, false) => 0.35,
     };
     let f = Finding::new(DOC.cause, score, a.2).with(c.line(a.1)).with_all(script.map(|s| c.line(s.1)));

@@ -32,10 +32,7 @@ static TABLE: &[(Role, &str)] = &[
         "remoteaddr remoteip remotehost clientip client clientaddr clientaddress remoteaddress remote cip ip addr address h requestremoteip \
          requestremoteaddr binaryremoteaddr realipremoteaddr",
     ),
-    (
-        Role::Host,
-        "httphost host requesthost vhost virtualhost domain servername site v canonicalservername fqdn",
-    ),
+    (Role::Host, "httphost host requesthost vhost virtualhost domain servername site v canonicalservername fqdn"),
     (Role::Request, "request requestline req r httprequest firstline"),
     (Role::Method, "requestmethod method requestmethodname httpmethod verb m"),
     (Role::Uri, "requesturi requesturl originaluri url rawuri target requesttarget"),
@@ -47,7 +44,10 @@ static TABLE: &[(Role, &str)] = &[
     (Role::BytesSent, "bytessent bs bytesout totalbytessent"),
     (Role::Size, "size bytes responsesize responselength length responsebytes sentbytes b o"),
     (Role::Millis, "durationms requesttimems responsetimems elapsedms timetakenms requestdurationms latencyms ms"),
-    (Role::Micros, "durationus requesttimeus responsetimeus elapsedus durationusec requesttimemicros microseconds timeus durationmicros latencyus d"),
+    (
+        Role::Micros,
+        "durationus requesttimeus responsetimeus elapsedus durationusec requesttimemicros microseconds timeus durationmicros latencyus d",
+    ),
     (Role::Nanos, "durationns requesttimens elapsedns latencyns"),
     (
         Role::Duration,

@@ -70,7 +70,8 @@ impl Slot {
 }
 
 fn looks_like_agent(value: &[u8]) -> bool {
-    value.starts_with(b"Mozilla/") || (memchr::memchr(b'/', value).is_some_and(|at| at > 0) && memchr::memmem::find(value, b"://").is_none_or(|at| at > 8))
+    value.starts_with(b"Mozilla/")
+        || (memchr::memchr(b'/', value).is_some_and(|at| at > 0) && memchr::memmem::find(value, b"://").is_none_or(|at| at > 8))
 }
 
 fn looks_like_host(value: &[u8]) -> bool {
@@ -156,7 +157,8 @@ fn roles(group: &Group, want_ray: bool) -> Vec<Role> {
     let slots = &group.slots;
     let mut roles: Vec<Role> = slots.iter().map(|s| s.named.unwrap_or_default()).collect();
     let free = |roles: &[Role], i: usize| roles.get(i) == Some(&Role::Ignore) && slots.get(i).is_some_and(|s| s.named.is_none());
-    let quoted: Vec<usize> = (0..slots.len()).filter(|&i| free(&roles, i) && slots.get(i).is_some_and(|s| s.kind == Kind::Quoted)).collect();
+    let quoted: Vec<usize> =
+        (0..slots.len()).filter(|&i| free(&roles, i) && slots.get(i).is_some_and(|s| s.kind == Kind::Quoted)).collect();
 
     // Fields that clients write come first, so that none of them can become the ray.
     let agent = (!roles.contains(&Role::Agent)).then(|| agent_slot(slots, &quoted)).flatten();
@@ -233,7 +235,7 @@ fn referer_slot(slots: &[Slot], quoted: &[usize], agent: Option<usize>) -> Optio
         return Some(best);
     }
     match agent {
-        Some(agent) => others.iter().copied().filter(|&i| i < agent).next_back(),
+        Some(agent) => others.iter().copied().rfind(|&i| i < agent),
         None => others.first().copied(),
     }
 }

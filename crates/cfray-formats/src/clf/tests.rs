@@ -111,7 +111,9 @@ fn a_forged_time_in_the_user_name_loses() {
 
 #[test]
 fn odd_requests() {
-    for (request, method) in [("", None), ("-", None), (r"\x16\x03\x01", None), ("PRI * HTTP/2.0", Some(&b"PRI"[..])), (r#"GET /\" HTTP/1.1"#, Some(b"GET"))] {
+    for (request, method) in
+        [("", None), ("-", None), (r"\x16\x03\x01", None), ("PRI * HTTP/2.0", Some(&b"PRI"[..])), (r#"GET /\" HTTP/1.1"#, Some(b"GET"))]
+    {
         let text = format!("192.0.2.1 - - [22/Nov/2026:12:29:00 +0000] \"{request}\" 400 0 \"-\" \"-\"");
         let line = parse_plain(text.as_bytes(), Stack::Nginx).unwrap();
         assert_eq!((line.method.as_deref(), line.status), (method, Some(400)), "{request}");

@@ -130,7 +130,9 @@ fn is_finished(message: &[u8]) -> bool {
     }
     // `" while reading response header from upstream`
     match memmem::rfind(message, b"\" while ") {
-        Some(at) => message.get(at + 8..).is_some_and(|action| action.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b' ' | b'/'))),
+        Some(at) => {
+            message.get(at + 8..).is_some_and(|action| action.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b' ' | b'/')))
+        }
         None => false,
     }
 }
@@ -153,7 +155,10 @@ mod tests {
     fn fields() {
         let text = format!("connect() failed (111: Connection refused) while connecting to upstream{REAL}");
         let s = one(&text);
-        assert_eq!((s.client, s.server, s.host.unwrap(), s.referrer.unwrap()), (&b"192.0.2.1"[..], &b"s"[..], &b"h"[..], &b"http://r/"[..]));
+        assert_eq!(
+            (s.client, s.server, s.host.unwrap(), s.referrer.unwrap()),
+            (&b"192.0.2.1"[..], &b"s"[..], &b"h"[..], &b"http://r/"[..])
+        );
         assert_eq!(one(", client: ::1, server: 0.0.0.0:443").server, b"0.0.0.0:443");
         assert_eq!(one(r#", client: ::1, server: , request: """#).request, Some(&b""[..]));
     }
@@ -168,9 +173,13 @@ mod tests {
     #[test]
     fn forged_tail_in_referrer_or_request_loses() {
         let forged = r#"http://e/", client: 6.6.6.6, server: y, request: "GET / HTTP/1.1", host: "z"#;
-        let text = format!(r#"access forbidden by rule, client: 192.0.2.1, server: s, request: "GET /x HTTP/1.1", host: "h", referrer: "{forged}""#);
+        let text = format!(
+            r#"access forbidden by rule, client: 192.0.2.1, server: s, request: "GET /x HTTP/1.1", host: "h", referrer: "{forged}""#
+        );
         assert_eq!(one(&text).client, b"192.0.2.1");
-        let text = format!(r#"limiting requests, excess: 0.5 by zone "one", client: 192.0.2.1, server: s, request: "GET /{forged} HTTP/1.1", host: "h""#);
+        let text = format!(
+            r#"limiting requests, excess: 0.5 by zone "one", client: 192.0.2.1, server: s, request: "GET /{forged} HTTP/1.1", host: "h""#
+        );
         assert_eq!(one(&text).client, b"192.0.2.1");
     }
 

@@ -8,7 +8,7 @@ use cfray_model::time::SECOND;
 use nom::IResult;
 use nom::Parser;
 use nom::branch::alt;
-use nom::bytes::complete::{tag, take, take_while_m_n, take_while1};
+use nom::bytes::complete::{take, take_while_m_n, take_while1};
 use nom::character::complete::char;
 use nom::combinator::{map_opt, opt, verify};
 use nom::error::{Error, ErrorKind};
@@ -211,19 +211,6 @@ pub fn php_time(input: &[u8]) -> Parsed<'_, LogTime> {
     }
 }
 
-/// `Nov 22 17:52:14`, the form of RFC 3164: neither year nor zone; the year is set to 1970
-/// (a leap day moves to 1 March's eve in 1972, so that it can be placed at all).
-pub fn syslog_time(input: &[u8]) -> Parsed<'_, LogTime> {
-    let (rest, (month, _, day, _, (h, m, s))) = (month, char(' '), day_column, char(' '), clock).parse(input)?;
-    let (rest, part) = opt(fraction).parse(rest)?;
-    let (nanos, tick) = part.unwrap_or((0, SECONDS));
-    let year = if (month, day) == (2, 29) { 1972 } else { 1970 };
-    match civil_ns(year, month, day, h, m, s, nanos) {
-        Some(civil_ns) => Ok((rest, LogTime { civil_ns, offset_s: None, precision_ns: tick, yearless: true })),
-        None => fail(input),
-    }
-}
-
 /// Seconds since the epoch with or without a fraction (`$msec`), or milli-, micro- or nanoseconds:
 /// the number of digits tells, since logs are from 2001 to 2286.
 pub fn epoch_time(input: &[u8]) -> Parsed<'_, LogTime> {
@@ -259,11 +246,6 @@ pub fn any_time(value: &[u8]) -> Option<LogTime> {
         Ok((b"", time)) => Some(time),
         _ => None,
     }
-}
-
-/// `tag` for callers that do not import nom.
-pub fn literal<'a>(text: &'static [u8]) -> impl Fn(&'a [u8]) -> Parsed<'a, &'a [u8]> {
-    move |input| tag(text)(input)
 }
 
 #[cfg(test)]
@@ -309,7 +291,8 @@ mod tests {
 
     #[test]
     fn what_no_calendar_has_is_refused() {
-        for text in ["31/Apr/2026:00:00:00 +0000", "29/Feb/2025:00:00:00 +0000", "00/Jan/2026:00:00:00 +0000", "01/Jan/2026:24:00:00 +0000"] {
+        for text in ["31/Apr/2026:00:00:00 +0000", "29/Feb/2025:00:00:00 +0000", "00/Jan/2026:00:00:00 +0000", "01/Jan/2026:24:00:00 +0000"]
+        {
             assert_eq!(any_time(text.as_bytes()), None, "{text}");
         }
         assert!(any_time(b"29/Feb/2024:23:59:60 +0000").is_some());
@@ -332,7 +315,6 @@ mod tests {
         #[test]
         fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             let _ = any_time(&bytes);
-            let _ = syslog_time(&bytes);
             let _ = epoch_time(&bytes);
         }
     }

@@ -46,6 +46,24 @@ struct Key {
     peers: usize,
     zeros: usize,
     texts: usize,
+    lines: Lines,
+}
+
+/// Which lines of the sample have a key: two keys of one meaning only compete where they meet, so
+/// that a file whose format was changed half-way is read in both halves.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lines([u64; 4]);
+
+impl Lines {
+    fn add(&mut self, line: usize) {
+        if let Some(word) = self.0.get_mut(line / 64 % 4) {
+            *word |= 1 << (line % 64);
+        }
+    }
+
+    fn meets(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
+    }
 }
 
 impl Key {
@@ -63,7 +81,7 @@ impl Key {
 pub fn learn(sample: &Sample<'_>) -> Option<Lesson> {
     let mut keys: Vec<Key> = Vec::new();
     let (mut objects, mut lower, mut upper) = (0usize, 0usize, 0usize);
-    for line in &sample.lines {
+    for (number, line) in sample.lines.iter().enumerate() {
         let mut at = 0;
         let done = scan(line, &mut |name, value| {
             // Keys come in the same order in every line, so the search starts where the last ended.
@@ -75,6 +93,7 @@ pub fn learn(sample: &Sample<'_>) -> Option<Lesson> {
             }
             at = index + 1;
             if let Some(key) = keys.get_mut(index) {
+                key.lines.add(number);
                 count_value(key, &value.plain(), matches!(value, super::scan::Value::Text(_)));
             }
             let (l, u) = hex_escapes(value.raw());
@@ -89,7 +108,7 @@ pub fn learn(sample: &Sample<'_>) -> Option<Lesson> {
     let stack = stack(&keys, lower, upper);
     let roles = roles(&keys, stack);
     let cloudflare = is_cloudflare(&keys);
-    let with_ray = roles.iter().zip(&keys).find(|(r, _)| **r == Role::Ray).map_or(0, |(_, k)| k.rays);
+    let with_ray = roles.iter().zip(&keys).filter(|(r, _)| **r == Role::Ray).map(|(_, k)| k.rays).sum();
     let names = keys.into_iter().map(|k| k.name);
     let keys = Keys { roles: names.zip(roles).filter(|(_, role)| *role != Role::Ignore).collect(), stack };
     let lines = sample.lines.iter().filter(|line| crate::json_access::parse(line, &keys).is_ok()).count();
@@ -155,22 +174,21 @@ fn roles(keys: &[Key], stack: Stack) -> Vec<Role> {
         ranks.push((role, rank, i));
     }
     ranks.sort_unstable();
-    let mut taken: Vec<Role> = Vec::new();
     for (role, _, i) in ranks {
+        let Some(key) = keys.get(i) else { continue };
         let role = match role {
             // A second client address is the visitor's.
-            Role::Client if taken.contains(&Role::Client) && keys.get(i).is_some_and(|k| k.values > 0 && k.most(k.addrs)) => Role::Visitor,
+            Role::Client if rival(keys, &roles, &[Role::Client], key) && key.values > 0 && key.most(key.addrs) => Role::Visitor,
             other => other,
         };
-        if taken.contains(&role) {
+        if rival(keys, &roles, &[role], key) {
             continue;
         }
-        taken.push(role);
         if let Some(slot) = roles.get_mut(i) {
             *slot = role;
         }
     }
-    if !taken.contains(&Role::Ray) {
+    if !roles.contains(&Role::Ray) {
         // Another name: the key whose values look like the header most often, colo included, since
         // trace ids have 16 digits, too. Fields that clients write have roles of their own.
         let best = keys
@@ -186,54 +204,68 @@ fn roles(keys: &[Key], stack: Stack) -> Vec<Role> {
     }
     set_time(keys, &mut roles, stack);
     // One statement of the request is enough, the most complete one.
-    let has = |roles: &[Role], role| roles.contains(&role);
-    let drop: &[Role] = if has(&roles, Role::Method) && has(&roles, Role::Uri) {
-        &[Role::Request, Role::Path, Role::Query]
-    } else if has(&roles, Role::Request) {
-        &[Role::Method, Role::Uri, Role::Path, Role::Query, Role::Protocol]
-    } else if has(&roles, Role::Uri) {
-        &[Role::Path, Role::Query]
-    } else {
-        &[]
-    };
-    for role in roles.iter_mut().filter(|r| drop.contains(r)) {
-        *role = Role::Ignore;
+    for i in 0..keys.len() {
+        let (Some(key), Some(&role)) = (keys.get(i), roles.get(i)) else { continue };
+        let meets = |other| rival(keys, &roles, &[other], key);
+        let parts = meets(Role::Method) && meets(Role::Uri);
+        let spare = match role {
+            Role::Request => parts,
+            Role::Path | Role::Query => meets(Role::Uri) || meets(Role::Request),
+            Role::Method => meets(Role::Request) && !meets(Role::Uri),
+            Role::Uri => meets(Role::Request) && !meets(Role::Method),
+            Role::Protocol => meets(Role::Request) && !parts,
+            _ => false,
+        };
+        if spare && let Some(slot) = roles.get_mut(i) {
+            *slot = Role::Ignore;
+        }
     }
     roles
+}
+
+/// Does a line with this key hold another one that has one of the roles already?
+fn rival(keys: &[Key], roles: &[Role], wanted: &[Role], key: &Key) -> bool {
+    keys.iter().zip(roles).any(|(other, role)| wanted.contains(role) && other.name != key.name && other.lines.meets(&key.lines))
 }
 
 /// Header names whose values any client can choose.
 fn written_by_clients(key: &Key) -> bool {
     let name = key.folded();
-    ["cookie", "agent", "refer", "uri", "url", "args", "query", "path", "request", "body", "auth", "user"].iter().any(|part| name.contains(part))
+    ["cookie", "agent", "refer", "uri", "url", "args", "query", "path", "request", "body", "auth", "user"]
+        .iter()
+        .any(|part| name.contains(part))
 }
 
 /// The key with the finest time of the request's end; a start only if there is no other.
 fn set_time(keys: &[Key], roles: &mut [Role], stack: Stack) {
-    let mut best: Option<(bool, i64, u8, usize)> = None;
+    let mut candidates: Vec<(bool, i64, u8, usize)> = Vec::new();
     for (i, key) in keys.iter().enumerate() {
         if key.values == 0 || !key.most(key.times) || roles.get(i) != Some(&Role::Ignore) {
             continue;
         }
         let name = key.folded();
         let named = role_of_name(&key.name);
-        let by_name = matches!(named, Some((Role::Time | Role::TimeStart, _))) || ["time", "msec", "date", "epoch"].iter().any(|p| name.contains(p)) || name == "ms";
+        let by_name = matches!(named, Some((Role::Time | Role::TimeStart, _)))
+            || ["time", "msec", "date", "epoch"].iter().any(|p| name.contains(p))
+            || name == "ms";
         // A bare number is only a time if its name says so.
         if key.texts == 0 && !by_name {
             continue;
         }
         let starts = matches!(named, Some((Role::TimeStart, _))) || name.contains("start") || name.contains("begin");
         let rank = named.map_or(u8::MAX, |(_, rank)| rank);
-        let candidate = (starts, key.tick_ns, rank, i);
-        if best.is_none_or(|b| candidate < b) {
-            best = Some(candidate);
-        }
+        candidates.push((starts, key.tick_ns, rank, i));
     }
-    if let Some((starts, _, _, i)) = best
-        && let Some(slot) = roles.get_mut(i)
-    {
-        let ends = keys.get(i).is_some_and(|k| k.folded().contains("end"));
-        *slot = if starts || (stack == Stack::Apache && !ends) { Role::TimeStart } else { Role::Time };
+    candidates.sort_unstable();
+    for (starts, _, _, i) in candidates {
+        let Some(key) = keys.get(i) else { continue };
+        if rival(keys, roles, &[Role::Time, Role::TimeStart], key) {
+            continue;
+        }
+        let ends = key.folded().contains("end");
+        if let Some(slot) = roles.get_mut(i) {
+            *slot = if starts || (stack == Stack::Apache && !ends) { Role::TimeStart } else { Role::Time };
+        }
     }
 }
 

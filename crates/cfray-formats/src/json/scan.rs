@@ -154,7 +154,7 @@ impl<'a> Scanner<'a, '_> {
         }
     }
 
-    fn array(&mut self, key: Key<'a>, path: &mut Vec<u8>, depth: usize) -> Result<(), usize> {
+    fn array(&mut self, key: Key<'a>, path: &[u8], depth: usize) -> Result<(), usize> {
         self.at += 1;
         let mut first = true;
         loop {
@@ -177,7 +177,7 @@ impl<'a> Scanner<'a, '_> {
                         inner.at += 1;
                         inner.object(&mut Vec::new(), depth + 1)
                     } else {
-                        inner.array(Key::Plain(b""), &mut Vec::new(), depth + 1)
+                        inner.array(Key::Plain(b""), b"", depth + 1)
                     };
                     self.at = inner.at;
                     done?;

@@ -95,7 +95,7 @@ fn text_holds_goaway(text: &[u8]) -> bool {
 #[rustfmt::skip]
 const PATTERNS: &[Pattern] = &[
     // Processes. `child pid` is written by the parent and names no client.
-    process(Sig::ApacheChildSignal, r"^child pid (?P<pid>\d+) exit signal [A-Za-z0-9 ,/-]*\((?P<num>\d+)\)(?:, possible coredump in .*)?$"),
+    process(Sig::ApacheChildSignal, r"^child pid (?P<pid>\d+) exit signal [^()]*\((?P<num>\d+)\)(?:, possible coredump in .*)?$"),
     process(Sig::ApacheFatal, r"^Child (?P<pid>\d+) returned a Fatal error\.\.\. *Apache is exiting!$"),
     process_num(Sig::ApacheStop, 15, r"^child process (?P<pid>\d+) still did not exit, sending a SIGTERM$"),
     process_num(Sig::ApacheStop, 9, r"^child process (?P<pid>\d+) still did not exit, sending a SIGKILL$"),

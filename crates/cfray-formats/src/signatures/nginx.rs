@@ -66,15 +66,15 @@ const PATTERNS: &[Pattern] = &[
     any(Sig::ProxyProtocol, r#"^broken header: ""#),
     // HTTP/2. "too large header" is HTTP/2, "too long header line" and "too large request" are HTTP/1.
     any(Sig::Http2TooLarge, r"^(?:client sent too large header(?: field)?(?: while |, client: |$)|http2 flood detected|client sent header block with too long )"),
-    any(Sig::Http2Error, r"^(?:invalid connection preface|client violated (?:connection )?flow control|client sent too many refused streams|client sent [A-Z_]+ frame |client sent inappropriate frame|client sent (?:invalid|out of bound) hpack table index|client sent out of bound hpack|state buffer overflow|http2 preread buffer overflow|concurrent streams exceeded |client sent too many streams at once|client sent stream with |too long response (?:header|trailer) (?:name|value))"),
+    any(Sig::Http2Error, r"^(?:invalid connection preface|client violated (?:connection )?flow control|client sent too many refused streams|client sent [A-Z_]+ frame |client sent (?:inappropriate frame|unexpected [A-Z_]+ frame|padded [A-Z_]+ frame)|client sent (?:invalid|out of bound) hpack table index|client sent out of bound hpack|state buffer overflow|http2 preread buffer overflow|concurrent streams exceeded |client sent too many streams at once|client sent stream with |too long response (?:header|trailer) (?:name|value))"),
     // The client.
     any(Sig::ClientTimedOut, r"^client timed out \(110: "),
     any(Sig::ClientBadRequest, r#"^client sent (?:too long (?:header line|URI)|too large request|too many header lines|(?:invalid|duplicate) |"Content-Length" and "Transfer-Encoding"|HTTP/1\.1 request without "Host"|"Proxy-Connection" header|plain HTTP request to HTTPS port|neither ":authority" nor "Host")"#),
     any(Sig::ClientBadRequest, r"^client (?:intended to send too large (?:chunked )?body: |attempted to request the server name different)"),
-    any(Sig::ClientClosed, r"^client (?:[0-9a-fA-F.:]+ closed keepalive connection|prematurely closed |closed connection while |canceled stream |terminated stream )"),
+    any(Sig::ClientClosed, r"^client (?:(?:unix:|[0-9a-fA-F.:]+) closed keepalive connection|prematurely closed |closed connection while |canceled stream |terminated stream )"),
     any(Sig::ClientClosed, r"^epoll_wait\(\) reported that client prematurely closed connection"),
     any(Sig::ClientClosed, r"^(?:recv|SSL_read)\(\) failed \((?:SSL: [^()]*\) \()?104: [^)]*\) while (?:waiting for request|reading client |keepalive|processing HTTP/2 connection|SSL handshaking)"),
-    any(Sig::SendToClientFailed, r"^(?:send|writev|sendfile|sendfilev|SSL_write|SSL_sendfile)\(\) failed \((?:SSL: [^()]*\) \()?(?P<num>104|32): [^)]*\) while sending (?:response )?to client"),
+    any(Sig::SendToClientFailed, r"^(?:send|writev|sendfile|sendfilev|SSL_write|SSL_sendfile)\(\) failed \((?:SSL: [^()]*\) \()?(?P<num>104|32): [^)]*\)(?: while (?:sending (?:response )?to client|processing HTTP/2 connection)|$)"),
     // Disk and memory. A static file that cannot be opened is a valid 403 or 404, so open() counts
     // only while the answer is being moved, or on the names that nginx gives its own files.
     any(Sig::FileIo, r#"^(?:pwrite|pwritev|write|writev|mkdir|rename|chmod|ftruncate)\(\) "[^"]*"(?: to "[^"]*")? failed \((?P<num>2|5|13|28|30|122): "#),

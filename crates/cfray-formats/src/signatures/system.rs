@@ -9,7 +9,7 @@ static KERNEL: LazyLock<Table> = LazyLock::new(|| Table::new(KERNEL_PATTERNS));
 static SYSTEMD: LazyLock<Table> = LazyLock::new(|| Table::new(SYSTEMD_PATTERNS));
 static FAIL2BAN: LazyLock<Table> = LazyLock::new(|| Table::new(FAIL2BAN_PATTERNS));
 static BLOCKING: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    RegexBuilder::new(r"(?:block|drop|reject|den(?:y|ied)|\bban|blacklist|discard|limit)").case_insensitive(true).unicode(false).build().ok()
+    RegexBuilder::new(r"(?:block|drop|reject|den(?:y|ied)|\bban|blacklist|discard)").case_insensitive(true).unicode(false).build().ok()
 });
 
 /// OOM killer, faults.
@@ -70,12 +70,13 @@ pub(super) fn audit(line: &Line<'_>) -> Option<SigHit> {
 #[rustfmt::skip]
 const KERNEL_PATTERNS: &[Pattern] = &[
     any(Sig::OomKill, r"^(?:Memory cgroup out of memory|Out of memory)(?: \([^)]*\))?: Kill(?:ed)? process (?P<pid>\d+),?(?: UID \d+,)? \((?P<name>.{1,32}?)\)(?:,? total-vm:|,? score |\.|, UID|$)"),
-    any(Sig::OomKill, r"^Killed process (?P<pid>\d+),?(?: UID \d+,)? \((?P<name>.{1,32}?)\)(?:,? total-vm:|,? vsz:|\.|$)"),
+    any(Sig::OomKill, r"^Killed process (?P<pid>\d+),?(?: UID \d+,)? \((?P<name>.{1,32}?)\)(?:,? total-vm:|,? vsz:|, UID|\.|$)"),
     any(Sig::OomContext, r"^(?P<name>.{1,32}?) invoked oom-killer: "),
     any(Sig::OomContext, r"^oom-kill:constraint=.*,task=(?P<name>[^,]{1,32}),pid=(?P<pid>\d+),"),
     any(Sig::OomContext, r"^oom_reaper: (?:reaped|unable to reap) (?:process |pid:)(?P<pid>\d+) \((?P<name>.{1,32}?)\)"),
     any(Sig::OomContext, r"^Task in /.* killed as a result of limit of "),
-    fault(11, r"^(?P<name>.{1,32}?)\[(?P<pid>\d+)\]:? segfault at [0-9a-fx]+ r?ip:? ?"),
+    fault(11, r"^(?P<name>.{1,32}?)\[(?P<pid>\d+)\]:? segfault (?:\(11\) )?at [0-9a-fx]+ [rn]?ip:? ?"),
+    any(Sig::KernelFault, r"^(?P<name>.{1,32}?)\[(?P<pid>\d+)\]: unhandled [a-z0-9 -]{1,60} \((?P<num>\d+)\) at "),
     fault(11, r"^(?:traps: )?(?P<name>.{1,32}?)\[(?P<pid>\d+)\]:? (?:trap )?general protection(?: fault)?(?: in [^ ]+)? r?ip:"),
     fault(4, r"^(?:traps: )?(?P<name>.{1,32}?)\[(?P<pid>\d+)\]:? (?:trap )?invalid opcode r?ip:"),
     fault(8, r"^(?:traps: )?(?P<name>.{1,32}?)\[(?P<pid>\d+)\]:? (?:trap )?divide error r?ip:"),
@@ -91,6 +92,7 @@ const fn fault(signal: i64, regex: &'static str) -> Pattern {
 #[rustfmt::skip]
 const SYSTEMD_PATTERNS: &[Pattern] = &[
     any(Sig::UnitOom, r"^(?P<name>[^ :]+(?::[^ :]+)*): (?:A process of this unit has been killed by the OOM killer\.|Failed with result 'oom-kill'\.)$"),
+    any(Sig::UnitOom, r"^Killed (?:/[^ ]*/)?(?P<name>[^ /]+) due to memory "),
     any(Sig::UnitKilled, r"^(?P<name>[^ :]+(?::[^ :]+)*): [Mm]ain process exited, code=(?:killed|dumped), status=(?P<num>\d+)/[A-Z0-9+]+$"),
     any(Sig::UnitStop, r"^(?P<name>[^ :]+(?::[^ :]+)*): (?:Deactivated successfully\.|Succeeded\.|Stopping timed out\. (?:Killing|Terminating)\.|State 'stop-sigterm' timed out\. Killing\.)$"),
     any(Sig::UnitStop, r"^(?:Stopping|Stopped) (?P<name>.+?)(?: - .*)?\.*$"),

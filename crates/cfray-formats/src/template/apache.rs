@@ -28,7 +28,8 @@ pub(super) fn split(text: &str, make: fn(Option<&str>, &str) -> Result<Vec<Token
         let after = after.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '!' | ',' | '<' | '>'));
         let (argument, after) = match after.strip_prefix('{') {
             Some(inner) => {
-                let (name, tail) = inner.split_once('}').ok_or_else(|| TemplateError::new(format!("`%{after}` opens a brace that is not closed")))?;
+                let (name, tail) =
+                    inner.split_once('}').ok_or_else(|| TemplateError::new(format!("`%{after}` opens a brace that is not closed")))?;
                 (Some(name), tail)
             }
             None => (None, after),
@@ -100,7 +101,8 @@ fn field(argument: Option<&str>, letter: &str) -> Result<Vec<Token>, TemplateErr
 fn time(argument: Option<&str>, name: &str) -> Result<Vec<Token>, TemplateError> {
     let (role, pattern) = match argument {
         None => (Role::TimeStart, None),
-        Some(a) => match (a.strip_prefix("begin:").or((a == "begin").then_some("")), a.strip_prefix("end:").or((a == "end").then_some(""))) {
+        Some(a) => match (a.strip_prefix("begin:").or((a == "begin").then_some("")), a.strip_prefix("end:").or((a == "end").then_some("")))
+        {
             (Some(rest), _) => (Role::TimeStart, Some(rest)),
             (_, Some(rest)) => (Role::Time, Some(rest)),
             _ => (Role::TimeStart, Some(a)),

@@ -27,7 +27,9 @@ pub fn unwrap(template: &str) -> Result<(Option<Origin>, String), TemplateError>
         "logformat" => Ok((Some(Origin::Apache), first_quoted(rest, false)?)),
         "customlog" | "transferlog" => Ok((Some(Origin::Apache), first_quoted(skip_word(rest), false)?)),
         "errorlogformat" => Ok((Some(Origin::ApacheError), first_quoted(rest, true)?)),
-        "access.format" => Ok((Some(Origin::Fpm), if rest.starts_with(['"', '\'']) { first_quoted(rest, false)? } else { rest.to_owned() })),
+        "access.format" => {
+            Ok((Some(Origin::Fpm), if rest.starts_with(['"', '\'']) { first_quoted(rest, false)? } else { rest.to_owned() }))
+        }
         _ => Ok(known(text).unwrap_or_else(|| (None, plain(text)))),
     }
 }
@@ -36,9 +38,11 @@ fn known(name: &str) -> Option<(Option<Origin>, String)> {
     let apache = |s: &str| Some((Some(Origin::Apache), s.to_owned()));
     match name {
         "common" => apache("%h %l %u %t \"%r\" %>s %b"),
-        "combined" => {
-            Some((Some(Origin::Nginx), "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \"$http_user_agent\"".to_owned()))
-        }
+        "combined" => Some((
+            Some(Origin::Nginx),
+            "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \"$http_user_agent\""
+                .to_owned(),
+        )),
         "combinedio" => apache("%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-Agent}i\" %I %O"),
         "vhost_combined" => apache("%v:%p %h %l %u %t \"%r\" %>s %O \"%{Referer}i\" \"%{User-Agent}i\""),
         _ => None,

@@ -15,6 +15,8 @@ pub struct Template {
     steps: Vec<Step>,
     stack: Stack,
     format: &'static str,
+    /// More may follow the last field.
+    open_end: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -53,7 +55,7 @@ pub fn compile(tokens: Vec<Token>, stack: Stack, format: &'static str) -> Result
             }
         }
     }
-    Ok(Template { steps, stack, format })
+    Ok(Template { steps, stack, format, open_end: false })
 }
 
 /// `$uri$is_args$args`, `%U%q`, `%r%Q%q`, `$scheme://$host$request_uri` are one target.
@@ -134,6 +136,11 @@ impl RecordParser for Template {
 }
 
 impl Template {
+    /// The same, but lines may have further fields behind.
+    pub(crate) fn open_ended(self) -> Self {
+        Self { open_end: true, ..self }
+    }
+
     fn line<'a>(&self, record: &'a [u8]) -> Result<Line<'a>, LineError> {
         let mut line = Line::new(LineKind::Access, self.stack);
         let mut clock = Clock::default();
@@ -149,7 +156,9 @@ impl Template {
                     })?;
                 }
                 Step::Field { role, class: Class::Time(parts), .. } => {
-                    rest = self.time(*role, parts, &mut clock, rest).ok_or_else(|| LineError::new("not a time in the form of the format string", at(rest)))?;
+                    rest = self
+                        .time(*role, parts, &mut clock, rest)
+                        .ok_or_else(|| LineError::new("not a time in the form of the format string", at(rest)))?;
                     starts |= *role == Role::TimeStart;
                 }
                 Step::Field { role, class, quoted } => {
@@ -165,7 +174,8 @@ impl Template {
                 }
             }
         }
-        if !rest.is_empty() {
+        let ended = rest.is_empty() || (self.open_end && rest.starts_with(b" "));
+        if !ended {
             return Err(LineError::new("text after the last field of the format string", at(rest)));
         }
         if let Some(time) = clock.time() {
@@ -207,7 +217,8 @@ fn value_end(text: &[u8], class: &Class, quoted: bool, next: Option<&[u8]>) -> O
         let end = from + memmem::find(text.get(from..)?, next)?;
         let goes_on = *class == Class::List
             && next.first() == Some(&b' ')
-            && (text.get(..end).is_some_and(|t| t.ends_with(b",") || t.ends_with(b" :")) || text.get(end..).is_some_and(|t| t.starts_with(b" : ")));
+            && (text.get(..end).is_some_and(|t| t.ends_with(b",") || t.ends_with(b" :"))
+                || text.get(end..).is_some_and(|t| t.starts_with(b" : ")));
         if !goes_on {
             return Some(end);
         }

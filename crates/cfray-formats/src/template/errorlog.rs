@@ -121,7 +121,10 @@ fn items(text: &str) -> Result<Vec<Item>, TemplateError> {
                 flush(&mut item, &mut literal);
                 let tail = tail.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+'));
                 let (argument, tail) = match tail.strip_prefix('{') {
-                    Some(inner) => inner.split_once('}').map(|(a, t)| (Some(a), t)).ok_or_else(|| TemplateError::new("a brace of the ErrorLogFormat is not closed"))?,
+                    Some(inner) => inner
+                        .split_once('}')
+                        .map(|(a, t)| (Some(a), t))
+                        .ok_or_else(|| TemplateError::new("a brace of the ErrorLogFormat is not closed"))?,
                     None => (None, tail),
                 };
                 let letter = tail.chars().next().ok_or_else(|| TemplateError::new("a `%` without a letter at the end"))?;
@@ -143,7 +146,8 @@ fn items(text: &str) -> Result<Vec<Item>, TemplateError> {
 fn what(argument: Option<&str>, letter: char) -> Result<What, TemplateError> {
     Ok(match (letter, argument) {
         ('t', Some(pattern)) if pattern.contains('%') => What::Strftime(
-            strftime::parts(pattern).map_err(|c| TemplateError::new(format!("`%{{{pattern}}}t`: the time letter `%{c}` is not supported")))?,
+            strftime::parts(pattern)
+                .map_err(|c| TemplateError::new(format!("`%{{{pattern}}}t`: the time letter `%{c}` is not supported")))?,
         ),
         ('t', Some(flags)) if flags.contains('c') => What::CompactTime,
         ('t', _) => What::Time,

@@ -96,7 +96,7 @@ pub fn from_template(template: &str) -> Result<Box<dyn RecordParser>, TemplateEr
             access(tokens, cfray_model::Stack::Apache, crate::apache_access::FORMAT.name)
         }
         Origin::ApacheError => Ok(Box::new(errorlog::compile(&text)?)),
-        Origin::Fpm => access(fpm::tokens(&text)?, cfray_model::Stack::Fpm, "php-fpm-access"),
+        Origin::Fpm => access(fpm::tokens(&text)?, cfray_model::Stack::Fpm, crate::php_fpm_access::FORMAT.name),
     }
 }
 

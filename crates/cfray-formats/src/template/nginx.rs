@@ -43,9 +43,15 @@ fn field(name: &str) -> Field {
         "time_iso8601" => (Role::Time, Class::Time(vec![Part::Iso])),
         "msec" => (Role::Time, Class::Time(vec![Part::Epoch])),
         "request_time" => (Role::Seconds, Class::Number),
-        "status" | "body_bytes_sent" | "bytes_sent" | "connection" | "connection_requests" | "request_length" | "pid" | "server_port" | "remote_port" => {
-            (role, Class::Number)
-        }
+        "status"
+        | "body_bytes_sent"
+        | "bytes_sent"
+        | "connection"
+        | "connection_requests"
+        | "request_length"
+        | "pid"
+        | "server_port"
+        | "remote_port" => (role, Class::Number),
         "host" | "http_host" | "server_name" => (role, Class::Host),
         "scheme" | "is_args" | "request_method" | "pipe" | "https" => (role, Class::Word),
         n if n.starts_with("upstream_") && !n.starts_with("upstream_http") => (role, Class::List),

@@ -171,8 +171,7 @@ impl Clock {
             }
             return Some(time);
         }
-        let civil_ns =
-            civil_ns(i64::from(self.year?), self.month?, self.day?, self.hour, self.minute, self.second, self.nanos)?;
+        let civil_ns = civil_ns(i64::from(self.year?), self.month?, self.day?, self.hour, self.minute, self.second, self.nanos)?;
         Some(LogTime { civil_ns, offset_s: self.zone, precision_ns: self.tick_ns.unwrap_or(SECOND), yearless: false })
     }
 }

@@ -6,8 +6,7 @@ use proptest::prelude::*;
 /// Compiles, parses, and gives owned copies of what tests look at.
 fn line<'a>(template: &str, text: &'a str) -> Line<'a> {
     let parser = from_template(template).expect(template);
-    let line = parser.parse(text.as_bytes()).expect(text);
-    line
+    parser.parse(text.as_bytes()).expect(text)
 }
 
 fn text(value: &Option<std::borrow::Cow<'_, [u8]>>) -> Option<String> {
@@ -19,7 +18,10 @@ const RAY: &str = "9e0ad402c9afa70a-FRA";
 #[test]
 fn nginx_directive_as_it_stands() {
     let directive = "log_format cf_custom '$remote_addr - $remote_user [$time_local] '\n    '\"$request\" $status $body_bytes_sent '\n    '\"$http_referer\" \"$http_user_agent\" '\n    '$http_cf_ray';";
-    let l = line(directive, r#"172.68.1.1 - a b [22/Nov/2026:12:30:52 +0000] "GET /x y HTTP/1.1" 200 17 "-" "a \x22b\x22" 9e0ad402c9afa70a-FRA"#);
+    let l = line(
+        directive,
+        r#"172.68.1.1 - a b [22/Nov/2026:12:30:52 +0000] "GET /x y HTTP/1.1" 200 17 "-" "a \x22b\x22" 9e0ad402c9afa70a-FRA"#,
+    );
     assert_eq!((l.status, l.body_bytes, l.size), (Some(200), Some(17), None));
     assert_eq!((text(&l.uri).as_deref(), text(&l.client).as_deref()), (Some("/x y"), Some("172.68.1.1")));
     assert_eq!(l.ray, RayId::parse(RAY.as_bytes()));
@@ -42,7 +44,10 @@ fn nginx_lists_targets_and_times() {
 fn nginx_json() {
     let directive = r#"log_format j escape=json '{"t":"$time_iso8601","ms":"$msec","r":"$http_cf_ray","x":"$remote_addr",'
         '"q":"$request_method $request_uri $server_protocol","s":$status,"w":$bytes_sent,"rt":$request_time,"us":"$upstream_status","nobody":"$foo"}';"#;
-    let l = line(directive, r#"{"t":"2026-11-22T12:27:43+00:00","ms":"1795350463.123","r":"9e0ad402c9afa70a-FRA","x":"172.68.1.1","q":"GET /a\"b HTTP/1.1","s":444,"w":0,"rt":,"us":"","nobody":"x"}"#);
+    let l = line(
+        directive,
+        r#"{"t":"2026-11-22T12:27:43+00:00","ms":"1795350463.123","r":"9e0ad402c9afa70a-FRA","x":"172.68.1.1","q":"GET /a\"b HTTP/1.1","s":444,"w":0,"rt":,"us":"","nobody":"x"}"#,
+    );
     assert_eq!((l.status, l.bytes_sent, l.duration_us), (Some(444), Some(0), None));
     assert_eq!(text(&l.uri).as_deref(), Some("/a\"b"));
     assert_eq!(l.ray, RayId::parse(RAY.as_bytes()));
@@ -52,16 +57,25 @@ fn nginx_json() {
 #[test]
 fn apache_directive_as_it_stands() {
     let directive = r#"LogFormat "%v:%p %h %l %u %t \"%r\" %>s %O \"%{Referer}i\" \"%{User-Agent}i\" %D %L %{CF-Ray}i" cf"#;
-    let l = line(directive, r#"h.example:443 172.68.1.1 - "" [22/Nov/2026:12:30:52 +0530] "GET /\"x HTTP/1.1" 502 0 "-" "a \"b\"" 2100 ZxAb 9e0ad402c9afa70a-FRA"#);
+    let l = line(
+        directive,
+        r#"h.example:443 172.68.1.1 - "" [22/Nov/2026:12:30:52 +0530] "GET /\"x HTTP/1.1" 502 0 "-" "a \"b\"" 2100 ZxAb 9e0ad402c9afa70a-FRA"#,
+    );
     assert_eq!((l.stack, l.time_is_start, l.status, l.bytes_sent, l.duration_us), (Stack::Apache, true, Some(502), Some(0), Some(2100)));
-    assert_eq!((text(&l.uri).as_deref(), text(&l.agent).as_deref(), text(&l.log_id).as_deref()), (Some("/\\\"x"), Some("a \\\"b\\\""), Some("ZxAb")));
+    assert_eq!(
+        (text(&l.uri).as_deref(), text(&l.agent).as_deref(), text(&l.log_id).as_deref()),
+        (Some("/\\\"x"), Some("a \\\"b\\\""), Some("ZxAb"))
+    );
     assert_eq!(text(&l.host).as_deref(), Some("h.example"));
     assert_eq!(l.time.unwrap().offset_s, Some(19_800));
 }
 
 #[test]
 fn apache_times() {
-    let l = line("%{%Y-%m-%dT%H:%M:%S}t.%{usec_frac}t%{%z}t %a %m %U%q %>s %B %{ms}T", "2026-11-22T12:30:52.123456+0100 2001:db8::1 GET /a?b=c 200 0 17");
+    let l = line(
+        "%{%Y-%m-%dT%H:%M:%S}t.%{usec_frac}t%{%z}t %a %m %U%q %>s %B %{ms}T",
+        "2026-11-22T12:30:52.123456+0100 2001:db8::1 GET /a?b=c 200 0 17",
+    );
     let time = l.time.unwrap();
     assert_eq!((time.civil_ns % 1_000_000_000, time.precision_ns, time.offset_s), (123_456_000, 1_000, Some(3600)));
     assert_eq!((text(&l.uri).as_deref(), l.body_bytes, l.duration_us), (Some("/a?b=c"), Some(0), Some(17_000)));
@@ -84,7 +98,10 @@ fn apache_json() {
 
 #[test]
 fn fpm() {
-    let l = line(r#"access.format = "%R - %u %t \"%m %r%Q%q\" %s %f %{milli}d %{kilo}M %C%% %p %{HTTP_CF_RAY}e""#, r#"127.0.0.1 -  22/Nov/2026:12:30:52 +0000 "GET /index.php?a=1" 200 /srv/index.php 12.345 2048 10.00% 77 9e0ad402c9afa70a-FRA"#);
+    let l = line(
+        r#"access.format = "%R - %u %t \"%m %r%Q%q\" %s %f %{milli}d %{kilo}M %C%% %p %{HTTP_CF_RAY}e""#,
+        r#"127.0.0.1 -  22/Nov/2026:12:30:52 +0000 "GET /index.php?a=1" 200 /srv/index.php 12.345 2048 10.00% 77 9e0ad402c9afa70a-FRA"#,
+    );
     assert_eq!((l.stack, l.pid, l.duration_us, l.time_is_start), (Stack::Fpm, Some(77), Some(12_345), true));
     assert_eq!((text(&l.method).as_deref(), text(&l.uri).as_deref()), (Some("GET"), Some("/index.php?a=1")));
     assert_eq!(l.ray, RayId::parse(RAY.as_bytes()));
@@ -94,15 +111,22 @@ fn fpm() {
 
 #[test]
 fn error_log_format() {
-    let directive = r#"ErrorLogFormat "[%{u}t] [%-m:%l] [pid %P:tid %T] [%L] [%{CF-Ray}i] %7F: %E: [client\ %a] %M% ,\ referer\ %{Referer}i""#;
-    let l = line(directive, "[Sun Nov 22 12:30:36.123456 2026] [proxy_http:error] [pid 7:tid 9] [ZxAbCdEfGhI] [9e0ad402c9afa70a-FRA] (104)Connection reset by peer: [client 172.68.1.1:5] AH01102: error reading status line, referer http://r/, referer x");
+    let directive =
+        r#"ErrorLogFormat "[%{u}t] [%-m:%l] [pid %P:tid %T] [%L] [%{CF-Ray}i] %7F: %E: [client\ %a] %M% ,\ referer\ %{Referer}i""#;
+    let l = line(
+        directive,
+        "[Sun Nov 22 12:30:36.123456 2026] [proxy_http:error] [pid 7:tid 9] [ZxAbCdEfGhI] [9e0ad402c9afa70a-FRA] (104)Connection reset by peer: [client 172.68.1.1:5] AH01102: error reading status line, referer http://r/, referer x",
+    );
     assert_eq!((l.code, l.pid, l.tid), (Some(1102), Some(7), Some(9)));
     assert_eq!(l.ray, RayId::parse(RAY.as_bytes()));
     assert_eq!((text(&l.log_id).as_deref(), text(&l.client).as_deref()), (Some("ZxAbCdEfGhI"), Some("172.68.1.1")));
     assert_eq!(l.message.as_ref(), b"(104)Connection reset by peer: AH01102: error reading status line");
     assert_eq!(text(&l.referer).as_deref(), Some("http://r/, referer x"));
     // Empty items vanish.
-    let l = line(directive, "[Sun Nov 22 12:30:36.123456 2026] [mpm_prefork:notice] [pid 7:tid 9] AH00163: Apache configured -- resuming normal operations");
+    let l = line(
+        directive,
+        "[Sun Nov 22 12:30:36.123456 2026] [mpm_prefork:notice] [pid 7:tid 9] AH00163: Apache configured -- resuming normal operations",
+    );
     assert_eq!((l.code, l.ray, l.client), (Some(163), None, None));
     // What comes before the format is in force.
     assert_eq!(line(directive, "AH00558: httpd: Could not determine").code, Some(558));

@@ -168,7 +168,10 @@ pub fn text(text: &[u8], name: &str) -> Kind {
     }
     if looks_like_json(start) {
         return if first_object(text).is_some() && lines > 1 {
-            Kind::new("JSON lines in no known log format", "--log-format cannot describe JSON; if this is an access log, name its keys after the nginx variables")
+            Kind::new(
+                "JSON lines in no known log format",
+                "if this is an access log, give its log_format string: --log-format 'GLOB=STRING'",
+            )
         } else {
             Kind::new("JSON document, not a log", "")
         };
@@ -197,11 +200,20 @@ pub fn text(text: &[u8], name: &str) -> Kind {
     if count(&|l| l.starts_with("pm.") || l.starts_with("pm =") || l.starts_with("listen =")) > 1 {
         return Kind::new("server configuration (PHP-FPM)", "");
     }
-    let pairs = count(&|l| l.starts_with('[') && l.ends_with(']') || l.split_once('=').is_some_and(|(k, _)| !k.trim().contains(' ')) || l.starts_with(['#', ';']) && !l.starts_with("# "));
+    let pairs = count(&|l| {
+        l.starts_with('[') && l.ends_with(']')
+            || l.split_once('=').is_some_and(|(k, _)| !k.trim().contains(' '))
+            || l.starts_with(['#', ';']) && !l.starts_with("# ")
+    });
     if pairs * 10 >= lines * 9 && lines > 1 {
         return Kind::new("configuration or settings", "");
     }
-    if start.starts_with("# ") || lower.ends_with(".md") || lower.starts_with("readme") || lower.starts_with("license") || lower.starts_with("copying") {
+    if start.starts_with("# ")
+        || lower.ends_with(".md")
+        || lower.starts_with("readme")
+        || lower.starts_with("license")
+        || lower.starts_with("copying")
+    {
         return Kind::new("text for readers", "");
     }
     if let Some(header) = csv_header(start) {
@@ -218,7 +230,8 @@ fn csv_header(text: &str) -> Option<String> {
     let mut lines = text.lines();
     let (first, second) = (lines.next()?, lines.next()?);
     let names: Vec<&str> = first.split(',').collect();
-    let named = names.len() > 1 && names.iter().all(|n| !n.is_empty() && n.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '"')));
+    let named = names.len() > 1
+        && names.iter().all(|n| !n.is_empty() && n.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '"')));
     (named && second.matches(',').count() + 1 >= names.len()).then(|| {
         let shown: Vec<&str> = names.iter().copied().take(4).collect();
         format!("{}{}", shown.join(", "), if names.len() > 4 { ", …" } else { "" })
@@ -243,7 +256,11 @@ mod tests {
             (b"ray_id,edge_time,edge_end_time,host,method\n", "r.csv", "cfray report (CSV)"),
             (b"{\"ray_id\":\"1\",\"cause\":\"unknown\",\"confidence\":0.1}\n", "r.ndjson", "cfray report (NDJSON)"),
             (b"<!DOCTYPE html><html><title>cfray</title>", "r.html", "cfray report (HTML)"),
-            (b"{\"Action\":\"block\",\"RuleID\":\"x\",\"RayID\":\"9e0ad402c9afa70a\",\"EdgeResponseStatus\":403,\"Datetime\":1}\n", "f.log", "Logpush dataset firewall_events"),
+            (
+                b"{\"Action\":\"block\",\"RuleID\":\"x\",\"RayID\":\"9e0ad402c9afa70a\",\"EdgeResponseStatus\":403,\"Datetime\":1}\n",
+                "f.log",
+                "Logpush dataset firewall_events",
+            ),
             (b"{\"QueryName\":\"a.example\",\"QueryType\":1,\"ResponseCode\":0}\n", "f.log", "Logpush dataset dns_logs"),
             (b"eyJhbGciOiJkaXIi.abc.def", "ownership-challenge-1.txt", "Logpush ownership challenge"),
             (b"{\"log\": {\"version\": \"1.2\", \"creator\": {}}}", "a.har", "HTTP archive (HAR)"),

@@ -153,9 +153,7 @@ pub(super) fn assemble(found: Vec<Found>, skipped: Vec<Skipped>, hosts: Hosts) -
         });
         let (edge, origin) = match one.what {
             What::Edge(format) => (Some(format), None),
-            What::Origin(parser) => {
-                (None, Some(OriginPlan::new(parser, one.stack, one.fixed_server)))
-            }
+            What::Origin(parser) => (None, Some(OriginPlan::new(parser, one.stack, one.fixed_server))),
         };
         out.plans.push(Plan {
             path: one.candidate.path,

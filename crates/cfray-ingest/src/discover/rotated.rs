@@ -131,8 +131,16 @@ mod tests {
     #[test]
     fn pieces_share_a_stem() {
         for name in [
-            "access.log", "access.log.1", "access.log.2.gz", "access.log.10.zst", "access.log-20261122", "access.log-20261122.xz",
-            "access.log.2026-11-22", "access.log-2026112212.gz", "access.log.old", "access.log.1.bz2",
+            "access.log",
+            "access.log.1",
+            "access.log.2.gz",
+            "access.log.10.zst",
+            "access.log-20261122",
+            "access.log-20261122.xz",
+            "access.log.2026-11-22",
+            "access.log-2026112212.gz",
+            "access.log.old",
+            "access.log.1.bz2",
         ] {
             assert_eq!(stem(name), "access.log", "{name}");
         }

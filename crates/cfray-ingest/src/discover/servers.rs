@@ -16,10 +16,25 @@ use std::collections::{BTreeMap, BTreeSet};
 type Parts = Vec<String>;
 
 /// Directory names that say what is in them, not whose it is.
-const GENERIC: &[&str] = &["log", "logs", "var", "access", "error", "errors", "origin", "journal", "kernel", "kern", "syslog", "system", "archive", "old"];
+const GENERIC: &[&str] =
+    &["log", "logs", "var", "access", "error", "errors", "origin", "journal", "kernel", "kern", "syslog", "system", "archive", "old"];
 /// Software that is run on a server.
-const SOFTWARE: &[&str] =
-    &["nginx", "apache", "apache2", "httpd", "openresty", "litespeed", "lsws", "openlitespeed", "haproxy", "php", "php-fpm", "fpm", "fail2ban", "modsecurity"];
+const SOFTWARE: &[&str] = &[
+    "nginx",
+    "apache",
+    "apache2",
+    "httpd",
+    "openresty",
+    "litespeed",
+    "lsws",
+    "openlitespeed",
+    "haproxy",
+    "php",
+    "php-fpm",
+    "fpm",
+    "fail2ban",
+    "modsecurity",
+];
 
 /// Servers by syslog or journal host.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +69,9 @@ fn is_generic(part: &str) -> bool {
 }
 
 fn is_software(lower: &str) -> bool {
-    let php = lower.strip_prefix("php").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-') || b"fpm".contains(&b)));
+    let php = lower
+        .strip_prefix("php")
+        .is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-') || b"fpm".contains(&b)));
     SOFTWARE.contains(&lower) || php
 }
 
@@ -169,7 +186,11 @@ fn assign(found: &mut [Found], scope: &str, members: &[Member], hosts: &mut Host
         let own = here.first().filter(|g| {
             here.len() == 1
                 && (groups.len() == 1 || units.contains(**g))
-                && members.iter().zip(&group_of).filter(|(_, og)| og == *g).all(|(m, _)| m.hosts.keys().all(|h| folded(h, &all_hosts) == *host))
+                && members
+                    .iter()
+                    .zip(&group_of)
+                    .filter(|(_, og)| og == *g)
+                    .all(|(m, _)| m.hosts.keys().all(|h| folded(h, &all_hosts) == *host))
         });
         let server = match named.or(own.copied()).and_then(|g| names.get(g)) {
             Some(name) => qualify(name),
@@ -289,7 +310,7 @@ fn stacks(found: &mut [Found]) {
         let main = one.probe.stacks.iter().max_by_key(|(stack, n)| (**n, std::cmp::Reverse(**stack))).map(|(stack, _)| *stack);
         one.stack = main;
         let access = one.probe.kinds.get(&LineKind::Access).copied().unwrap_or(0);
-        let shared = access > 0 && access == one.probe.kinds.values().sum::<usize>() && is_shared_format(parser.format());
+        let shared = !one.forced && access > 0 && access == one.probe.kinds.values().sum::<usize>() && is_shared_format(parser.format());
         if shared {
             let told = only(by_dir.get(&one.candidate.dir)).or_else(|| by_name(one)).or_else(|| only(by_server.get(&one.server)));
             one.stack = told.or(main);
@@ -299,7 +320,7 @@ fn stacks(found: &mut [Found]) {
 
 /// Formats that several servers write alike.
 fn is_shared_format(format: &str) -> bool {
-    matches!(format, "nginx-access" | "apache-access" | "combined" | "common" | "json-access" | "access")
+    matches!(format, "nginx-access" | "apache-access")
 }
 
 /// The server software that a path names, the file's name first.

@@ -164,12 +164,7 @@ pub fn sniff(candidate: Candidate, overrides: &Overrides, options: &Options) -> 
     let head = match read_head(&candidate, options) {
         Ok(head) => head,
         Err(text) => {
-            return Sniffed::Other(Skipped {
-                name: candidate.name,
-                what: text,
-                hint: "check who may read it".to_owned(),
-                failed: true,
-            });
+            return Sniffed::Other(Skipped { name: candidate.name, what: text, hint: "check who may read it".to_owned(), failed: true });
         }
     };
     let other = |candidate: &Candidate, kind: kinds::Kind| Skipped {
@@ -208,7 +203,16 @@ pub fn sniff(candidate: Candidate, overrides: &Overrides, options: &Options) -> 
     }
     if let Some(format) = edge::detect(text, options) {
         let (name, why) = (format.name().to_owned(), format.why.clone());
-        return Draft { candidate, what: What::Edge(format), format: name, why, lines: sample.lines.len(), probe: Probe::default(), forced: false }.done(head);
+        return Draft {
+            candidate,
+            what: What::Edge(format),
+            format: name,
+            why,
+            lines: sample.lines.len(),
+            probe: Probe::default(),
+            forced: false,
+        }
+        .done(head);
     }
     for (template, parser) in &overrides.any {
         let probe = probe(&**parser, &sample);

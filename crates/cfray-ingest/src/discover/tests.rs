@@ -183,8 +183,14 @@ fn templates_and_missing_inputs() {
 
 #[test]
 fn stack_comes_from_the_neighbours() {
-    let apache = "[Sun Nov 22 10:00:00.000001 2026] [mpm_prefork:notice] [pid 10] AH00163: Apache/2.4.62 configured -- resuming normal operations\n";
-    let dir = tree(&[("apache2/access.log", &access(30)), ("apache2/error.log", &apache.repeat(9)), ("nginx/access.log", &access(31)), ("nginx/error.log", &errors(9))]);
+    let apache =
+        "[Sun Nov 22 10:00:00.000001 2026] [mpm_prefork:notice] [pid 10] AH00163: Apache/2.4.62 configured -- resuming normal operations\n";
+    let dir = tree(&[
+        ("apache2/access.log", &access(30)),
+        ("apache2/error.log", &apache.repeat(9)),
+        ("nginx/access.log", &access(31)),
+        ("nginx/error.log", &errors(9)),
+    ]);
     let d = look(dir.path());
     let stacks: Vec<_> = d.sources.iter().map(|s| s.stack).collect();
     use cfray_model::Stack::{Apache, Nginx};

@@ -107,7 +107,9 @@ impl Walk<'_> {
                 Ok(entry) if entry.file_type().is_dir() => {}
                 Ok(entry) => match entry.metadata() {
                     Ok(meta) => self.file(entry.path(), &meta, &top, false),
-                    Err(e) => self.fail(entry.path(), &e.into_io_error().map_or_else(|| "cannot be looked at".to_owned(), |e| reason(&e)), ""),
+                    Err(e) => {
+                        self.fail(entry.path(), &e.into_io_error().map_or_else(|| "cannot be looked at".to_owned(), |e| reason(&e)), "")
+                    }
                 },
                 Err(e) => self.walk_error(root, &e),
             }

@@ -56,23 +56,23 @@ pub(crate) struct DocumentReader {
     stray: bool,
     slots: Slots,
     layout: Layout,
+    /// Line breaks so far.
+    lines: u64,
     last: LineRef,
 }
 
 impl DocumentReader {
-    /// Reads any bytes that follow the last ones; returns the number of line breaks.
-    pub fn feed(&mut self, source: SourceId, offset: u64, chunk: &[u8], names: &Names, out: &mut Collector) -> u64 {
-        let mut line = 1u64;
+    /// Reads any bytes that follow the last ones.
+    pub fn feed(&mut self, source: SourceId, offset: u64, chunk: &[u8], names: &Names, out: &mut Collector) {
         for (i, &b) in chunk.iter().enumerate() {
-            let here = LineRef { source, line, offset: offset + i as u64 };
+            let here = LineRef { source, line: self.lines + 1, offset: offset + i as u64 };
             self.last = here;
             if b == b'\n' {
-                line += 1;
+                self.lines += 1;
                 self.stray = false;
             }
             self.byte(b, here, names, out);
         }
-        line - 1
     }
 
     /// The source ends.

@@ -52,7 +52,7 @@ pub struct EdgePart {
     pub(crate) statuses: BTreeMap<u16, u64>,
     pub(crate) minutes: BTreeMap<i64, u64>,
     /// Lines in each block that was read, by source and offset: line numbers are settled at the
-    /// end, so that nobody has to count the lines before a block first.
+    /// end, so that nobody has to count the lines before a block first. (Documents number their own.)
     pub(crate) segments: BTreeMap<(u32, u64), u64>,
     /// Samples with the smallest places; line numbers relative to their segment.
     pub(crate) rejects: Vec<Reject>,
@@ -134,7 +134,9 @@ impl EdgePart {
         for (minute, rows) in other.minutes {
             *self.minutes.entry(minute).or_default() += rows;
         }
-        self.segments.append(&mut other.segments);
+        for (segment, lines) in other.segments {
+            *self.segments.entry(segment).or_default() += lines;
+        }
         self.rejects.append(&mut other.rejects);
         self.rejects.sort_by(|a, b| (a.at.source, a.at.offset, &a.reason).cmp(&(b.at.source, b.at.offset, &b.reason)));
         self.rejects.truncate(REJECTS);

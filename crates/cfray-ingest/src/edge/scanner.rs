@@ -48,7 +48,8 @@ impl EdgeScanner {
                 };
                 reader.feed(source, offset, chunk, &self.names, &mut self.out)
             }
-            EdgeKind::Document => self.document.feed(source, offset, chunk, &self.names, &mut self.out),
+            // A document is read by one scanner from its first byte on, which numbers its lines itself.
+            EdgeKind::Document => return self.document.feed(source, offset, chunk, &self.names, &mut self.out),
         };
         *self.out.part.segments.entry((source.0, offset)).or_default() += lines;
     }

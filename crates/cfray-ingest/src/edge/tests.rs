@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 /// Everything of a scan, comparable.
 fn show(scan: &EdgeScan) -> String {
-    format!("{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}", scan.incidents, scan.facts, scan.combos, scan.counters, scan.rejects)
+    format!("{:?}\n{:?}\n{:?}\n{:?}\n{:?}", scan.incidents, scan.facts, scan.combos, scan.counters, scan.rejects)
 }
 
 fn ndjson() -> EdgeFormat {
@@ -183,7 +183,7 @@ fn judged(line: &str, names: &Names, field: EdgeField) -> Option<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
     fn the_full_parser_agrees_with_serde_json(

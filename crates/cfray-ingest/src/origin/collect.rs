@@ -65,9 +65,15 @@ impl Collector {
             let at = LineRef { source, line: long.line, offset: long.offset };
             self.reject(at, || format!("line of {} bytes is longer than the limit of {} bytes", long.bytes, options.max_line));
         }
-        let count = |part: &[u8]| memchr_iter(b'\n', part).count() as u64;
-        let first = block.starts.first().copied().unwrap_or(bytes.len());
-        let mut line = block.first_line + count(bytes.get(..first).unwrap_or_default());
+        // Where every line is a record, nothing needs counting.
+        let plain = block.starts.len() as u64 == block.lines;
+        let count = |part: &[u8]| if plain { 1 } else { memchr_iter(b'\n', part).count() as u64 };
+        let mut line = block.first_line;
+        match block.starts.first() {
+            Some(0) => {}
+            Some(&first) => line += memchr_iter(b'\n', bytes.get(..first).unwrap_or_default()).count() as u64,
+            None => return,
+        }
         for (i, &start) in block.starts.iter().enumerate() {
             let end = block.starts.get(i + 1).copied().unwrap_or(bytes.len());
             let part = bytes.get(start..end).unwrap_or_default();
@@ -90,7 +96,7 @@ impl Collector {
 
     /// Takes one record in: physical lines joined by newlines, as they stand in the file.
     fn record(&mut self, raw: &[u8], at: LineRef, lines: u64, plan: &OriginPlan, index: &IncidentIndex) {
-        let record = tidy(raw);
+        let record = if lines == 1 { Cow::Borrowed(tidy_line(raw)) } else { tidy(raw) };
         if record.is_empty() {
             return;
         }
@@ -99,7 +105,8 @@ impl Collector {
             Err(error) => {
                 let first = record.split(|&b| b == b'\n').next().unwrap_or_default();
                 let begins = plan.parser.starts_record(first);
-                return self.reject(at, || if begins { error.to_string() } else { "continues a record that is not in this file".to_owned() });
+                return self
+                    .reject(at, || if begins { error.to_string() } else { "continues a record that is not in this file".to_owned() });
             }
         };
         let coverage = self.coverage(line.syslog_host.as_deref().unwrap_or_default());
@@ -174,6 +181,16 @@ impl Collector {
             first.problems = problems;
         }
         scans
+    }
+}
+
+/// A line without its end and leading NUL bytes; empty when blank.
+fn tidy_line(raw: &[u8]) -> &[u8] {
+    let line = trim_cr(raw.strip_suffix(b"\n").unwrap_or(raw));
+    match line.first() {
+        Some(b' ' | b'\t') if line.trim_ascii().is_empty() => b"",
+        Some(0) => line.get(line.iter().position(|&b| b != 0).unwrap_or(line.len())..).unwrap_or_default(),
+        _ => line,
     }
 }
 

@@ -47,7 +47,8 @@ fn keeps_what_is_wanted_and_what_means_something() {
 fn equal_results_whatever_threads_and_blocks() {
     let stderr = "2026/11/22 10:00:00 [error] 9#9: *1 FastCGI sent in stderr: \"PHP message: PHP Fatal error:  Uncaught Error in /a.php:1\nStack trace:\n#0 {main}\n  thrown in /a.php on line 1\" while reading response header from upstream, client: 192.0.2.1, server: a, request: \"GET /x HTTP/1.1\", upstream: \"fastcgi://unix:/run/a.sock:\", host: \"a\"\n";
     let error = format!("{}{}{}", errors(50), stderr.repeat(30), errors(700));
-    let dir = tree(&[("access.log", &access(1500)), ("access.log.1.gz", &access(900)), ("error.log", &error), ("syslog", &syslog("web1", 50))]);
+    let dir =
+        tree(&[("access.log", &access(1500)), ("access.log.1.gz", &access(900)), ("error.log", &error), ("syslog", &syslog("web1", 50))]);
     let d = look(dir.path());
     let index = wanting(&["/page/7?q=1", "/page/1200?q=1"]);
     let run = |threads, block| {
@@ -88,7 +89,12 @@ fn a_cut_gzip_gives_what_it_holds_and_says_so() {
 
 #[test]
 fn a_file_that_moves_is_no_crash() {
-    let dir = tree(&[("a/access.log", &access(3000)), ("b/access.log", &access(3001)), ("c/access.log", &access(3002)), ("d/access.log", &access(3003))]);
+    let dir = tree(&[
+        ("a/access.log", &access(3000)),
+        ("b/access.log", &access(3001)),
+        ("c/access.log", &access(3002)),
+        ("d/access.log", &access(3003)),
+    ]);
     let d = look(dir.path());
     let at = |name: &str| dir.path().join(name);
     // Cut short, rotated away, removed, grown.
@@ -105,6 +111,30 @@ fn a_file_that_moves_is_no_crash() {
     assert_eq!((of("b/access.log").parsed, of("b/access.log").problems.len()), (3001, 0));
     assert!(of("c/access.log").problems[0].contains("No such file"));
     assert_eq!((of("d/access.log").parsed, of("d/access.log").problems.len()), (3003, 0));
+}
+
+/// Cuts a file short as soon as something of it has been read.
+struct CutWhileReading(std::path::PathBuf);
+
+impl crate::Progress for CutWhileReading {
+    fn total(&self, _bytes: u64) {}
+    fn phase(&self, _name: &str) {}
+    fn advance(&self, _bytes: u64) {
+        std::fs::File::options().write(true).open(&self.0).unwrap().set_len(20_000).unwrap();
+    }
+}
+
+#[test]
+fn truncation_in_the_middle_of_the_scan_is_a_problem_not_a_crash() {
+    for mmap in [crate::MmapPolicy::Auto, crate::MmapPolicy::Never] {
+        let dir = tree(&[("access.log", &access(20_000))]);
+        let d = look(dir.path());
+        let options = Options { mmap, block: 8192, threads: 1, ..Options::default() };
+        let scan = scan_origin(&d, &IncidentIndex::default(), &options, &CutWhileReading(dir.path().join("access.log")));
+        let source = &scan.sources[0];
+        assert!(source.parsed > 50 && source.parsed < 1000, "{}", source.parsed);
+        assert!(source.problems[0].starts_with("became shorter while it was read: 20000 of"), "{:?}", source.problems);
+    }
 }
 
 #[test]

@@ -1,0 +1,64 @@
+//! Incidents that nothing explains in the middle of a burst that something explains.
+//!
+//! Some causes are logged once for many requests: nginx writes at most one `worker_connections` alert
+//! a second, a killed worker one line for all its connections. A failure without any line of its own
+//! whose neighbours in time on the same server share such a cause shares it, too, at a lower confidence.
+
+use crate::rank::NAMED;
+use crate::rule::sentence;
+use cfray_model::report::Row;
+use cfray_model::{Cause, EvidenceKind, Tie, Verdict};
+use std::collections::BTreeMap;
+
+/// Causes that one line reports for several requests.
+const PROCESS_WIDE: &[Cause] = &[
+    Cause::WorkerCrash,
+    Cause::OomKill,
+    Cause::PoolExhausted,
+    Cause::ServerRestart,
+    Cause::ProxyProtocol,
+    Cause::Http2Fault,
+    Cause::Throttled,
+    Cause::OriginPullRejected,
+    Cause::EdgeIncident,
+];
+
+/// Neighbours are sought this many seconds either way.
+const REACH_S: i64 = 4;
+/// What is said of an inferred verdict.
+const CONFIDENCE: f64 = 0.62;
+
+/// Fills such gaps. `silent` tells for each row that the origin wrote no line of it under coverage.
+/// Rows come in order of time.
+pub fn infer(rows: &mut [Row], silent: &[bool]) {
+    let verdicts: Vec<(i64, String, Cause, f64)> = rows
+        .iter()
+        .map(|r| (r.edge.end.or(r.edge.start).map_or(i64::MIN, |s| s.millis()), r.server.clone(), r.verdict.cause, r.verdict.confidence))
+        .collect();
+    for i in 0..rows.len() {
+        let Some((at, server, Cause::Unknown, _)) = verdicts.get(i) else { continue };
+        if !silent.get(i).copied().unwrap_or(false) || *at == i64::MIN {
+            continue;
+        }
+        let mut near: BTreeMap<Cause, (u32, usize)> = BTreeMap::new();
+        let mut named = 0u32;
+        for (j, (t, s, cause, confidence)) in verdicts.iter().enumerate() {
+            if s == server && (t - at).abs() <= REACH_S * 1000 && *cause != Cause::Unknown && *confidence >= NAMED {
+                named += 1;
+                near.entry(*cause).or_insert((0, j)).0 += 1;
+            }
+        }
+        let Some((cause, (n, example))) = near.into_iter().max_by_key(|(c, (n, _))| (*n, std::cmp::Reverse(*c))) else { continue };
+        if n < 3 || n * 10 < named * 8 || !PROCESS_WIDE.contains(&cause) {
+            continue;
+        }
+        let borrowed = rows.get(example).map(|r| r.verdict.evidence.iter().take(1).cloned().collect::<Vec<_>>()).unwrap_or_default();
+        let Some(row) = rows.get_mut(i) else { continue };
+        let old: Verdict = row.verdict.clone();
+        let mut evidence = borrowed;
+        evidence.push(sentence(EvidenceKind::Contrast, format!("{n} of {named} explained failures of this server within {REACH_S} s have this cause")));
+        evidence.extend(old.evidence);
+        evidence.truncate(crate::rank::ITEMS);
+        row.verdict = Verdict { cause, confidence: CONFIDENCE, tie: old.tie.max(Tie::Window), evidence, missing: old.missing, runner_up: old.runner_up };
+    }
+}
