@@ -74,7 +74,7 @@ fn check(scans: &Scans, unsure: usize) {
 #[divan::bench]
 fn everyday(bencher: Bencher<'_, '_>) {
     let scans = scans(100_000, false);
-    check(&scans, 10);
+    check(&scans, 20);
     bencher
         .counter(ItemsCount::new(scans.edge.counters.rows))
         .with_inputs(|| parts(&scans))

@@ -53,9 +53,8 @@ async fn connection(mut stream: TcpStream, app: &App) -> Result<()> {
         };
         let head = String::from_utf8_lossy(&buf[..end]).into_owned();
         buf.drain(..end);
-        let field = |name: &str| {
-            head.lines().find_map(|l| l.split_once(": ").filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v))
-        };
+        let field =
+            |name: &str| head.lines().find_map(|l| l.split_once(": ").filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v));
         let len: usize = field("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
         while buf.len() < len {
             if stream.read_buf(&mut buf).await? == 0 {
@@ -73,9 +72,7 @@ async fn connection(mut stream: TcpStream, app: &App) -> Result<()> {
         match action.split_once(':').unwrap_or((action, "")) {
             ("close", _) => {
                 tokio::time::sleep(millis(40)).await;
-                app.say(&format!(
-                    "ERROR app.server: {client} \"{method} {uri}\" handler raised BrokenPipeError, connection dropped"
-                ));
+                app.say(&format!("ERROR app.server: {client} \"{method} {uri}\" handler raised BrokenPipeError, connection dropped"));
                 return Ok(());
             }
             ("garbage", _) => {

@@ -21,8 +21,7 @@ use crate::edge::{Row, Why};
 use crate::run::{Run, Wrap};
 use crate::stamp;
 
-static LOOPBACK: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"\b(127\.\d{1,3}\.\d{1,3}\.\d{1,3})(:\d{1,5})?\b").expect("static"));
+static LOOPBACK: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b(127\.\d{1,3}\.\d{1,3}\.\d{1,3})(:\d{1,5})?\b").expect("static"));
 
 struct Log {
     path: String,
@@ -123,6 +122,8 @@ fn origin_logs(run: &Run, rows: &[Row]) -> Result<Vec<Log>> {
 /// Loopback addresses and the run's directory become what a real machine would have logged.
 pub fn rewrite(run: &Run, line: &str) -> String {
     let line = line.replace(&run.root.display().to_string(), "");
+    // PHP cuts arguments in stack traces after fifteen characters.
+    let line = line.replace("'/tmp/lab-runs/...'", "'/var/www/site/w...'");
     let line = line
         .replace("/run/www.sock", "/run/php/www.sock")
         .replace("/var/nginx10/", "/var/lib/nginx/")
@@ -224,10 +225,7 @@ fn truth(run: &Run, rows: &[&Row], text: &str, dir: &Path) -> Result<BTreeMap<St
     let (mut unlabelled, mut unproved) = (Vec::new(), 0);
     for row in rows.iter().filter(|r| r.edge_status == 520) {
         let Some(label) = (run.label)(row, run) else {
-            unlabelled.push(format!(
-                "{} {} {:?} {} {} reused={}",
-                row.ray, row.req.uri, row.why, row.detail, row.req.tag, row.reused
-            ));
+            unlabelled.push(format!("{} {} {:?} {} {} reused={}", row.ray, row.req.uri, row.why, row.detail, row.req.tag, row.reused));
             continue;
         };
         let evidence = rewrite(run, &label.evidence);
@@ -245,12 +243,7 @@ fn truth(run: &Run, rows: &[&Row], text: &str, dir: &Path) -> Result<BTreeMap<St
         eprintln!("{}: {unproved} labels without their evidence in the logs", run.name);
     }
     if !unlabelled.is_empty() {
-        bail!(
-            "{}: {} 520s nobody meant:\n{}",
-            run.name,
-            unlabelled.len(),
-            unlabelled[..unlabelled.len().min(12)].join("\n")
-        );
+        bail!("{}: {} 520s nobody meant:\n{}", run.name, unlabelled.len(), unlabelled[..unlabelled.len().min(12)].join("\n"));
     }
     Ok(causes)
 }
@@ -293,10 +286,8 @@ fn wire(rows: &[&Row], dir: &Path) -> Result<()> {
 
 fn readme(run: &Run, story: &str) -> String {
     let mut t = format!("# {}\n\n{story}\n\n", run.name);
-    let _ = writeln!(
-        t,
-        "Servers, faults and origin lines are real (Debian 12, loopback). The Cloudflare side is the lab's emulated edge.\n"
-    );
+    let _ =
+        writeln!(t, "Servers, faults and origin lines are real (Debian 12, loopback). The Cloudflare side is the lab's emulated edge.\n");
     let _ = writeln!(
         t,
         "Rewritten: loopback edge addresses to Cloudflare's ranges, the origin's to 192.0.2.x, local backends to 127.0.0.1, ports 28080/28443 to 80/443, the run's directory cut off paths."
@@ -313,12 +304,7 @@ fn readme(run: &Run, story: &str) -> String {
         Wrap::Files => {}
     }
     if run.set.covered != (0.0, 1.0) {
-        let _ = writeln!(
-            t,
-            "Origin logs cut to {:.0}-{:.0} % of the time.",
-            run.set.covered.0 * 100.0,
-            run.set.covered.1 * 100.0
-        );
+        let _ = writeln!(t, "Origin logs cut to {:.0}-{:.0} % of the time.", run.set.covered.0 * 100.0, run.set.covered.1 * 100.0);
     }
     for n in &run.notes {
         let _ = writeln!(t, "{n}");

@@ -54,10 +54,8 @@ async fn record(args: &[String]) -> Result<()> {
         }
     }
     std::fs::create_dir_all(&out)?;
-    let wanted: Vec<_> = scenarios::all()
-        .into_iter()
-        .filter(|s| names.iter().any(|n| n == "all" || s.name.starts_with(n.as_str())))
-        .collect();
+    let wanted: Vec<_> =
+        scenarios::all().into_iter().filter(|s| names.iter().any(|n| n == "all" || s.name.starts_with(n.as_str()))).collect();
     if wanted.is_empty() {
         bail!("no such scenario; try `lab list`");
     }

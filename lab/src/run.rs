@@ -227,8 +227,7 @@ impl Run {
     {
         let mut rng = StdRng::seed_from_u64(self.rng.random());
         let (edge, visitors, flying) = (self.edge.clone(), self.visitors.clone(), self.flying.clone());
-        let (begin, end) =
-            (self.began + Duration::from_secs_f64(window.0), self.began + Duration::from_secs_f64(window.1));
+        let (begin, end) = (self.began + Duration::from_secs_f64(window.0), self.began + Duration::from_secs_f64(window.1));
         let stop = self.stop.clone();
         tokio::spawn(async move {
             tokio::time::sleep_until(begin.into()).await;

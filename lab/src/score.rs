@@ -106,8 +106,7 @@ pub fn main(args: &[String]) -> Result<()> {
             (None, Some(binary)) => {
                 let out = scratch.join(format!("{name}.csv"));
                 let begun = Instant::now();
-                let ran =
-                    Command::new(binary).args(["analyze", "-q", "-o"]).arg(&out).arg(folder.join("logs")).output()?;
+                let ran = Command::new(binary).args(["analyze", "-q", "-o"]).arg(&out).arg(folder.join("logs")).output()?;
                 outcome.times.insert(name.clone(), begun.elapsed());
                 if !ran.status.success() {
                     bail!("{name}: {}", String::from_utf8_lossy(&ran.stderr));
@@ -152,10 +151,8 @@ fn compare(name: &str, folder: &Path, report: &Path, outcome: &mut Outcome) -> R
         let (right_cause, accept, proof) = (&record[2], &record[3], &record[4]);
         let found = said.remove(&record[0]);
         let answer = found.as_ref().map(|r| r[cause].to_owned());
-        let right =
-            answer.as_deref().is_some_and(|a| a == right_cause || accept.split(['|', ';', ',', ' ']).any(|x| x == a));
-        let quoted = (!proof.is_empty())
-            .then(|| found.as_ref().is_some_and(|r| proof.split("||").any(|p| r[evidence].contains(p))));
+        let right = answer.as_deref().is_some_and(|a| a == right_cause || accept.split(['|', ';', ',', ' ']).any(|x| x == a));
+        let quoted = (!proof.is_empty()).then(|| found.as_ref().is_some_and(|r| proof.split("||").any(|p| r[evidence].contains(p))));
         outcome.verdicts.push(Verdict {
             recording: name.to_owned(),
             scenario: scenario_of(name),

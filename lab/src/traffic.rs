@@ -65,9 +65,8 @@ pub struct Visitors {
 
 impl Visitors {
     pub fn new(colos: &[Colo], profile: Profile, rng: &mut StdRng) -> Self {
-        let mut group = |n: usize, uas: &[&str]| -> Vec<Arc<Visitor>> {
-            (0..n).map(|_| Arc::new(visitor(colos, uas, None, rng))).collect()
-        };
+        let mut group =
+            |n: usize, uas: &[&str]| -> Vec<Arc<Visitor>> { (0..n).map(|_| Arc::new(visitor(colos, uas, None, rng))).collect() };
         Self {
             people: group(220, BROWSERS),
             bots: group(9, BOTS),
@@ -145,9 +144,7 @@ impl Visitors {
             0..=229 => {
                 let (path, kind, len) = match n % 4 {
                     0 => (format!("/assets/app.{:x}.css", n % 5 + 0x3a1), "text/css", 14_000 + n % 5 * 311),
-                    1 => {
-                        (format!("/assets/main.{:x}.js", n % 5 + 0x7f2), "application/javascript", 60_100 + n % 5 * 97)
-                    }
+                    1 => (format!("/assets/main.{:x}.js", n % 5 + 0x7f2), "application/javascript", 60_100 + n % 5 * 97),
                     2 => (format!("/img/{w}-{}.webp", n % 30), "image/webp", 9_000 + n % 30 * 400),
                     _ => ("/favicon.ico".into(), "image/x-icon", 4286),
                 };
@@ -238,12 +235,7 @@ pub fn visitor(colos: &[Colo], uas: &[&str], at: Option<usize>, rng: &mut StdRng
         0..=2 => format!("203.0.113.{host}"),
         3..=5 => format!("198.51.100.{host}"),
         6..=8 => format!("198.{}.{}.{host}", rng.random_range(18..20), rng.random_range(0..=255)),
-        _ => format!(
-            "2001:db8:{:x}:{:x}::{:x}",
-            rng.random_range(1..0xffff),
-            rng.random_range(1..0xffff),
-            rng.random_range(1..0xffff)
-        ),
+        _ => format!("2001:db8:{:x}:{:x}::{:x}", rng.random_range(1..0xffff), rng.random_range(1..0xffff), rng.random_range(1..0xffff)),
     };
     Visitor {
         ip,

@@ -227,12 +227,13 @@ pub fn php_fatal<'w>(c: &Case<'w>) -> Option<Fatal<'w>> {
     if explained || !c.closed_by_rule() {
         return None;
     }
-    let near = c.near(&sigs, 900, 900);
+    let near = c.near(&sigs, crate::population::windows::FATAL_MS, crate::population::windows::FATAL_MS);
     let (_, ev) = near.into_iter().find(|(i, e)| {
         let unowned = c.w.ties.owner.get(*i as usize).is_none_or(Option::is_none);
         unowned && matches!(e.e.kind, LineKind::Php | LineKind::Fpm)
     })?;
-    Some(build(ev, Tie::Window, 0.78))
+    // PHP's log names no request; what counts is that failures and fatals come in pairs.
+    Some(build(ev, Tie::Window, if c.p.windows.fatals(c.server?).one_to_one() { 0.96 } else { 0.55 }))
 }
 
 /// `wp-content/plugins/woocommerce/...` is "the plugin woocommerce".

@@ -36,7 +36,11 @@ pub fn infer(rows: &mut [Row], silent: &[bool]) {
         .map(|r| (r.edge.end.or(r.edge.start).map_or(i64::MIN, |s| s.millis()), r.server.clone(), r.verdict.cause, r.verdict.confidence))
         .collect();
     for i in 0..rows.len() {
-        let Some((at, server, Cause::Unknown, _)) = verdicts.get(i) else { continue };
+        let Some((at, server, cause, confidence)) = verdicts.get(i) else { continue };
+        // A race without a gathering of gaps is little more than a guess.
+        if !(*cause == Cause::Unknown || (*cause == Cause::KeepaliveRace && *confidence <= 0.6)) {
+            continue;
+        }
         if !silent.get(i).copied().unwrap_or(false) || *at == i64::MIN {
             continue;
         }
@@ -56,9 +60,19 @@ pub fn infer(rows: &mut [Row], silent: &[bool]) {
         let Some(row) = rows.get_mut(i) else { continue };
         let old: Verdict = row.verdict.clone();
         let mut evidence = borrowed;
-        evidence.push(sentence(EvidenceKind::Contrast, format!("{n} of {named} explained failures of this server within {REACH_S} s have this cause")));
+        evidence.push(sentence(
+            EvidenceKind::Contrast,
+            format!("{n} of {named} explained failures of this server within {REACH_S} s have this cause"),
+        ));
         evidence.extend(old.evidence);
         evidence.truncate(crate::rank::ITEMS);
-        row.verdict = Verdict { cause, confidence: CONFIDENCE, tie: old.tie.max(Tie::Window), evidence, missing: old.missing, runner_up: old.runner_up };
+        row.verdict = Verdict {
+            cause,
+            confidence: CONFIDENCE,
+            tie: old.tie.max(Tie::Window),
+            evidence,
+            missing: old.missing,
+            runner_up: old.runner_up,
+        };
     }
 }

@@ -37,7 +37,10 @@ pub fn verdict(c: &Case<'_>) -> Verdict {
     if c.row.edge_status != 520 {
         return neighbour(c, fields);
     }
-    let mut findings: Vec<Finding> = RULES.iter().filter_map(|r| (r.check)(c)).collect();
+    // Where the row says that no request went to the origin, nothing at the origin can be the cause.
+    let unasked = c.row.contacted() == Some(false) && c.access.is_none() && c.lines.is_empty();
+    let fits = |cause: Cause| !unasked || matches!(cause, Cause::EdgeIncident | Cause::Origin520);
+    let mut findings: Vec<Finding> = RULES.iter().filter(|r| fits(r.doc.cause)).filter_map(|r| (r.check)(c)).collect();
     for f in &mut findings {
         f.score = (f.score * weight).clamp(0.0, 0.99);
     }

@@ -1,7 +1,7 @@
 //! fail2ban: `2026-11-22 10:00:00,123 fail2ban.actions        [812]: NOTICE  [nginx-limit-req] Ban 192.0.2.1`.
 
-use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
 use crate::fields::time::{Parsed, iso_time};
+use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
 use crate::support::{by_records, level_word, number};
 use cfray_model::{Line, LineKind, Stack};
 use nom::Parser;

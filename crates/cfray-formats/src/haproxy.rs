@@ -148,7 +148,10 @@ mod tests {
     fn an_access_line_has_its_start_and_wire_bytes() {
         let l = parse(line(0), None).unwrap();
         assert_eq!((l.kind, l.status, l.bytes_sent, l.duration_us), (LineKind::Access, Some(200), Some(11_394), Some(1_487_000)));
-        assert_eq!((l.uri.as_deref(), l.client.as_deref(), l.time_is_start), (Some(&b"/admin?survey=130"[..]), Some(&b"172.70.240.21"[..]), true));
+        assert_eq!(
+            (l.uri.as_deref(), l.client.as_deref(), l.time_is_start),
+            (Some(&b"/admin?survey=130"[..]), Some(&b"172.70.240.21"[..]), true)
+        );
         assert!(l.message.is_empty());
     }
 

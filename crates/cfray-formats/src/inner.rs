@@ -87,7 +87,9 @@ impl Inner {
         for (envelope, message) in messages {
             if haproxy::parse(message, None).is_some() {
                 proxied.push(message);
-            } else if matches!(sender(&envelope), Sender::Nginx | Sender::Apache | Sender::Other) && web_error(message, Sender::Other).is_none() {
+            } else if matches!(sender(&envelope), Sender::Nginx | Sender::Apache | Sender::Other)
+                && web_error(message, Sender::Other).is_none()
+            {
                 unread.entry(envelope.tag.unwrap_or_default().to_vec()).or_default().push(message);
             }
         }
@@ -95,7 +97,8 @@ impl Inner {
         for (tag, lines) in unread {
             let sample = Sample { lines };
             // Formats in the order of the registry; the first of the best scores.
-            let found = ["apache-access", "json-access", "nginx-access"].into_iter().filter_map(|name| (registry::by_name(name)?.detect)(&sample));
+            let found =
+                ["apache-access", "json-access", "nginx-access"].into_iter().filter_map(|name| (registry::by_name(name)?.detect)(&sample));
             let best = found.reduce(|best, next| if next.score > best.score { next } else { best });
             if let Some(best) = best.filter(|b| b.score >= 300) {
                 access.insert(tag, best.parser);

@@ -36,7 +36,8 @@ fn bytes_instead_of_text_and_the_better_clock() {
 fn values_that_are_missing_or_doubled() {
     let empty = read(sample(3));
     assert_eq!((empty.kind, empty.message.len()), (LineKind::Other, 0));
-    let doubled = read(br#"{"__REALTIME_TIMESTAMP":["1795350247400000","1"],"SYSLOG_IDENTIFIER":[[107,101,114,110,101,108]],"MESSAGE":[null,"x"]}"#);
+    let doubled =
+        read(br#"{"__REALTIME_TIMESTAMP":["1795350247400000","1"],"SYSLOG_IDENTIFIER":[[107,101,114,110,101,108]],"MESSAGE":[null,"x"]}"#);
     assert_eq!((doubled.stack, doubled.message.as_ref()), (Stack::Kernel, &b"x"[..]));
     let odd = read(br#"{"__REALTIME_TIMESTAMP":"99999999999999999999999","MESSAGE":[300],"_PID":{}}"#);
     assert_eq!((odd.time, odd.message.len()), (None, 0));

@@ -166,7 +166,10 @@ mod tests {
 
     #[test]
     fn an_apache_error_log_is_not_dmesg() {
-        let lines = ["[Sun Nov 22 12:24:07.123456 2026] [core:notice] [pid 1] AH00094: x", "[Sun Nov 22 12:24:07 2026] [error] [client 192.0.2.1] x"];
+        let lines = [
+            "[Sun Nov 22 12:24:07.123456 2026] [core:notice] [pid 1] AH00094: x",
+            "[Sun Nov 22 12:24:07 2026] [error] [client 192.0.2.1] x",
+        ];
         assert!(detect(&Sample { lines: lines.iter().map(|l| l.as_bytes()).collect() }).is_none());
         assert!(stamped(b"2026-11-22 12:19:54,513 INFO app.server: listening").is_none(), "an application");
     }

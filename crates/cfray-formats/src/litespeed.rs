@@ -1,9 +1,9 @@
 //! LiteSpeed and OpenLiteSpeed error log: `2026-11-22 10:00:00.123456 [NOTICE] [812] [192.0.2.1:5312-0#shop] text`,
 //! in local time; process id and session tag may be missing.
 
+use crate::fields::addr;
 use crate::fields::number::integer;
 use crate::fields::time::iso_time;
-use crate::fields::addr;
 use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
 use crate::support::{by_records, level_word};
 use cfray_model::{Level, Line, LineKind, LogTime, Stack};
@@ -117,7 +117,10 @@ mod tests {
         let (bare, session, h2) = (read(0), read(1), read(3));
         assert_eq!((bare.client.as_deref(), bare.host, bare.pid), (Some(&b"172.70.240.21"[..]), None, Some(1234)));
         assert_eq!((session.client.as_deref(), session.host.as_deref()), (Some(&b"172.70.240.21"[..]), Some(&b"shop.example"[..])));
-        assert_eq!((h2.client.as_deref(), h2.host.as_deref(), h2.level), (Some(&b"172.70.240.21"[..]), Some(&b"shop.example"[..]), Some(Level::Warn)));
+        assert_eq!(
+            (h2.client.as_deref(), h2.host.as_deref(), h2.level),
+            (Some(&b"172.70.240.21"[..]), Some(&b"shop.example"[..]), Some(Level::Warn))
+        );
         assert_eq!(read(2).client, None);
     }
 

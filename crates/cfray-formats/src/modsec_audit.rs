@@ -69,7 +69,8 @@ impl RecordParser for Json {
     }
 
     fn parse<'a>(&self, record: &'a [u8]) -> Result<Line<'a>, LineError> {
-        let value: Value = serde_json::from_slice(record).map_err(|e| LineError { reason: format!("not JSON: {e}").into(), at: e.column() })?;
+        let value: Value =
+            serde_json::from_slice(record).map_err(|e| LineError { reason: format!("not JSON: {e}").into(), at: e.column() })?;
         json(&value).map(own).ok_or(LineError::new("no \"transaction\" in the object", 0))
     }
 }
@@ -248,9 +249,9 @@ fn detect(sample: &Sample<'_>) -> Option<Detection> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use proptest::prelude::*;
     use crate::signatures::signature;
     use cfray_model::Sig;
+    use proptest::prelude::*;
 
     fn sample(n: usize) -> &'static [u8] {
         FORMAT.samples.get(n).unwrap().as_bytes()
@@ -275,7 +276,10 @@ mod tests {
     #[test]
     fn json_of_both_generations() {
         let line = Json.parse(sample(2)).unwrap();
-        assert_eq!((line.ray, line.status, line.host.as_deref()), (RayId::parse(b"9e0ad2b9bb609b5c"), Some(403), Some(&b"www.example.com"[..])));
+        assert_eq!(
+            (line.ray, line.status, line.host.as_deref()),
+            (RayId::parse(b"9e0ad2b9bb609b5c"), Some(403), Some(&b"www.example.com"[..]))
+        );
         assert_eq!(signature(&line).unwrap().num, Some(403));
         let old = br#"{"transaction":{"time":"22/Nov/2026:12:24:07 +0000","transaction_id":"Z","remote_address":"192.0.2.1"},"request":{"request_line":"GET /a HTTP/1.1","headers":{"CF-Connecting-IP":"198.51.100.9","X-Forwarded-For":"203.0.113.1"}},"response":{"protocol":"HTTP/1.1","status":403},"audit_data":{"messages":["Access denied with connection close (phase 1)."],"action":{"intercepted":true,"phase":1}}}"#;
         let line = Json.parse(old).unwrap();

@@ -113,6 +113,14 @@ fn modsecurity_names_host_and_path_even_when_cut() {
     assert_eq!(line.log_id.as_deref(), Some(&b"17"[..]));
 }
 
+#[test]
+fn long_hostile_records_take_linear_time() {
+    for part in [", client: ::1, server: s", "\" while reading ", ", host: \"", "\"", "\n2026/11/22 12:30:36 [error] 1#1: "] {
+        let record = format!("2026/11/22 12:30:36 [error] 1#1: *4 x{}", part.repeat(300_000));
+        assert!(parse(record.as_bytes()).unwrap().client.is_none());
+    }
+}
+
 proptest! {
     #[test]
     fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {

@@ -108,7 +108,11 @@ fn detect(sample: &Sample<'_>) -> Option<Detection> {
     }
     // Dumps of the application may fill many lines between two stamps.
     let score = score(900, php, php.max(total.min(php * 2)));
-    Some(Detection { score, why: format!("{php} of {} sampled lines carry a stamp of PHP with its zone", sample.lines.len()), parser: Box::new(ErrorLog) })
+    Some(Detection {
+        score,
+        why: format!("{php} of {} sampled lines carry a stamp of PHP with its zone", sample.lines.len()),
+        parser: Box::new(ErrorLog),
+    })
 }
 
 #[cfg(test)]
@@ -136,7 +140,8 @@ mod tests {
 
     #[test]
     fn lines_of_a_trace() {
-        for line in ["Stack trace:", "#0 {main}", "  thrown in /srv/fatal.php on line 3", "PHP Stack trace:", "PHP   1. {main}() /x.php:0"] {
+        for line in ["Stack trace:", "#0 {main}", "  thrown in /srv/fatal.php on line 3", "PHP Stack trace:", "PHP   1. {main}() /x.php:0"]
+        {
             assert!(is_trace(line.as_bytes()), "{line}");
         }
         for line in ["#hash tag", "1. first", "PHP Warning:  x", ""] {

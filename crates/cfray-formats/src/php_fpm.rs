@@ -4,10 +4,10 @@
 //! Lines of PHP itself (`[22-Nov-2026 10:00:00 UTC] PHP Fatal error: ...`) may stand between them when
 //! both write to one file, and raw lines of children when `decorate_workers_output` is off.
 
-use crate::php_error;
-use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
 use crate::fields::request;
 use crate::fields::time::Parsed;
+use crate::php_error;
+use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
 use crate::stamps;
 use crate::support::{level, level_word, number, score};
 use cfray_model::{Line, LineKind, Stack};
@@ -149,7 +149,10 @@ fn request_of(rest: &[u8]) -> Option<&[u8]> {
     let rest = rest.strip_prefix(b", script '")?;
     let open = b"' (request: \"";
     let start = memchr::memmem::find(rest, open)? + open.len();
-    let end = [&b"\") execution timed out ("[..], b"\") executing too slow ("].iter().filter_map(|mark| memchr::memmem::rfind(rest, mark)).max()?;
+    let end = [&b"\") execution timed out ("[..], b"\") executing too slow ("]
+        .iter()
+        .filter_map(|mark| memchr::memmem::rfind(rest, mark))
+        .max()?;
     rest.get(start..end)
 }
 

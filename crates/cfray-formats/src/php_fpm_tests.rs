@@ -16,7 +16,9 @@ fn records(text: &str) -> Vec<String> {
 
 #[test]
 fn time_level_pool_child() {
-    let line = read("[22-Nov-2026 12:24:07] WARNING: [pool rank.example.de] child 22612 exited on signal 11 (SIGSEGV) after 7.109208 seconds from start");
+    let line = read(
+        "[22-Nov-2026 12:24:07] WARNING: [pool rank.example.de] child 22612 exited on signal 11 (SIGSEGV) after 7.109208 seconds from start",
+    );
     let time = line.time.unwrap();
     assert_eq!((Stamp(time.civil_ns).to_rfc3339_ms().as_str(), time.offset_s), ("2026-11-22T12:24:07.000Z", None));
     assert_eq!((line.level, line.pid, line.module.as_deref()), (Some(Level::Warn), Some(22612), Some(&b"rank.example.de"[..])));
@@ -26,31 +28,47 @@ fn time_level_pool_child() {
 #[test]
 fn debug_lines_name_their_writer() {
     let line = read("[22-Nov-2026 12:24:07.123456] DEBUG: pid 7, fpm_event_loop(), line 432: event module triggered 1 events");
-    assert_eq!((line.pid, line.message.as_ref(), line.time.unwrap().precision_ns), (Some(7), &b"event module triggered 1 events"[..], 1000));
+    assert_eq!(
+        (line.pid, line.message.as_ref(), line.time.unwrap().precision_ns),
+        (Some(7), &b"event module triggered 1 events"[..], 1000)
+    );
     let child = read("[22-Nov-2026 12:24:07.123456] NOTICE: pid 7, fpm_children_make(), line 409: [pool www] child 9 started");
     assert_eq!((child.pid, child.module.as_deref()), (Some(9), Some(&b"www"[..])));
 }
 
 #[test]
 fn the_request_of_a_timeout() {
-    let line = read("[22-Nov-2026 12:24:07] WARNING: [pool www] child 9, script '/srv/a.php' (request: \"PROPFIND /a.php/x y?q=1\") execution timed out (5.305142 sec), terminating");
+    let line = read(
+        "[22-Nov-2026 12:24:07] WARNING: [pool www] child 9, script '/srv/a.php' (request: \"PROPFIND /a.php/x y?q=1\") execution timed out (5.305142 sec), terminating",
+    );
     assert_eq!((line.method.as_deref(), line.uri.as_deref(), line.pid), (Some(&b"PROPFIND"[..]), Some(&b"/a.php/x y?q=1"[..]), Some(9)));
-    let idle = read("[01-Oct-2026 04:01:57] WARNING: [pool www] child 764180, script '' (request: \" \") execution timed out (248.831385 sec), terminating");
+    let idle = read(
+        "[01-Oct-2026 04:01:57] WARNING: [pool www] child 764180, script '' (request: \" \") execution timed out (248.831385 sec), terminating",
+    );
     assert_eq!((idle.method, idle.uri, idle.pid), (None, None, Some(764180)));
 }
 
 #[test]
 fn a_request_cannot_end_its_own_line() {
-    let line = read("[22-Nov-2026 12:24:07] WARNING: [pool www] child 9, script '/a.php' (request: \"GET /?x=\") execution timed out (1.0 sec), terminating\") executing too slow (2.6 sec), logging");
+    let line = read(
+        "[22-Nov-2026 12:24:07] WARNING: [pool www] child 9, script '/a.php' (request: \"GET /?x=\") execution timed out (1.0 sec), terminating\") executing too slow (2.6 sec), logging",
+    );
     assert_eq!(line.uri.as_deref(), Some(&b"/?x=\") execution timed out (1.0 sec), terminating"[..]));
     assert_eq!(signature(&line).unwrap().sig, Sig::FpmSlow);
 }
 
 #[test]
 fn what_a_child_said_is_unwrapped_and_marked() {
-    let line = read("[22-Nov-2026 12:24:07] WARNING: [pool www] child 7 said into stderr: \"NOTICE: PHP message: PHP Warning:  \"x\" in /a.php on line 9\", pipe is closed");
-    assert_eq!((line.message.as_ref(), line.raw_text, line.pid), (&b"NOTICE: PHP message: PHP Warning:  \"x\" in /a.php on line 9"[..], true, Some(7)));
-    let cut = read("[22-Nov-2026 12:24:07] WARNING: [pool www] child 7 said into stdout: \"[pool www] child 8 exited on signal 11 (SIGSEGV) after 1.0 seconds from start");
+    let line = read(
+        "[22-Nov-2026 12:24:07] WARNING: [pool www] child 7 said into stderr: \"NOTICE: PHP message: PHP Warning:  \"x\" in /a.php on line 9\", pipe is closed",
+    );
+    assert_eq!(
+        (line.message.as_ref(), line.raw_text, line.pid),
+        (&b"NOTICE: PHP message: PHP Warning:  \"x\" in /a.php on line 9"[..], true, Some(7))
+    );
+    let cut = read(
+        "[22-Nov-2026 12:24:07] WARNING: [pool www] child 7 said into stdout: \"[pool www] child 8 exited on signal 11 (SIGSEGV) after 1.0 seconds from start",
+    );
     assert!(cut.raw_text && signature(&cut).is_none());
 }
 

@@ -1,9 +1,9 @@
 //! PHP-FPM's slow log, `sapi/fpm/fpm/fpm_php_trace.c`: a blank line, a head with two blanks before the
 //! pool, the script, and frames.
 
-use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
 use crate::fields::number::integer;
 use crate::fields::time::Parsed;
+use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
 use crate::stamps;
 use crate::support::by_records;
 use cfray_model::{Line, LineKind, LogTime, Stack};
@@ -42,7 +42,8 @@ impl RecordParser for SlowLog {
     }
 
     fn parse<'a>(&self, record: &'a [u8]) -> Result<Line<'a>, LineError> {
-        let (_, (time, pool, pid)) = head(record).map_err(|_| LineError::new("no head such as [22-Nov-2026 10:00:00]  [pool www] pid 123", 0))?;
+        let (_, (time, pool, pid)) =
+            head(record).map_err(|_| LineError::new("no head such as [22-Nov-2026 10:00:00]  [pool www] pid 123", 0))?;
         let mut line = Line::new(LineKind::Fpm, Stack::Fpm);
         line.time = Some(time);
         line.module = Some(Cow::Borrowed(pool));

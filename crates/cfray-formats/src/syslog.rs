@@ -206,7 +206,8 @@ fn after_data(mut rest: &[u8]) -> Option<&[u8]> {
 
 fn detect(sample: &Sample<'_>) -> Option<Detection> {
     // Continuation lines are indented; headings of journalctl begin with dashes.
-    let heads: Vec<&[u8]> = sample.lines.iter().copied().filter(|l| !l.first().is_some_and(|b| b.is_ascii_whitespace()) && !l.starts_with(b"-- ")).collect();
+    let heads: Vec<&[u8]> =
+        sample.lines.iter().copied().filter(|l| !l.first().is_some_and(|b| b.is_ascii_whitespace()) && !l.starts_with(b"-- ")).collect();
     let read: Vec<(Envelope<'_>, &[u8])> = heads.iter().filter_map(|l| split(l)).collect();
     if read.is_empty() || read.len() * 2 < heads.len() {
         return None;

@@ -66,7 +66,9 @@ fn other_logs_with_an_iso_stamp_are_not_syslog() {
 
 #[test]
 fn the_process_beside_the_tag_does_not_replace_the_inner_one() {
-    let line = read("Nov 22 17:52:14 web1 apache2[2211]: [Sun Nov 22 17:52:14.098937 2026] [core:notice] [pid 13843:tid 13843] AH00052: child pid 13901 exit signal Segmentation fault (11)");
+    let line = read(
+        "Nov 22 17:52:14 web1 apache2[2211]: [Sun Nov 22 17:52:14.098937 2026] [core:notice] [pid 13843:tid 13843] AH00052: child pid 13901 exit signal Segmentation fault (11)",
+    );
     assert_eq!((line.stack, line.pid), (Stack::Apache, Some(13843)));
     let hit = signature(&line).unwrap();
     assert_eq!((hit.sig, hit.num, hit.pid), (Sig::ApacheChildSignal, Some(11), Some(13901)));

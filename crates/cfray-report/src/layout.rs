@@ -111,7 +111,7 @@ pub fn bar(part: u64, whole: u64, max: usize) -> String {
     }
     let eighths = ((part as f64 / whole as f64 * max as f64 * 8.0).round() as usize).clamp(1, max * 8);
     let mut out: String = std::iter::repeat_n('█', eighths / 8).collect();
-    if let Some(rest) = EIGHTHS.get(eighths % 8).filter(|_| eighths % 8 > 0) {
+    if let Some(rest) = EIGHTHS.get(eighths % 8).filter(|_| !eighths.is_multiple_of(8)) {
         out.push(*rest);
     }
     out

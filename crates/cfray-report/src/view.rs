@@ -53,7 +53,7 @@ impl<'a> View<'a> {
 pub fn mask_row(row: &Row, masker: &Masker) -> Row {
     let mut row = row.clone();
     let edge = &mut row.edge;
-    for field in [
+    for text in [
         &mut edge.host,
         &mut edge.method,
         &mut edge.uri,
@@ -67,15 +67,14 @@ pub fn mask_row(row: &Row, masker: &Masker) -> Row {
         &mut edge.cache,
         &mut edge.pathing_op,
         &mut edge.pathing_status,
-    ] {
-        if let Some(text) = field {
-            change(text, |t| masker.text(t).into_owned());
-        }
+    ]
+    .into_iter()
+    .flatten()
+    {
+        change(text, |t| masker.text(t).into_owned());
     }
-    for field in [&mut edge.client_ip, &mut edge.edge_ip, &mut edge.origin_ip] {
-        if let Some(text) = field {
-            change(text, |t| masker.address(t).into_owned());
-        }
+    for text in [&mut edge.client_ip, &mut edge.edge_ip, &mut edge.origin_ip].into_iter().flatten() {
+        change(text, |t| masker.address(t).into_owned());
     }
     change(&mut row.source, |t| masker.own(t).into_owned());
     change(&mut row.server, |t| masker.own(t).into_owned());

@@ -114,9 +114,7 @@ impl Edge {
         let headers = headers(row, self.colos[row.req.visitor.colo].code);
         row.request_bytes = headers.iter().map(|(n, v)| n.len() + v.len() + 4).sum::<usize>() + row.req.uri.len() + 16;
         let half = row.rtt / 2;
-        if self.broken_colo.load(Ordering::Relaxed) == row.req.visitor.colo
-            && millis(0, 100) < Duration::from_millis(75)
-        {
+        if self.broken_colo.load(Ordering::Relaxed) == row.req.visitor.colo && millis(0, 100) < Duration::from_millis(75) {
             sleep(millis(3, 250)).await;
             row.tls_proto = if origin.tls.is_some() { "TLSv1.3" } else { "none" };
             return Err(Failure(Why::EdgeFault, "broken colo".into()));

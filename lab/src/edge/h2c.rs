@@ -18,12 +18,7 @@ pub async fn connect(io: Io) -> Result<SendRequest<Bytes>> {
     Ok(send)
 }
 
-pub async fn exchange(
-    send: SendRequest<Bytes>,
-    req: &Req,
-    headers: &[(String, String)],
-    limit: Duration,
-) -> Result<Answer, Failure> {
+pub async fn exchange(send: SendRequest<Bytes>, req: &Req, headers: &[(String, String)], limit: Duration) -> Result<Answer, Failure> {
     match tokio::time::timeout(limit, inner(send, req, headers)).await {
         Ok(r) => r.map_err(|e| Failure(Why::Http2, e.to_string())),
         Err(_) => Err(Failure(Why::HeaderTimeout, "no header over h2".into())),
@@ -31,10 +26,8 @@ pub async fn exchange(
 }
 
 async fn inner(send: SendRequest<Bytes>, req: &Req, headers: &[(String, String)]) -> Result<Answer> {
-    let mut request = http::Request::builder()
-        .method(req.method)
-        .uri(format!("https://{}{}", req.host, req.uri))
-        .version(http::Version::HTTP_2);
+    let mut request =
+        http::Request::builder().method(req.method).uri(format!("https://{}{}", req.host, req.uri)).version(http::Version::HTTP_2);
     for (name, value) in headers {
         let name = name.to_ascii_lowercase();
         if !matches!(name.as_str(), "host" | "connection" | "content-length") {

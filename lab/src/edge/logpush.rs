@@ -138,8 +138,7 @@ fn record(edge: &Edge, origins: &[Origin], row: &Row, options: &Options) -> Valu
     let colo = &edge.colos[v.colo];
     let contacted = !matches!(row.why, Why::Cached | Why::EdgeOnly);
     let failed = row.edge_status >= 520 && row.why != Why::Answer;
-    let origin_status =
-        if row.edge_status == 520 && failed && contacted { options.status_on_520 } else { row.origin_status };
+    let origin_status = if row.edge_status == 520 && failed && contacted { options.status_on_520 } else { row.origin_status };
     // A stable pseudo-random number for fields that only have to look plausible.
     let h = u64::from_str_radix(&row.ray, 16).unwrap_or(0);
     let pick = |n: u64, salt: u32| (h.rotate_left(salt) % n) as usize;
@@ -169,10 +168,7 @@ fn record(edge: &Edge, origins: &[Origin], row: &Row, options: &Options) -> Valu
     put("CacheTieredFill", json!(false));
     put("ClientASN", json!(v.asn));
     put("ClientCountry", json!(v.country));
-    put(
-        "ClientDeviceType",
-        json!(if v.ua.contains("Mobile") || v.ua.contains("iPhone") { "mobile" } else { "desktop" }),
-    );
+    put("ClientDeviceType", json!(if v.ua.contains("Mobile") || v.ua.contains("iPhone") { "mobile" } else { "desktop" }));
     put("ClientIP", json!(v.ip));
     put("ClientIPClass", json!("noRecord"));
     put("ClientMTLSAuthStatus", json!("unknown"));
@@ -180,10 +176,7 @@ fn record(edge: &Edge, origins: &[Origin], row: &Row, options: &Options) -> Valu
     put("ClientRequestHost", json!(req.host));
     put("ClientRequestMethod", json!(req.method));
     put("ClientRequestPath", json!(path));
-    put(
-        "ClientRequestProtocol",
-        json!(if human { ["HTTP/2", "HTTP/2", "HTTP/3", "HTTP/1.1"][pick(4, 17)] } else { "HTTP/1.1" }),
-    );
+    put("ClientRequestProtocol", json!(if human { ["HTTP/2", "HTTP/2", "HTTP/3", "HTTP/1.1"][pick(4, 17)] } else { "HTTP/1.1" }));
     put("ClientRequestReferer", json!(req.referer));
     put("ClientRequestScheme", json!("https"));
     put("ClientRequestSource", json!("eyeball"));

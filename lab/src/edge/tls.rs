@@ -58,13 +58,10 @@ pub fn client(options: TlsOptions<'_>) -> Result<Arc<ClientConfig>> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(NoVerify(provider)));
     let mut config = match options.client_cert {
-        Some((cert, key)) => builder.with_client_auth_cert(
-            CertificateDer::pem_file_iter(cert)?.collect::<Result<_, _>>()?,
-            PrivateKeyDer::from_pem_file(key)?,
-        )?,
+        Some((cert, key)) => builder
+            .with_client_auth_cert(CertificateDer::pem_file_iter(cert)?.collect::<Result<_, _>>()?, PrivateKeyDer::from_pem_file(key)?)?,
         None => builder.with_no_client_auth(),
     };
-    config.alpn_protocols =
-        if options.h2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
+    config.alpn_protocols = if options.h2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
     Ok(Arc::new(config))
 }

@@ -74,9 +74,8 @@ async fn plugin(run: &mut Run, format: nginx::Format) -> Result<()> {
     let end = run.set.seconds as f64;
     drive(run, 1.5, (5.0, end - 3.0), booking).await;
     run.label = Box::new(|row, _| {
-        (cut_off(row) && row.req.tag == "fault").then(|| {
-            Label::new("plugin-fault", format!("wp-content/plugins/booking-calendar-lite||{}", access(row, "444")))
-        })
+        (cut_off(row) && row.req.tag == "fault")
+            .then(|| Label::new("plugin-fault", format!("wp-content/plugins/booking-calendar-lite||{}", access(row, "444"))))
     });
     Ok(())
 }

@@ -37,18 +37,15 @@ pub fn table() -> Vec<Scenario> {
     ]
 }
 
-const SCRAPERS: &[&str] = &[
-    "Mozilla/5.0 (compatible; PetalBot;+https://webmaster.petalsearch.com/site/petalbot)",
-    "Scrapy/2.13 (+https://scrapy.org)",
-];
+const SCRAPERS: &[&str] =
+    &["Mozilla/5.0 (compatible; PetalBot;+https://webmaster.petalsearch.com/site/petalbot)", "Scrapy/2.13 (+https://scrapy.org)"];
 const MODSEC: &str = "SecRuleEngine On\nSecRequestBodyAccess On\nSecAuditEngine Off\nSecRule REQUEST_URI \"@contains /cgi-bin/test\" \"id:100001,phase:1,deny,status:403,log,msg:'Probe'\"\n";
 const DROPPED: &str = "Access denied with connection close";
 
 /// A few scrapers behind different colos, asking for ordinary pages.
 fn scrapers(run: &mut Run, rate: f64) {
     let mut rng = run.rng.clone();
-    let group: Vec<Arc<Visitor>> =
-        (0..6).map(|_| Arc::new(traffic::visitor(&run.edge.colos, SCRAPERS, None, &mut rng))).collect();
+    let group: Vec<Arc<Visitor>> = (0..6).map(|_| Arc::new(traffic::visitor(&run.edge.colos, SCRAPERS, None, &mut rng))).collect();
     let end = run.set.seconds as f64;
     run.load(rate, (3.0, end), move |rng, v| {
         let mut r = v.background(rng);
@@ -74,8 +71,7 @@ async fn client_modsec(run: &mut Run) -> Result<()> {
     scrapers(run, 2.2);
     run.until(run.set.seconds as f64).await;
     run.drain().await;
-    run.label =
-        Box::new(|row, _| (cut_off(row) && row.req.tag == "scraper").then(|| Label::new("client-blocked", DROPPED)));
+    run.label = Box::new(|row, _| (cut_off(row) && row.req.tag == "scraper").then(|| Label::new("client-blocked", DROPPED)));
     Ok(())
 }
 
@@ -108,23 +104,16 @@ async fn edge_modsec(run: &mut Run) -> Result<()> {
     site::write(run, &[], &[])?;
     // Colo 9 (GRU): about a twentieth of this site's traffic.
     let net = blocked_net(run, 9);
-    let global = format!(
-        "{MODSEC}SecRule REMOTE_ADDR \"@ipMatch {net}\" \"id:100020,phase:1,drop,log,msg:'Address not in the allow list'\"\n"
-    );
-    apache::Apache {
-        modules: &["unique_id", "security2"],
-        global,
-        format: apache::Format::Timed,
-        ..Default::default()
-    }
-    .start(run, None)
-    .await?;
+    let global =
+        format!("{MODSEC}SecRule REMOTE_ADDR \"@ipMatch {net}\" \"id:100020,phase:1,drop,log,msg:'Address not in the allow list'\"\n");
+    apache::Apache { modules: &["unique_id", "security2"], global, format: apache::Format::Timed, ..Default::default() }
+        .start(run, None)
+        .await?;
     run.origin(10, 28080, None);
     background(run);
     run.until(run.set.seconds as f64).await;
     run.drain().await;
-    run.label =
-        Box::new(|row, _| (cut_off(row) && row.req.visitor.colo == 9).then(|| Label::new("edge-ip-blocked", DROPPED)));
+    run.label = Box::new(|row, _| (cut_off(row) && row.req.visitor.colo == 9).then(|| Label::new("edge-ip-blocked", DROPPED)));
     Ok(())
 }
 
@@ -156,8 +145,7 @@ async fn edge_nginx(run: &mut Run) -> Result<()> {
     run.until(run.set.seconds as f64).await;
     run.drain().await;
     run.label = Box::new(|row, _| {
-        (cut_off(row) && row.req.visitor.colo == 3)
-            .then(|| Label::new("edge-ip-blocked", format!("\"ray\":\"{}", row.ray)))
+        (cut_off(row) && row.req.visitor.colo == 3).then(|| Label::new("edge-ip-blocked", format!("\"ray\":\"{}", row.ray)))
     });
     Ok(())
 }
@@ -179,9 +167,7 @@ async fn rules(run: &mut Run) -> Result<()> {
         }
     })
     .await;
-    run.label = Box::new(|row, _| {
-        (cut_off(row) && row.req.tag == "rule").then(|| Label::new("rule-dropped", access(row, "444 0")))
-    });
+    run.label = Box::new(|row, _| (cut_off(row) && row.req.tag == "rule").then(|| Label::new("rule-dropped", access(row, "444 0"))));
     Ok(())
 }
 
@@ -189,9 +175,7 @@ async fn limit_req(run: &mut Run) -> Result<()> {
     site::write(run, &[], &[])?;
     fpm::Fpm::default().start(run, None).await?;
     let http = "limit_req_zone $server_name zone=whole:1m rate=40r/s; limit_req_status 444;";
-    nginx::Nginx { http: http.into(), in_app: "limit_req zone=whole burst=12 nodelay;".into(), ..Default::default() }
-        .start(run)
-        .await?;
+    nginx::Nginx { http: http.into(), in_app: "limit_req zone=whole burst=12 nodelay;".into(), ..Default::default() }.start(run).await?;
     run.origin(10, 28080, None);
     background(run);
     for at in [12.0, 26.0, 41.0] {
@@ -203,24 +187,20 @@ async fn limit_req(run: &mut Run) -> Result<()> {
     }
     run.until(run.set.seconds as f64).await;
     run.drain().await;
-    run.label = Box::new(|row, _| {
-        cut_off(row).then(|| Label::new("rule-dropped", format!("limiting requests||{}", access(row, "444 0"))))
-    });
+    run.label = Box::new(|row, _| cut_off(row).then(|| Label::new("rule-dropped", format!("limiting requests||{}", access(row, "444 0")))));
     Ok(())
 }
 
 async fn rule_modsec(run: &mut Run) -> Result<()> {
     site::write(run, &[], &[])?;
-    let global = format!(
-        "{MODSEC}SecRule ARGS \"@rx (?i)(union\\s+select|/etc/passwd|<script)\" \"id:100030,phase:2,drop,log,msg:'Injection'\"\n"
-    );
+    let global =
+        format!("{MODSEC}SecRule ARGS \"@rx (?i)(union\\s+select|/etc/passwd|<script)\" \"id:100030,phase:2,drop,log,msg:'Injection'\"\n");
     apache::Apache { modules: &["unique_id", "security2"], global, ..Default::default() }.start(run, None).await?;
     run.origin(10, 28080, None);
     let end = run.set.seconds as f64;
     drive(run, 1.6, (3.0, end), |rng, v| {
         let who = v.anyone(rng);
-        let w = ["lamp%20union%20select%201", "..%2F..%2Fetc%2Fpasswd/etc/passwd", "%3Cscript%3Ealert"]
-            [rng.random_range(0..3)];
+        let w = ["lamp%20union%20select%201", "..%2F..%2Fetc%2Fpasswd/etc/passwd", "%3Cscript%3Ealert"][rng.random_range(0..3)];
         let n = rng.random_range(1..500);
         v.req(rng, "rule", "GET", format!("/find?q={w}&n={n}"), who)
     })
@@ -233,9 +213,7 @@ async fn throttle(run: &mut Run, format: nginx::Format) -> Result<()> {
     site::write(run, &[("^/quote/", "lib/rates.php")], &[("SLEEP", "0.9")])?;
     fpm::Fpm { children: 40, ..Default::default() }.start(run, None).await?;
     let http = "limit_conn_zone $binary_remote_addr zone=peraddr:1m; limit_conn_status 444;";
-    nginx::Nginx { http: http.into(), format, in_app: "limit_conn peraddr 3;".into(), ..Default::default() }
-        .start(run)
-        .await?;
+    nginx::Nginx { http: http.into(), format, in_app: "limit_conn peraddr 3;".into(), ..Default::default() }.start(run).await?;
     run.origin(10, 28080, None);
     let end = run.set.seconds as f64;
     drive(run, 9.0, (10.0, end - 4.0), |rng, v| {
@@ -244,9 +222,8 @@ async fn throttle(run: &mut Run, format: nginx::Format) -> Result<()> {
         v.req(rng, "slow", "GET", format!("/quote/shipping?zip={n}"), who)
     })
     .await;
-    run.label = Box::new(|row, _| {
-        cut_off(row).then(|| Label::new("throttled", format!("limiting connections by zone||{}", access(row, "444 0"))))
-    });
+    run.label =
+        Box::new(|row, _| cut_off(row).then(|| Label::new("throttled", format!("limiting connections by zone||{}", access(row, "444 0")))));
     Ok(())
 }
 

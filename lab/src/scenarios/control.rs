@@ -120,9 +120,7 @@ async fn two_servers(run: &mut Run) -> Result<()> {
 
 async fn one_server(run: &mut Run) -> Result<()> {
     site::write(run, &[("^/invoice/", "lib/invoice.php"), ("^/quote/", "lib/rates.php")], &[("SLEEP", "7")])?;
-    fpm::Fpm { extra: "request_terminate_timeout = 3s".into(), children: 14, ..Default::default() }
-        .start(run, None)
-        .await?;
+    fpm::Fpm { extra: "request_terminate_timeout = 3s".into(), children: 14, ..Default::default() }.start(run, None).await?;
     let http = "map $http_user_agent $bad_agent { default 0; ~*(petalbot|scrapy|ahrefs) 1; }";
     nginx::Nginx {
         http: http.into(),

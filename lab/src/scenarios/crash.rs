@@ -78,10 +78,7 @@ async fn kernel_log(run: &mut Run, unit: &str, wanted: impl Fn(&str) -> bool) ->
 
 /// Pids the kernel says it killed in this run's cgroup.
 fn oom_pids(run: &Run) -> Vec<String> {
-    let out = std::process::Command::new("dmesg")
-        .output()
-        .map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
-        .unwrap_or_default();
+    let out = std::process::Command::new("dmesg").output().map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default();
     let group = format!("/cfray-lab-{}", run.name);
     out.lines()
         .filter(|l| l.contains("oom-kill:") && l.contains(&group))
@@ -98,21 +95,15 @@ async fn imports(run: &mut Run, unit: &str, evidence: fn(&Row) -> String) -> Res
     })
     .await;
     let pids = oom_pids(run);
-    kernel_log(run, unit, move |m| {
-        m.contains("Killed process") && pids.iter().any(|p| m.contains(&format!("process {p} (")))
-    })
-    .await?;
-    run.label =
-        Box::new(move |row, _| (cut_off(row) && row.req.tag == "fault").then(|| Label::new("oom-kill", evidence(row))));
+    kernel_log(run, unit, move |m| m.contains("Killed process") && pids.iter().any(|p| m.contains(&format!("process {p} (")))).await?;
+    run.label = Box::new(move |row, _| (cut_off(row) && row.req.tag == "fault").then(|| Label::new("oom-kill", evidence(row))));
     Ok(())
 }
 
 async fn oom_apache(run: &mut Run) -> Result<()> {
     site::write(run, &[("^/import/", "lib/import.php")], &[])?;
     let group = cgroup(run, 330)?;
-    apache::Apache { workers: 60, global: "php_admin_value memory_limit -1".into(), ..Default::default() }
-        .start(run, Some(&group))
-        .await?;
+    apache::Apache { workers: 60, global: "php_admin_value memory_limit -1".into(), ..Default::default() }.start(run, Some(&group)).await?;
     run.origin(10, 28080, None);
     imports(run, "/system.slice/apache2.service", |_| "Killed process".into()).await
 }
@@ -120,24 +111,16 @@ async fn oom_apache(run: &mut Run) -> Result<()> {
 async fn oom_fpm(run: &mut Run) -> Result<()> {
     site::write(run, &[("^/import/", "lib/import.php")], &[])?;
     let group = cgroup(run, 300)?;
-    fpm::Fpm { extra: "php_admin_value[memory_limit] = -1".into(), ..Default::default() }
-        .start(run, Some(&group))
-        .await?;
-    nginx::Nginx { format: nginx::Format::CfCustom, in_app: HIDE.into(), server: DROP.into(), ..Default::default() }
-        .start(run)
-        .await?;
+    fpm::Fpm { extra: "php_admin_value[memory_limit] = -1".into(), ..Default::default() }.start(run, Some(&group)).await?;
+    nginx::Nginx { format: nginx::Format::CfCustom, in_app: HIDE.into(), server: DROP.into(), ..Default::default() }.start(run).await?;
     run.origin(10, 28080, None);
     imports(run, "/system.slice/php8.2-fpm.service", |_| "Killed process||exited on signal 9".into()).await
 }
 
 async fn timeout_fpm_ray(run: &mut Run) -> Result<()> {
     site::write(run, &[("^/quote/", "lib/rates.php")], &[("SLEEP", "9")])?;
-    fpm::Fpm { extra: "request_terminate_timeout = 3s\n".into(), children: 14, ..Default::default() }
-        .start(run, None)
-        .await?;
-    nginx::Nginx { format: nginx::Format::CfCustom, in_app: HIDE.into(), server: DROP.into(), ..Default::default() }
-        .start(run)
-        .await?;
+    fpm::Fpm { extra: "request_terminate_timeout = 3s\n".into(), children: 14, ..Default::default() }.start(run, None).await?;
+    nginx::Nginx { format: nginx::Format::CfCustom, in_app: HIDE.into(), server: DROP.into(), ..Default::default() }.start(run).await?;
     run.origin(10, 28080, None);
     let end = run.set.seconds as f64;
     drive(run, 1.4, (8.0, end - 6.0), |rng, v| {
@@ -155,13 +138,9 @@ async fn timeout_fpm_ray(run: &mut Run) -> Result<()> {
 
 async fn timeout_hard(run: &mut Run) -> Result<()> {
     site::write(run, &[("^/account/export", "lib/digest.php")], &[])?;
-    fpm::Fpm {
-        extra: "catch_workers_output = yes\nphp_admin_value[hard_timeout] = 1\n".into(),
-        children: 12,
-        ..Default::default()
-    }
-    .start(run, None)
-    .await?;
+    fpm::Fpm { extra: "catch_workers_output = yes\nphp_admin_value[hard_timeout] = 1\n".into(), children: 12, ..Default::default() }
+        .start(run, None)
+        .await?;
     nginx::Nginx { in_app: HIDE.into(), server: DROP.into(), ..Default::default() }.start(run).await?;
     run.origin(10, 28080, None);
     let end = run.set.seconds as f64;
@@ -172,12 +151,8 @@ async fn timeout_hard(run: &mut Run) -> Result<()> {
     })
     .await;
     run.label = Box::new(|row, _| {
-        (cut_off(row) && row.req.tag == "fault" && took(row) > 2.0).then(|| {
-            Label::new(
-                "timeout-kill",
-                format!("exited with code 124||seconds exceeded (terminated)||{}", access(row, "444")),
-            )
-        })
+        (cut_off(row) && row.req.tag == "fault" && took(row) > 2.0)
+            .then(|| Label::new("timeout-kill", format!("exited with code 124||seconds exceeded (terminated)||{}", access(row, "444"))))
     });
     Ok(())
 }
@@ -241,9 +216,8 @@ async fn event_crash(run: &mut Run) -> Result<()> {
     site::write(run, &[], &[])?;
     backend(run, 20, 9121, "app.log", &["/reports/build=slow:1900"]).await?;
     let to = run.ip(20).to_string() + ":9121";
-    let at = apache::Apache { app: apache::App::Proxy(to), format: apache::Format::Combined, ..Default::default() }
-        .start(run, None)
-        .await?;
+    let at =
+        apache::Apache { app: apache::App::Proxy(to), format: apache::Format::Combined, ..Default::default() }.start(run, None).await?;
     run.origin(10, 28080, None);
     let master = run.procs[at].pid;
     background(run);
@@ -256,15 +230,9 @@ async fn event_crash(run: &mut Run) -> Result<()> {
 async fn fpm_crash(run: &mut Run) -> Result<()> {
     site::write(run, &[("^/wp-json/menu/", "lib/tree.php")], &[])?;
     fpm::Fpm { extra: "php_admin_value[memory_limit] = 1G".into(), ..Default::default() }.start(run, None).await?;
-    nginx::Nginx {
-        in_app: HIDE.into(),
-        server: DROP.into(),
-        real_ip: true,
-        format: nginx::Format::Timed,
-        ..Default::default()
-    }
-    .start(run)
-    .await?;
+    nginx::Nginx { in_app: HIDE.into(), server: DROP.into(), real_ip: true, format: nginx::Format::Timed, ..Default::default() }
+        .start(run)
+        .await?;
     run.origin(10, 28080, None);
     let end = run.set.seconds as f64;
     drive(run, 1.6, (6.0, end - 4.0), |rng, v| {
@@ -273,8 +241,6 @@ async fn fpm_crash(run: &mut Run) -> Result<()> {
         v.req(rng, "fault", "GET", format!("/wp-json/menu/v1/tree/{n}"), who)
     })
     .await;
-    run.label = Box::new(|row, _| {
-        (cut_off(row) && row.req.tag == "fault").then(|| Label::new("worker-crash", "exited on signal 11"))
-    });
+    run.label = Box::new(|row, _| (cut_off(row) && row.req.tag == "fault").then(|| Label::new("worker-crash", "exited on signal 11")));
     Ok(())
 }

@@ -51,9 +51,8 @@ async fn stale_address(run: &mut Run) {
     });
     run.until(end).await;
     run.drain().await;
-    run.label = Box::new(|row, _| {
-        (row.req.origin == 1 && (cut_off(row) || row.why == Why::NotHttp)).then(|| Label::new("wrong-origin", ""))
-    });
+    run.label =
+        Box::new(|row, _| (row.req.origin == 1 && (cut_off(row) || row.why == Why::NotHttp)).then(|| Label::new("wrong-origin", "")));
 }
 
 /// A service on the stale address; its own log stays out of the recording.
@@ -123,7 +122,9 @@ async fn incident_colo(run: &mut Run) -> Result<()> {
     run.edge.broken_colo.store(usize::MAX, Ordering::Relaxed);
     run.until(end).await;
     run.drain().await;
-    run.notes.push("The broken colo is the emulated edge's doing: these requests never left it, their fields say the origin was contacted.".into());
+    run.notes.push(
+        "The broken colo is the emulated edge's doing: these requests never left it, their fields say the origin was contacted.".into(),
+    );
     run.label = Box::new(|row, _| (row.why == Why::EdgeFault).then(|| Label::new("edge-incident", "")));
     Ok(())
 }
@@ -148,10 +149,7 @@ async fn relays(run: &mut Run, uri: &'static str) {
     .await;
     run.label = Box::new(|row, _| {
         (row.why == Why::Answer && row.req.tag == "fault").then(|| {
-            Label::new(
-                "origin-520",
-                format!("{}||\"{} {}\" 520||\"status\":\"520\"", access(row, "520 "), row.req.method, row.req.uri),
-            )
+            Label::new("origin-520", format!("{}||\"{} {}\" 520||\"status\":\"520\"", access(row, "520 "), row.req.method, row.req.uri))
         })
     });
 }
@@ -169,9 +167,7 @@ async fn says_520_proxy(run: &mut Run) -> Result<()> {
     site::write(run, &[], &[])?;
     backend(run, 20, 9160, "app.log", &["/api/v2/partner=status:520"]).await?;
     let to = run.ip(20).to_string() + ":9160";
-    nginx::Nginx { format: nginx::Format::JsonPlain, app: nginx::App::Proxy(to), ..Default::default() }
-        .start(run)
-        .await?;
+    nginx::Nginx { format: nginx::Format::JsonPlain, app: nginx::App::Proxy(to), ..Default::default() }.start(run).await?;
     run.origin(10, 28080, None);
     relays(run, "/api/v2/partner/").await;
     Ok(())
@@ -180,9 +176,7 @@ async fn says_520_proxy(run: &mut Run) -> Result<()> {
 async fn edge_only(run: &mut Run) -> Result<()> {
     site::write(run, &[("^/export/tree", "lib/tree.php")], &[])?;
     let global = "php_admin_value memory_limit 1G\nSecRuleEngine On\nSecRule REQUEST_HEADERS:User-Agent \"@contains scrapy\" \"id:100040,phase:1,drop,log\"\n";
-    apache::Apache { modules: &["unique_id", "security2"], global: global.into(), ..Default::default() }
-        .start(run, None)
-        .await?;
+    apache::Apache { modules: &["unique_id", "security2"], global: global.into(), ..Default::default() }.start(run, None).await?;
     run.origin(10, 28080, None);
     run.logs.clear();
     let scraper: Arc<Visitor> = Arc::new(traffic::visitor(&run.edge.colos, &["scrapy/2.13"], None, &mut run.rng));
@@ -218,14 +212,9 @@ async fn other_server(run: &mut Run) -> Result<()> {
     site::write(run, &[("^/export/tree", "lib/tree.php")], &[])?;
     fpm::Fpm { log_as: "web1/php8.2-fpm.log", ..Default::default() }.start(run, None).await?;
     nginx::Nginx { dir: "web1/nginx", ..Default::default() }.start(run).await?;
-    apache::Apache {
-        dir: "web2/apache2",
-        host: 11,
-        global: "php_admin_value memory_limit 1G".into(),
-        ..Default::default()
-    }
-    .start(run, None)
-    .await?;
+    apache::Apache { dir: "web2/apache2", host: 11, global: "php_admin_value memory_limit 1G".into(), ..Default::default() }
+        .start(run, None)
+        .await?;
     run.logs.retain(|(_, to, _)| !to.starts_with("web2"));
     run.origin(10, 28080, None);
     run.origin(11, 28080, None);
@@ -244,8 +233,6 @@ async fn other_server(run: &mut Run) -> Result<()> {
     });
     run.until(end).await;
     run.drain().await;
-    run.label = Box::new(|row, _| {
-        (cut_off(row) && row.req.tag == "fault" && took(row) < 5.0).then(|| Label::new("unknown", ""))
-    });
+    run.label = Box::new(|row, _| (cut_off(row) && row.req.tag == "fault" && took(row) < 5.0).then(|| Label::new("unknown", "")));
     Ok(())
 }

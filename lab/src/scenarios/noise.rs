@@ -19,8 +19,7 @@ const PROBES: &[&[u8]] = &[
     b"GET /actuator/health HTTP/1.1\r\nHost: 192.0.2.1\r\nUser-Agent: Mozilla/5.0 zgrab/0.x\r\nConnection: close\r\n\r\n",
     b"OPTIONS / RTSP/1.0\r\n\r\n",
 ];
-const HEALTH: &[u8] =
-    b"GET /favicon.ico HTTP/1.1\r\nHost: localhost\r\nUser-Agent: Monit/5.33\r\nConnection: close\r\n\r\n";
+const HEALTH: &[u8] = b"GET /favicon.ico HTTP/1.1\r\nHost: localhost\r\nUser-Agent: Monit/5.33\r\nConnection: close\r\n\r\n";
 
 pub fn start(run: &mut Run) {
     let Some(target) = run.edge.origins.lock().unwrap().first().filter(|o| o.tls.is_none()).map(|o| o.addr) else {
@@ -39,7 +38,7 @@ pub fn start(run: &mut Run) {
         while !stop.load(std::sync::atomic::Ordering::Relaxed) {
             sleep(Duration::from_millis(rng.random_range(1500..3500))).await;
             beat += 1;
-            let (from, bytes) = if beat % 3 == 0 {
+            let (from, bytes) = if beat.is_multiple_of(3) {
                 (Ipv4Addr::new(127, 202, 1, rng.random_range(1..=20)), PROBES[rng.random_range(0..PROBES.len())])
             } else {
                 (own, HEALTH)

@@ -54,17 +54,9 @@ async fn exhausted(run: &mut Run, level: &'static str, format: nginx::Format) ->
         run.addresses.insert(format!("127.201.1.{}", 1 + i), format!("203.0.113.{}", 10 + i));
     }
     let to = run.ip(20).to_string() + ":9170";
-    nginx::Nginx {
-        level,
-        format,
-        workers: 1,
-        connections: 110,
-        keepalive: 300,
-        app: nginx::App::Proxy(to),
-        ..Default::default()
-    }
-    .start(run)
-    .await?;
+    nginx::Nginx { level, format, workers: 1, connections: 110, keepalive: 300, app: nginx::App::Proxy(to), ..Default::default() }
+        .start(run)
+        .await?;
     run.origin(10, 28080, None);
     background(run);
     let end = run.set.seconds as f64;
@@ -106,8 +98,8 @@ async fn fpm_full(run: &mut Run) -> Result<()> {
     nginx::Nginx { in_app: HIDE.into(), server: DROP.into(), ..Default::default() }.start(run).await?;
     run.origin(10, 28080, None);
     background(run);
-    for at in [10.0, 24.0, 39.0] {
-        run.load(10.0, (at, at + 3.5), |rng, v| {
+    for at in [12.0, 37.0] {
+        run.load(9.0, (at, at + 2.4), |rng, v| {
             let who = v.person(rng);
             let n = rng.random_range(1..900);
             v.req(rng, "slow", "GET", format!("/wp-json/rates/v1/zip/{n}"), who)

@@ -35,8 +35,7 @@ pub fn table() -> Vec<Scenario> {
 async fn two_listeners(run: &mut Run, app: nginx::App) -> Result<()> {
     let ip = run.ip(11);
     let (host, root) = (run.visitors.host(), run.root.display());
-    let http =
-        format!("server {{ listen {ip}:28080 proxy_protocol; server_name {host}; root {root}/var/www/site/public; }}");
+    let http = format!("server {{ listen {ip}:28080 proxy_protocol; server_name {host}; root {root}/var/www/site/public; }}");
     nginx::Nginx { http, app, ..Default::default() }.start(run).await?;
     run.origin(10, 28080, None);
     run.origin(11, 28080, None);
@@ -114,9 +113,7 @@ async fn h2_hitch(run: &mut Run) -> Result<()> {
 async fn stalled(run: &mut Run, format: nginx::Format) -> Result<()> {
     site::write(run, &[], &[])?;
     fpm::Fpm::default().start(run, None).await?;
-    nginx::Nginx { format, server: "client_body_timeout 3s; client_max_body_size 20m;".into(), ..Default::default() }
-        .start(run)
-        .await?;
+    nginx::Nginx { format, server: "client_body_timeout 3s; client_max_body_size 20m;".into(), ..Default::default() }.start(run).await?;
     run.origin(10, 28080, None);
     let end = run.set.seconds as f64;
     drive(run, 1.3, (4.0, end - 6.0), |rng, v| {
@@ -128,9 +125,7 @@ async fn stalled(run: &mut Run, format: nginx::Format) -> Result<()> {
         r
     })
     .await;
-    run.label = Box::new(|row, _| {
-        (cut_off(row) && row.req.tag == "stalled").then(|| Label::new("request-rejected", access(row, "408 0")))
-    });
+    run.label = Box::new(|row, _| (cut_off(row) && row.req.tag == "stalled").then(|| Label::new("request-rejected", access(row, "408 0"))));
     Ok(())
 }
 

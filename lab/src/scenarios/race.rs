@@ -30,8 +30,7 @@ pub fn table() -> Vec<Scenario> {
 /// Devices behind far colos, each with a connection of its own, whose period lies near the timeout.
 fn devices(run: &mut Run, timeout: f64, count: usize) {
     let mut rng = StdRng::seed_from_u64(run.rng.random());
-    let far: Vec<usize> =
-        (0..run.edge.colos.len()).filter(|c| run.edge.colos[*c].rtt > Duration::from_millis(50)).collect();
+    let far: Vec<usize> = (0..run.edge.colos.len()).filter(|c| run.edge.colos[*c].rtt > Duration::from_millis(50)).collect();
     let host = format!("iot.{}", run.visitors.zone());
     let end = run.began + Duration::from_secs(run.set.seconds);
     for i in 0..count {

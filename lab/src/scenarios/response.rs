@@ -40,8 +40,7 @@ async fn wishes(run: &mut Run) {
     })
     .await;
     run.label = Box::new(|row, _| {
-        (row.why == Why::HeaderTooLarge && row.req.tag == "fault")
-            .then(|| Label::new("headers-too-large", access(row, "200 ")))
+        (row.why == Why::HeaderTooLarge && row.req.tag == "fault").then(|| Label::new("headers-too-large", access(row, "200 ")))
     });
 }
 
@@ -82,9 +81,7 @@ async fn garbage_nginx(run: &mut Run) -> Result<()> {
     site::write(run, &[], &[])?;
     backend(run, 20, 9141, "app.log", &["/api/v2/stream=garbage"]).await?;
     let to = run.ip(20).to_string() + ":9141";
-    nginx::Nginx { format: nginx::Format::Combined, app: nginx::App::Proxy(to), ..Default::default() }
-        .start(run)
-        .await?;
+    nginx::Nginx { format: nginx::Format::Combined, app: nginx::App::Proxy(to), ..Default::default() }.start(run).await?;
     run.origin(10, 28080, None);
     let end = run.set.seconds as f64;
     drive(run, 1.6, (6.0, end), |rng, v| {
@@ -117,9 +114,7 @@ async fn nph(run: &mut Run) -> Result<()> {
     let vhost = format!(
         "ScriptAlias /cgi-bin/ {root}/var/www/site/cgi/\n<Directory {root}/var/www/site/cgi>\nRequire all granted\nOptions ExecCGI\n</Directory>\n"
     );
-    apache::Apache { modules: &["cgi"], vhost, format: apache::Format::Timed, ..Default::default() }
-        .start(run, None)
-        .await?;
+    apache::Apache { modules: &["cgi"], vhost, format: apache::Format::Timed, ..Default::default() }.start(run, None).await?;
     run.origin(10, 28080, None);
     let end = run.set.seconds as f64;
     drive(run, 1.5, (4.0, end), |rng, v| {
@@ -153,8 +148,7 @@ async fn closed(run: &mut Run, format: apache::Format) -> Result<()> {
     run.until(end).await;
     run.drain().await;
     run.label = Box::new(|row, _| {
-        (cut_off(row) && row.req.tag == "fault")
-            .then(|| Label::new("backend-closed", "AH01102: error reading status line"))
+        (cut_off(row) && row.req.tag == "fault").then(|| Label::new("backend-closed", "AH01102: error reading status line"))
     });
     Ok(())
 }

@@ -122,8 +122,7 @@ async fn catalog(run: &mut Run, window: (f64, f64)) {
 
 fn label_io(run: &mut Run, evidence: &'static str) {
     run.label = Box::new(move |row: &Row, _| {
-        (cut_off(row) && row.req.tag == "catalog")
-            .then(|| Label::new("server-io", format!("{evidence}||{}", access(row, "200 0"))))
+        (cut_off(row) && row.req.tag == "catalog").then(|| Label::new("server-io", format!("{evidence}||{}", access(row, "200 0"))))
     });
 }
 
@@ -162,11 +161,7 @@ async fn disk_full(run: &mut Run) -> Result<()> {
     let fill = cache.clone();
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_secs(16)).await;
-        let _ = Command::new("sh")
-            .args(["-c", "head -c 4000000 /dev/zero 2>/dev/null > backup.part"])
-            .current_dir(fill)
-            .status()
-            .await;
+        let _ = Command::new("sh").args(["-c", "head -c 4000000 /dev/zero 2>/dev/null > backup.part"]).current_dir(fill).status().await;
     });
     catalog(run, (1.0, run.set.seconds as f64)).await;
     run.snapshot_logs();

@@ -86,18 +86,12 @@ async fn nginx_444(run: &mut Run) -> Result<()> {
     certificates(run).await?;
     fpm::Fpm::default().start(run, None).await?;
     let ca = run.path("etc/ssl/pull-ca.crt");
-    let server = format!(
-        "ssl_verify_client on; ssl_client_certificate {}; error_page 495 496 = @drop; {DROP} keepalive_requests 40;",
-        ca.display()
-    );
-    nginx::Nginx { tls: true, level: "info", format: nginx::Format::CfCustom, server, ..Default::default() }
-        .start(run)
-        .await?;
+    let server =
+        format!("ssl_verify_client on; ssl_client_certificate {}; error_page 495 496 = @drop; {DROP} keepalive_requests 40;", ca.display());
+    nginx::Nginx { tls: true, level: "info", format: nginx::Format::CfCustom, server, ..Default::default() }.start(run).await?;
     switch(run, 28443, 36.0, true).await?;
     run.label = Box::new(|row, _| {
-        cut_off(row).then(|| {
-            Label::new("origin-pull-rejected", format!("client SSL certificate verify error||{}", access(row, "444")))
-        })
+        cut_off(row).then(|| Label::new("origin-pull-rejected", format!("client SSL certificate verify error||{}", access(row, "444"))))
     });
     Ok(())
 }

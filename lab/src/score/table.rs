@@ -34,11 +34,7 @@ fn render(o: &Outcome) -> String {
     let _ = writeln!(out, "| calibration error over scenarios | {:.3} |", calibration(&o.verdicts));
     if !o.times.is_empty() {
         let total: f64 = o.times.values().map(|t| t.as_secs_f64()).sum();
-        let _ = writeln!(
-            out,
-            "| time | {total:.2} s, longest {:.2} s |",
-            o.times.values().max().map_or(0.0, |t| t.as_secs_f64())
-        );
+        let _ = writeln!(out, "| time | {total:.2} s, longest {:.2} s |", o.times.values().max().map_or(0.0, |t| t.as_secs_f64()));
     }
     per_recording(&mut out, o);
     per_cause(&mut out, &o.verdicts);
@@ -92,8 +88,7 @@ fn per_recording(out: &mut String, o: &Outcome) {
         out,
         "\n| recording | 520s | found | right | quoted | mean confidence | invented | said instead |\n|---|---|---|---|---|---|---|---|"
     );
-    let names: BTreeSet<&str> =
-        o.verdicts.iter().map(|v| v.recording.as_str()).chain(o.invented.keys().map(String::as_str)).collect();
+    let names: BTreeSet<&str> = o.verdicts.iter().map(|v| v.recording.as_str()).chain(o.invented.keys().map(String::as_str)).collect();
     for name in names {
         let of: Vec<&Verdict> = o.verdicts.iter().filter(|v| v.recording == name).collect();
         let proofs: Vec<bool> = of.iter().filter_map(|v| v.quoted).collect();
@@ -107,8 +102,7 @@ fn per_recording(out: &mut String, o: &Outcome) {
             *wrong.entry(format!("{}→{}", v.truth, answer(v))).or_default() += 1;
         }
         let wrong = wrong.iter().map(|(w, n)| format!("{w} {n}")).collect::<Vec<_>>().join(", ");
-        let ratio =
-            |a: usize| if of.is_empty() { "-".to_owned() } else { format!("{:.3}", a as f64 / of.len() as f64) };
+        let ratio = |a: usize| if of.is_empty() { "-".to_owned() } else { format!("{:.3}", a as f64 / of.len() as f64) };
         let _ = writeln!(
             out,
             "| {name} | {} | {} | {} | {quoted} | {:.2} | {} | {wrong} |",
@@ -125,8 +119,7 @@ fn per_cause(out: &mut String, verdicts: &[Verdict]) {
     let _ = writeln!(out, "\n| cause | 520s | recordings | precision | recall | F1 |\n|---|---|---|---|---|---|");
     let causes: BTreeSet<&str> = verdicts.iter().map(|v| v.truth.as_str()).collect();
     for c in causes {
-        let recordings: BTreeSet<&str> =
-            verdicts.iter().filter(|v| v.truth == c).map(|v| v.recording.as_str()).collect();
+        let recordings: BTreeSet<&str> = verdicts.iter().filter(|v| v.truth == c).map(|v| v.recording.as_str()).collect();
         let (p, r, f) = f1(verdicts, &|x: &str| x.to_owned(), c);
         let n = verdicts.iter().filter(|v| v.truth == c).count();
         let _ = writeln!(out, "| {c} | {n} | {} | {p:.3} | {r:.3} | {f:.3} |", recordings.len());

@@ -80,8 +80,7 @@ impl Apache {
 
     fn conf(&self, run: &Run) -> String {
         let root = run.root.display();
-        let (dir, host, zone, ip, dead) =
-            (self.dir, run.visitors.host(), run.visitors.zone(), run.ip(self.host), run.ip(9));
+        let (dir, host, zone, ip, dead) = (self.dir, run.visitors.host(), run.visitors.zone(), run.ip(self.host), run.ip(9));
         let port = self.port();
         let prefork = matches!(self.app, App::ModPhp);
         let mut modules = vec![
@@ -118,14 +117,9 @@ impl Apache {
         }
         let workers = self.workers;
         let pool = if prefork {
-            format!(
-                "StartServers 16\nMinSpareServers 8\nMaxSpareServers 20\nMaxRequestWorkers {workers}\nServerLimit {workers}\n"
-            )
+            format!("StartServers 16\nMinSpareServers 8\nMaxSpareServers 20\nMaxRequestWorkers {workers}\nServerLimit {workers}\n")
         } else {
-            format!(
-                "StartServers 2\nThreadsPerChild 25\nMaxRequestWorkers {}\nServerLimit 8\n",
-                workers.div_ceil(25) * 25
-            )
+            format!("StartServers 2\nThreadsPerChild 25\nMaxRequestWorkers {}\nServerLimit 8\n", workers.div_ceil(25) * 25)
         };
         let app = match &self.app {
             App::ModPhp => "RewriteEngine On\nRewriteCond %{REQUEST_URI} !^/(assets|img|old|upkeep|reports-old|cgi-bin|server-status)/\nRewriteCond %{REQUEST_URI} !^/(favicon.ico|ads.txt|humans.txt|apple-touch-icon.png|phpinfo.php)$\nRewriteRule ^ /index.php [L]\n".to_owned(),
@@ -138,14 +132,11 @@ impl Apache {
             format!("ProxyPass /reports-old/ http://{dead}:8009/ retry=0\n")
         };
         let tls = if self.tls {
-            format!(
-                "SSLEngine on\nSSLCertificateFile {root}/etc/ssl/server.crt\nSSLCertificateKeyFile {root}/etc/ssl/server.key\n"
-            )
+            format!("SSLEngine on\nSSLCertificateFile {root}/etc/ssl/server.crt\nSSLCertificateKeyFile {root}/etc/ssl/server.key\n")
         } else {
             String::new()
         };
-        let remoteip =
-            if self.real_ip { "RemoteIPHeader CF-Connecting-IP\nRemoteIPTrustedProxy 127.0.0.0/8\n" } else { "" };
+        let remoteip = if self.real_ip { "RemoteIPHeader CF-Connecting-IP\nRemoteIPTrustedProxy 127.0.0.0/8\n" } else { "" };
         let format = self.format.conf(if self.real_ip { "%a" } else { "%h" });
         format!(
             r#"ServerRoot {root}

@@ -28,6 +28,18 @@ pub struct Origins {
 }
 
 impl Origins {
+    /// Did an origin address never give valid HTTP to anybody?
+    pub fn never_spoke(&self, origin: &str) -> bool {
+        let mut asked = 0;
+        for n in self.by_host.iter().filter(|((_, o), _)| o == origin).map(|(_, n)| n) {
+            if n.spoke > 0 {
+                return false;
+            }
+            asked += n.asked;
+        }
+        asked >= 3
+    }
+
     /// Counts.
     pub fn build(w: &World) -> Self {
         let mut by_host: BTreeMap<(String, String), OriginCount> = BTreeMap::new();

@@ -74,7 +74,12 @@ impl Window {
 #[derive(Debug, Default)]
 pub struct Windows {
     by: BTreeMap<(usize, Sig), Window>,
+    /// PHP fatals in PHP's or FPM's own log near requests that ended in 444, by server.
+    fatals: BTreeMap<usize, Fatals>,
 }
+
+/// PHP writes a fatal the moment the request ends; milliseconds of slack for latency.
+pub const FATAL_MS: i64 = 400;
 
 /// Signatures that name no request and may explain several.
 const PROCESS_WIDE: &[Sig] = &[
@@ -155,7 +160,12 @@ impl Windows {
                 }
             }
         }
-        Self { by }
+        Self { by, fatals: fatals(w, p) }
+    }
+
+    /// How PHP fatals and unexplained closes match.
+    pub fn fatals(&self, server: usize) -> Fatals {
+        self.fatals.get(&server).copied().unwrap_or_default()
     }
 
     /// The contrast of a signature on a server.
@@ -164,11 +174,80 @@ impl Windows {
     }
 }
 
+/// Fatals in PHP's own log against requests that ended in 444 without an error line.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Fatals {
+    /// Such closes.
+    pub closes: u64,
+    /// Closes that a fatal of the same moment can be given to, each fatal once.
+    pub matched: u64,
+    /// Fatals of the same minutes.
+    pub fatals: u64,
+    /// Requests of the same minutes that got the valid 500 a fatal leads to.
+    pub answered_500: u64,
+}
+
+impl Fatals {
+    /// Nearly every close has a fatal of its own, and there are hardly more fatals than failures.
+    pub fn one_to_one(&self) -> bool {
+        self.closes >= 3 && self.matched * 10 >= self.closes * 9 && self.fatals * 10 <= (self.closes + self.answered_500) * 12
+    }
+}
+
+fn fatals(w: &World, p: &Population) -> BTreeMap<usize, Fatals> {
+    let mut closes: BTreeMap<usize, Vec<Span>> = BTreeMap::new();
+    for fact in w.incident_fact.iter().flatten() {
+        if let (Some(server), Some(f)) = (super::drops::unexplained(w, *fact), w.edge.facts.get(*fact as usize)) {
+            if let Some(end) = f.end() {
+                closes
+                    .entry(server)
+                    .or_default()
+                    .push(Span { lo: end.0 - FATAL_MS * MILLI, hi: end.0 + f.precision_ns() + FATAL_MS * MILLI });
+            }
+        }
+    }
+    closes.into_iter().map(|(server, ends)| (server, match_fatals(w, p, server, ends))).collect()
+}
+
+fn match_fatals(w: &World, p: &Population, server: usize, mut ends: Vec<Span>) -> Fatals {
+    ends.sort_by_key(|e| e.lo);
+    let (from, to) = (ends.first().map_or(0, |e| e.lo), ends.iter().map(|e| e.hi).max().unwrap_or(0));
+    let unowned = |i: u32| w.ties.owner.get(i as usize).is_none_or(Option::is_none);
+    let sigs = [Sig::PhpFatal, Sig::PhpMemory, Sig::PhpTime];
+    let mut moments: Vec<Span> = sigs
+        .iter()
+        .flat_map(|s| w.near(server, *s, Span { lo: from, hi: to }))
+        .filter(|(i, _)| unowned(*i))
+        .filter_map(|(_, ev)| ev.utc)
+        .collect();
+    moments.sort_by_key(|m| m.hi);
+    // Earliest deadline first: each fatal goes to the first close that can still take it.
+    let mut taken = vec![false; moments.len()];
+    let mut matched = 0;
+    for end in &ends {
+        if let Some(at) = moments.iter().enumerate().position(|(i, m)| taken.get(i) == Some(&false) && m.meets(*end)) {
+            if let Some(slot) = taken.get_mut(at) {
+                *slot = true;
+            }
+            matched += 1;
+        }
+    }
+    let here =
+        |f: &cfray_model::Fact| w.edge.combos.get(f.combo as usize).is_some_and(|c| p.server_of_origin(w, &c.origin_ip) == Some(server));
+    let in_time = |f: &cfray_model::Fact| f.end().is_some_and(|e| (from..=to).contains(&e.0));
+    let answered_500 = w.edge.facts.iter().filter(|f| f.edge_status == 500 && in_time(f) && here(f)).count() as u64;
+    Fatals { closes: ends.len() as u64, matched, fatals: moments.len() as u64, answered_500 }
+}
+
 fn window(w: &World, server: usize, sig: Sig, fails: &[Span], oks: &[Span]) -> Window {
-    let count =
-        |end: &Span| w.near(server, sig, Span { lo: end.lo - BEFORE_MS * MILLI, hi: end.hi + AFTER_MS * MILLI }).take(1000).count() as f64;
-    let f: Vec<f64> = fails.iter().map(count).collect();
-    let o: Vec<f64> = oks.iter().map(count).collect();
+    compare(fails, oks, |end| {
+        w.near(server, sig, Span { lo: end.lo - BEFORE_MS * MILLI, hi: end.hi + AFTER_MS * MILLI }).take(1000).count() as f64
+    })
+}
+
+fn compare(fails: &[Span], oks: &[Span], count: impl Fn(&Span) -> f64) -> Window {
+    let f: Vec<f64> = fails.iter().map(&count).collect();
+    let o: Vec<f64> = oks.iter().map(&count).collect();
     let mean = |v: &[f64]| if v.is_empty() { 0.0 } else { v.iter().sum::<f64>() / v.len() as f64 };
     let (fail_mean, ok_mean) = (mean(&f), mean(&o));
     let variance = o.iter().map(|x| (x - ok_mean) * (x - ok_mean)).sum::<f64>() / (o.len().max(2) - 1) as f64;

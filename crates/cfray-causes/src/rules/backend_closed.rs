@@ -76,7 +76,12 @@ fn apache(c: &Case<'_>) -> Option<Finding> {
     let sent = c.near(&[Sig::ProxyErrorSent], 1_500, 1_500);
     // AH00898 of the same process right after: a valid 502 went out.
     let answered = |ev: &crate::join::Ev| {
-        sent.iter().any(|(_, e)| fits(e) && e.e.pid == ev.e.pid && e.e.tid == ev.e.tid && e.utc.zip(ev.utc).is_some_and(|(x, y)| (x.mid() - y.mid()).abs() < 50_000_000))
+        sent.iter().any(|(_, e)| {
+            fits(e)
+                && e.e.pid == ev.e.pid
+                && e.e.tid == ev.e.tid
+                && e.utc.zip(ev.utc).is_some_and(|(x, y)| (x.mid() - y.mid()).abs() < 50_000_000)
+        })
     };
     let own = c.own(&[Sig::ProxyStatusLine]).map(|o| (o.0, o.1, o.2));
     let line = own.or_else(|| {

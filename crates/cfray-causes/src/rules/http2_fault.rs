@@ -49,11 +49,23 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     for (sig, what, base) in
         [(Sig::H2Preface, "an HTTP/2 preface reached an HTTP/1 server", 0.95), (Sig::Http2Error, "an HTTP/2 connection failed", 0.9)]
     {
-        if let Some((_, ev)) = c.near(&[sig], 2_000, 2_000).first() {
+        if let Some((_, ev)) = c.near(&[sig], 2_000, 2_000).iter().find(|(_, ev)| sig != Sig::H2Preface || from_edge_or_terminator(c, ev)) {
             let contrast = c.p.windows.get(server, sig);
             let f = Finding::new(DOC.cause, base * contrast.weight() * c.absence_weight(), Tie::Window).with(c.line(ev));
             return Some(f.with(sentence(EvidenceKind::Contrast, contrast.sentence(what))).with(c.timing()));
         }
     }
     None
+}
+
+/// Scanners send the preface, too: only Cloudflare's addresses and a terminator on the machine or its
+/// own network count.
+fn from_edge_or_terminator(c: &Case<'_>, ev: &crate::join::Ev) -> bool {
+    if ev.e.client == 0 || c.w.keys.iter().any(|k| k.edge_ip == ev.e.client) {
+        return true;
+    }
+    ev.e.text.split([' ', '"', ',']).take(12).filter_map(|word| word.parse::<std::net::IpAddr>().ok()).any(|ip| match ip {
+        std::net::IpAddr::V4(ip) => ip.is_loopback() || ip.is_private(),
+        std::net::IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),
+    })
 }

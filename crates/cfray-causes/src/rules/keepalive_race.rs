@@ -62,6 +62,10 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         return None;
     }
     let origin = c.row.origin_ip.as_deref().unwrap_or_default();
+    // Cloudflare keeps a connection only after an answer: an address that never gave one loses no race.
+    if c.p.origins.never_spoke(origin) && c.w.edge_kind == crate::join::world::EdgeKind::Full {
+        return None;
+    }
     let gap = c.fact_id.and_then(|f| c.p.gaps.of(f));
     let gathering = c.p.gaps.gathering(origin).filter(|g| g.inside * 10 >= g.all * 6 && g.at_s >= 0.9 && g.longer_ok * 20 <= g.reused_ok);
     let tick = c.row.precision_ns as f64 / 1e9;

@@ -47,6 +47,9 @@ pub static DOC: CauseDoc = CauseDoc {
     ],
 };
 
+/// Kills this near in time belong to one shortage.
+const SIBLINGS_MS: i64 = 60_000;
+
 /// The kernel killed the process that held the request.
 pub fn check(c: &Case<'_>) -> Option<Finding> {
     let server = c.server?;
@@ -88,23 +91,39 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             }
         }
     }
+    // Apache writes nothing of a SIGKILL, and the kernel not a line for each: a failure without any trace
+    // among several kills of the web server's processes.
+    if c.silent() && c.lines.is_empty() {
+        let all = c.near(&[Sig::OomKill], SIBLINGS_MS, SIBLINGS_MS);
+        let mut front = all
+            .iter()
+            .filter(|(_, ev)| ev.e.sig.as_ref().is_some_and(|h| h.name.as_deref().is_some_and(|n| chain::is_front_process(n, c.stack()))));
+        if let (Some((_, nearest)), true) = (front.next(), front.count() >= 2) {
+            let f = Finding::new(DOC.cause, 0.56, Tie::Window).with(c.line(nearest)).with(c.absence()).with(c.timing());
+            return Some(f.lacking("the kernel's own line of this kill (its log is rate limited)").or_else(Cause::WorkerCrash, 0.2));
+        }
+    }
     if c.hidden_failure() {
         let own = c.own(&[Sig::UpstreamReset, Sig::UpstreamClosed, Sig::ProxyDispatch, Sig::ConnectFailed]);
         let moment = own.and_then(|o| o.1.utc).or(c.end)?;
         if let Some((Death::Killed, evs)) = chain::fpm_death(c, moment) {
             let pids: Vec<u64> = evs.iter().filter_map(|e| e.e.sig.as_ref()?.pid).collect();
-            let oom = ooms.iter().find(|(_, ev)| {
-                ev.e.sig.as_ref().is_some_and(|h| {
-                    h.pid.is_some_and(|p| pids.contains(&p)) || h.name.as_deref().is_some_and(|n| n.contains("php") || n.contains("fpm"))
-                })
-            });
+            let of_php = |ev: &crate::join::Ev| {
+                let named = |n: &str| n.contains("php") || n.contains("fpm");
+                ev.e.sig.as_ref().is_some_and(|h| h.pid.is_some_and(|p| pids.contains(&p)) || h.name.as_deref().is_some_and(named))
+            };
             let lines = |f: Finding| f.with_all(evs.iter().map(|e| c.line(e))).with_all(own.map(|o| c.line(o.1))).with_all(c.access_line());
-            return Some(match oom {
-                Some((_, oom)) => lines(Finding::new(DOC.cause, if own.is_some() { 0.96 } else { 0.7 }, Tie::Chain).with(c.line(oom))),
-                None => lines(Finding::new(DOC.cause, if chain::kernel_covers(c) { 0.45 } else { 0.6 }, Tie::Chain))
-                    .lacking("the kernel log of that moment (dmesg -T, journalctl -k)")
-                    .or_else(Cause::WorkerCrash, 0.35),
-            });
+            if let Some((_, oom)) = ooms.iter().find(|(_, ev)| of_php(ev)) {
+                return Some(lines(Finding::new(DOC.cause, if own.is_some() { 0.96 } else { 0.7 }, Tie::Chain).with(c.line(oom))));
+            }
+            // The kernel limits how often it reports: kills of the same program in the same minute count.
+            if let Some((_, other)) = c.near(&[Sig::OomKill], SIBLINGS_MS, SIBLINGS_MS).iter().find(|(_, ev)| of_php(ev)) {
+                let f = lines(Finding::new(DOC.cause, 0.74, Tie::Chain).with(c.line(other)));
+                return Some(f.lacking("the kernel's own line of this kill (its log is rate limited)").or_else(Cause::WorkerCrash, 0.2));
+            }
+            let score = if chain::kernel_covers(c) { 0.25 } else { 0.6 };
+            let f = lines(Finding::new(DOC.cause, score, Tie::Chain));
+            return Some(f.lacking("the kernel log of that moment (dmesg -T, journalctl -k)").or_else(Cause::WorkerCrash, 0.35));
         }
         // Another backend (node, python, java): the kernel's line and the broken upstream are two traces.
         if let (Some(o), Some((_, oom))) = (own.filter(|o| !chain::is_fastcgi(o.1) || !chain::has_fpm_log(c)), ooms.first()) {

@@ -1,8 +1,8 @@
 //! The client certificate (Authenticated Origin Pulls) was refused after the handshake.
 
 use crate::doc::{CauseDoc, Fix};
-use crate::population::answered;
 use crate::population::gaps::within_round_trip;
+use crate::population::spoke_http;
 use crate::rule::{Case, Finding, sentence};
 use cfray_model::{Cause, EvidenceKind, FactFlags, Sig, Stack, Tie};
 
@@ -69,20 +69,24 @@ fn silent_at_warn(c: &Case<'_>) -> Option<Finding> {
     if c.stack() != Some(Stack::Apache) || c.row.origin_tls.as_deref() != Some("TLSv1.3") || c.row.reused() != Some(false) || !at_once {
         return None;
     }
-    let (from, to) = (c.row.start?.millis() - 60_000, c.row.start?.millis() + 60_000);
-    let origin = c.row.origin_ip.as_deref()?;
+    // Connections made before the setting changed go on; so look at seconds for "all", at minutes for "many".
+    let at = c.row.start?.millis();
+    let (from, to) = (at - 60_000, at + 60_000);
+    let (origin, host) = (c.row.origin_ip.as_deref()?, c.row.host.as_deref().unwrap_or_default());
     let facts = &c.w.edge.facts;
     let first = facts.partition_point(|f| f.start_ms < from);
     let (mut failed, mut fine) = (0u64, 0u64);
     for f in facts.iter().skip(first).take_while(|f| f.start_ms <= to) {
-        let here = c.w.edge.combos.get(f.combo as usize).is_some_and(|x| x.origin_ip == origin);
+        let here = c.w.edge.combos.get(f.combo as usize).is_some_and(|x| x.origin_ip == origin && x.host.eq_ignore_ascii_case(host));
         if here && f.flags.has(FactFlags::NEW) && f.flags.has(FactFlags::ORIGIN_TLS) {
             failed += u64::from(f.edge_status == 520);
-            fine += u64::from(answered(f));
+            fine += u64::from(spoke_http(f) && (f.start_ms - at).abs() <= 5_000);
         }
     }
     (failed >= 10 && fine == 0).then(|| {
-        let text = format!("all {failed} new TLS 1.3 connections of these two minutes failed right after the handshake, none was answered");
+        let text = format!(
+            "every new TLS 1.3 connection of these seconds failed right after the handshake ({failed} in two minutes), none was answered"
+        );
         Finding::new(DOC.cause, 0.62 * c.absence_weight(), Tie::None)
             .with(sentence(EvidenceKind::Contrast, text))
             .with_all(c.silent().then(|| c.absence()))

@@ -115,6 +115,13 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
                     .with_all(c.access_line());
                 return Some(f.with(c.timing()));
             }
+            // Killed while the kernel's log covers the moment and speaks of no shortage: not for memory.
+            let shortage = || !c.near(&[Sig::OomKill], 60_000, 60_000).is_empty();
+            if matches!(death, Death::Killed) && chain::kernel_covers(c) && !shortage() {
+                let f =
+                    Finding::new(DOC.cause, 0.64, Tie::Chain).with_all(evs.iter().map(|e| c.line(e))).with_all(own.map(|o| c.line(o.1)));
+                return Some(f.with_all(c.access_line()).or_else(cfray_model::Cause::OomKill, 0.2));
+            }
         } else if let Some(o) = own.filter(|o| chain::is_fastcgi(o.1) && !chain::has_fpm_log(c)) {
             // A child went away in the middle of a request and its own log was not collected.
             return Some(

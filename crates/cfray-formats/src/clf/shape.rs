@@ -1,6 +1,6 @@
 //! The outline of a line: what stands before the time, the request, status, size, and the rest.
 
-use crate::fields::text::closing_token_quote;
+use crate::fields::text::closing_quote;
 use crate::fields::time::clf_time;
 use crate::spec::LineError;
 use cfray_model::LogTime;
@@ -104,18 +104,18 @@ fn finish<'a>(line: &'a [u8], head: &'a [u8], time: LogTime, rest: &'a [u8]) -> 
 /// The closing quote of the request: with `escape=none` the request may hold quotes, so the one
 /// that a status follows is preferred.
 fn request_end(body: &[u8]) -> Option<usize> {
-    let first = closing_token_quote(body, 0)?;
-    let mut end = first;
-    loop {
-        let after = body.get(end + 1..).unwrap_or_default();
-        match after {
-            [b' ', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', ..] | [b' ', b'-' | b'"', ..] => return Some(end),
-            _ => match closing_token_quote(body, end + 1) {
-                Some(next) => end = next,
-                None => return Some(first),
-            },
+    let (mut first, mut first_word) = (None, None);
+    let mut from = 0;
+    while let Some(quote) = closing_quote(body, from) {
+        match body.get(quote + 1..).unwrap_or_default() {
+            [b' ', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', ..] | [b' ', b'-' | b'"', ..] => return Some(quote),
+            [] | [b' ', ..] => first_word = first_word.or(Some(quote)),
+            _ => {}
         }
+        first = first.or(Some(quote));
+        from = quote + 1;
     }
+    first_word.or(first)
 }
 
 /// The next word and what follows it, without the spaces between.

@@ -127,6 +127,19 @@ fn bad_lines_say_where() {
     assert!(parse_plain(b"", Stack::Nginx).is_err());
 }
 
+#[test]
+fn long_hostile_lines_take_linear_time() {
+    // Quadratic work on these would not end within the patience of a test run.
+    let head = "192.0.2.1 - - [22/Nov/2026:12:29:00 +0000] ";
+    for part in ["\"x", "\\\"", "\" ", "[", "[22/Nov/2026:12:29:00 +0000] ", "\"\"\"", "a=\"b\"c", "1, "] {
+        for start in ["", "\"", "\"GET / HTTP/1.1\" 200 1 "] {
+            let line = format!("{head}{start}{}", part.repeat(500_000));
+            let _ = parse_plain(line.as_bytes(), Stack::Nginx);
+            let _ = learn(&Sample { lines: vec![line.as_bytes()] });
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {

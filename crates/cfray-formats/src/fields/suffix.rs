@@ -36,6 +36,9 @@ pub enum Found<'a> {
     Forged(usize),
 }
 
+/// No record is longer (nginx cuts at 2 KB, OpenResty at 4 KB); what is, is not worth the search.
+const LONGEST: usize = 16 * 1024;
+
 const CLIENT: &[u8] = b", client: ";
 const SERVER: &[u8] = b", server: ";
 const KEYS: [&[u8]; 5] = [b", request: \"", b", subrequest: \"", b", upstream: \"", b", host: \"", b", referrer: \""];
@@ -48,8 +51,12 @@ const KEYS: [&[u8]; 5] = [b", request: \"", b", subrequest: \"", b", upstream: \
 ///   the others stand in the request, upstream or referrer;
 /// * otherwise only those count that follow a finished message (`" while reading ...`, or
 ///   `failed (2: ...)` and the like); if that leaves one, it is taken;
-/// * else the line is reported as forged: it then names no client and no request at all.
+/// * else, and for a text longer than any record, the line is reported as forged: it then names no
+///   client and no request at all.
 pub fn find(text: &[u8]) -> Found<'_> {
+    if text.len() > LONGEST {
+        return Found::Forged(0);
+    }
     let mut first: Option<(usize, Suffix<'_>)> = None;
     let mut finished: Option<(usize, Suffix<'_>)> = None;
     let (mut candidates, mut finished_count) = (0usize, 0usize);

@@ -211,6 +211,19 @@ pub fn php_time(input: &[u8]) -> Parsed<'_, LogTime> {
     }
 }
 
+/// `Nov 22 17:52:14`, the form of RFC 3164: neither year nor zone. The year is set to 1970, for
+/// 29 February to 1972, the first year after it that has one.
+pub fn syslog_time(input: &[u8]) -> Parsed<'_, LogTime> {
+    let (rest, (month, _, day, _, (h, m, s))) = (month, char(' '), day_column, char(' '), clock).parse(input)?;
+    let (rest, part) = opt(fraction).parse(rest)?;
+    let (nanos, tick) = part.unwrap_or((0, SECONDS));
+    let year = if (month, day) == (2, 29) { 1972 } else { 1970 };
+    match civil_ns(year, month, day, h, m, s, nanos) {
+        Some(civil_ns) => Ok((rest, LogTime { civil_ns, offset_s: None, precision_ns: tick, yearless: true })),
+        None => fail(input),
+    }
+}
+
 /// Seconds since the epoch with or without a fraction (`$msec`), or milli-, micro- or nanoseconds:
 /// the number of digits tells, since logs are from 2001 to 2286.
 pub fn epoch_time(input: &[u8]) -> Parsed<'_, LogTime> {
@@ -315,6 +328,7 @@ mod tests {
         #[test]
         fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             let _ = any_time(&bytes);
+            let _ = syslog_time(&bytes);
             let _ = epoch_time(&bytes);
         }
     }

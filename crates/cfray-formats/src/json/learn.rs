@@ -77,6 +77,9 @@ impl Key {
     }
 }
 
+/// Most different keys that are looked at; no access log has a tenth of them.
+const MAX_KEYS: usize = 512;
+
 /// Learns from a sample; `None` when no line is an object.
 pub fn learn(sample: &Sample<'_>) -> Option<Lesson> {
     let mut keys: Vec<Key> = Vec::new();
@@ -86,8 +89,11 @@ pub fn learn(sample: &Sample<'_>) -> Option<Lesson> {
         let done = scan(line, &mut |name, value| {
             // Keys come in the same order in every line, so the search starts where the last ended.
             let count = keys.len();
-            let found = (0..count).map(|i| (at + i) % count).find(|&i| keys.get(i).is_some_and(|k| *k.name == *name));
+            let found = (0..count).map(|i| (at + i) % count.max(1)).find(|&i| keys.get(i).is_some_and(|k| *k.name == *name));
             let index = found.unwrap_or(count);
+            if found.is_none() && count >= MAX_KEYS {
+                return;
+            }
             if found.is_none() {
                 keys.push(Key { name: name.into(), tick_ns: i64::MAX, ..Key::default() });
             }
@@ -206,6 +212,9 @@ fn roles(keys: &[Key], stack: Stack) -> Vec<Role> {
     // One statement of the request is enough, the most complete one.
     for i in 0..keys.len() {
         let (Some(key), Some(&role)) = (keys.get(i), roles.get(i)) else { continue };
+        if role == Role::Ignore {
+            continue;
+        }
         let meets = |other| rival(keys, &roles, &[other], key);
         let parts = meets(Role::Method) && meets(Role::Uri);
         let spare = match role {

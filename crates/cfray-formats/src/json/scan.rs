@@ -302,6 +302,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn long_hostile_lines_take_linear_time() {
+        for part in ["\"a\"b", "\"a\":1,", "\"a\":\"x\"y\" ,", ", ", "[[", "{\"a\":", "\\\""] {
+            for start in ["{", "{\"k\":", "{\"k\":\"", "{\"k\":["] {
+                let _ = scan(format!("{start}{}", part.repeat(300_000)).as_bytes(), &mut |_, _| {});
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..100), json in "[{}\\[\\]\",:a1 \\\\]{0,60}") {

@@ -11,7 +11,10 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(PATTERNS));
 /// What may stand before the text: `(104)Connection reset by peer: `, a client, an AH code, in the
 /// orders of 2.4 and 2.2. mod_security2 adds a client of its own.
 static LEAD: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    RegexBuilder::new(r"^(?:\((?:(?:EAI|OS|os) ?)?(?P<os>0x[0-9a-f]+|\d+)\)[^:]*: |\[(?:client|remote) [^\]]*\] |AH(?P<code>\d{4,6}): )").unicode(false).build().ok()
+    RegexBuilder::new(r"^(?:\((?:(?:EAI|OS|os) ?)?(?P<os>0x[0-9a-f]+|\d+)\)[^:]*: |\[(?:client|remote) [^\]]*\] |AH(?P<code>\d{4,6}): )")
+        .unicode(false)
+        .build()
+        .ok()
 });
 
 /// A message without what stands before its text.

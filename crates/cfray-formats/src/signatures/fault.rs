@@ -32,7 +32,8 @@ const CORE: &[&str] = &[
 ];
 
 /// Directories whose code an owner adds and can take out again.
-const ADDED: &[&str] = &["/wp-content/plugins/", "/mu-plugins/", "/wp-content/themes/", "/plugins/", "/themes/", "/modules/", "/middleware/"];
+const ADDED: &[&str] =
+    &["/wp-content/plugins/", "/mu-plugins/", "/wp-content/themes/", "/plugins/", "/themes/", "/modules/", "/middleware/"];
 
 /// The file to blame for a fatal error of PHP, from any carrier of the message (nginx's FastCGI
 /// stderr, AH01071, mod_php, FPM child output, PHP's error log). `None` when it is no fatal error
@@ -96,7 +97,13 @@ fn unfold(text: &[u8]) -> Cow<'_, [u8]> {
         // In a path of Windows `\n` is the start of a name; such paths open with a drive.
         let skip = if rest.starts_with(b"#012") {
             4
-        } else if rest.starts_with(b"\\n") && (rest.starts_with(b"\\n#") || rest.starts_with(b"\\nStack") || rest.starts_with(b"\\n  thrown") || rest.starts_with(b"\\nNext") || rest.starts_with(b"\\nPHP message: ")) {
+        } else if rest.starts_with(b"\\n")
+            && (rest.starts_with(b"\\n#")
+                || rest.starts_with(b"\\nStack")
+                || rest.starts_with(b"\\n  thrown")
+                || rest.starts_with(b"\\nNext")
+                || rest.starts_with(b"\\nPHP message: "))
+        {
             2
         } else {
             0

@@ -16,7 +16,9 @@ static FATAL: LazyLock<Option<Regex>> =
 static MEMORY: LazyLock<Option<Regex>> = LazyLock::new(|| ascii(r"^(?:Allowed memory size of (\d+) bytes exhausted|Out of memory)"));
 static TIME: LazyLock<Option<Regex>> = LazyLock::new(|| ascii(r"^Maximum execution time of (\d+)(?:\+\d+)? seconds? exceeded"));
 static OTHER: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    ascii(r"^(?:PHP (?:Warning|Notice|Deprecated|Strict Standards|Startup|Core warning|Compile warning|User [a-z]+|Unknown error|[A-Z][a-z ]+)|Warning|Notice|Deprecated|Strict Standards): ")
+    ascii(
+        r"^(?:PHP (?:Warning|Notice|Deprecated|Strict Standards|Startup|Core warning|Compile warning|User [a-z]+|Unknown error|[A-Z][a-z ]+)|Warning|Notice|Deprecated|Strict Standards): ",
+    )
 });
 static TRACE: LazyLock<Option<Regex>> =
     LazyLock::new(|| ascii(r"^(?:(?:PHP )?Stack trace:|PHP +\d+\. |(?:PHP )?#\d+ |(?:PHP )?thrown in )"));

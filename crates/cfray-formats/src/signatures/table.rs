@@ -60,8 +60,7 @@ impl Table {
     /// Compiles a table. Patterns are ours, so all of them compile: a test in each file says so.
     pub fn new(patterns: &'static [Pattern]) -> Self {
         let set = RegexSetBuilder::new(patterns.iter().map(|p| p.regex)).unicode(false).build().unwrap_or_else(|_| RegexSet::empty());
-        let rows =
-            patterns.iter().filter_map(|p| RegexBuilder::new(p.regex).unicode(false).build().ok().map(|regex| (p, regex))).collect();
+        let rows = patterns.iter().filter_map(|p| RegexBuilder::new(p.regex).unicode(false).build().ok().map(|regex| (p, regex))).collect();
         Self { set, rows }
     }
 

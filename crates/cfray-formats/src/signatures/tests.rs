@@ -310,7 +310,8 @@ fn what_children_say_is_never_about_a_process() {
 
 #[test]
 fn a_dropped_second_header_is_only_a_warning() {
-    let text = "*upstream sent duplicate header line: \"Expires: 0\", previous value: \"Expires: 1\" while reading response header from upstream";
+    let text =
+        "*upstream sent duplicate header line: \"Expires: 0\", previous value: \"Expires: 1\" while reading response header from upstream";
     let mut line = line(Stack::Nginx, text);
     line.level = Some(cfray_model::Level::Error);
     assert_eq!(signature(&line).unwrap().sig, Sig::UpstreamBadHeader);

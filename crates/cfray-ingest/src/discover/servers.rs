@@ -16,8 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 type Parts = Vec<String>;
 
 /// Directory names that say what is in them, not whose it is.
-const GENERIC: &[&str] =
-    &["log", "logs", "var", "access", "error", "errors", "origin", "journal", "kernel", "kern", "syslog", "system", "archive", "old"];
+const GENERIC: &[&str] = &[
+    "log", "logs", "var", "access", "error", "errors", "origin", "journal", "kernel", "kern", "syslog", "system", "systemd", "rsyslog",
+    "dmesg", "messages", "os", "archive", "old",
+];
 /// Software that is run on a server.
 const SOFTWARE: &[&str] = &[
     "nginx",
@@ -81,6 +83,19 @@ fn lift(dir: &[String]) -> Parts {
     dir.get(..keep).unwrap_or_default().to_vec()
 }
 
+/// The parts of a directory that may separate servers.
+fn separating(dir: &[String]) -> Parts {
+    dir.iter().filter(|part| !is_generic(part)).cloned().collect()
+}
+
+/// Number of separating parts before the first directory named after software.
+fn owner(dir: &[String]) -> usize {
+    let before = dir.iter().position(|part| is_software(&part.to_ascii_lowercase())).unwrap_or(dir.len());
+    let software = before < dir.len();
+    let parts = dir.iter().take(before).filter(|part| !is_generic(part)).count();
+    if software { parts } else { usize::MAX }
+}
+
 fn within(dir: &[String], top: &[String]) -> bool {
     dir.get(..top.len()) == Some(top)
 }
@@ -130,7 +145,10 @@ pub fn scopes(found: &mut [Found]) {
 /// What the assignment needs to know of one origin source.
 struct Member {
     index: usize,
+    /// The directory without parts that do not separate servers.
     key: Parts,
+    /// How much of `key` stands before the first directory named after software.
+    owner: usize,
     access: bool,
     error: bool,
     hosts: BTreeMap<String, usize>,
@@ -151,7 +169,8 @@ pub fn servers(found: &mut [Found], options: &Options) -> Hosts {
         let known: BTreeMap<String, usize> = one.probe.hosts.iter().map(|(h, n)| (h.to_ascii_lowercase(), *n)).collect();
         worlds.entry(one.scope.clone()).or_default().push(Member {
             index,
-            key: lift(&one.candidate.dir),
+            key: separating(&one.candidate.dir),
+            owner: owner(&one.candidate.dir),
             access: web(LineKind::Access),
             error: web(LineKind::Error),
             hosts: known,
@@ -169,10 +188,10 @@ pub fn servers(found: &mut [Found], options: &Options) -> Hosts {
 /// Servers of one world.
 fn assign(found: &mut [Found], scope: &str, members: &[Member], hosts: &mut Hosts) {
     let units = units(members);
-    let group_of: Vec<Parts> = members.iter().map(|m| group(m, &units)).collect();
+    let group_of: Vec<Parts> = members.iter().enumerate().map(|(i, m)| group(i, m, &units)).collect();
     let groups: BTreeSet<Parts> = group_of.iter().cloned().collect();
     let all_hosts: BTreeSet<String> = fold_hosts(members);
-    let names = group_names(found, scope, members, &groups, if all_hosts.len() == 1 { all_hosts.first() } else { None });
+    let mut names = group_names(found, scope, members, &groups, if all_hosts.len() == 1 { all_hosts.first() } else { None });
     let qualify = |name: &str| match (scope, groups.len() + all_hosts.len().saturating_sub(1)) {
         ("", _) => name.to_owned(),
         (_, 0 | 1) => scope.to_owned(),
@@ -185,17 +204,17 @@ fn assign(found: &mut [Found], scope: &str, members: &[Member], hosts: &mut Host
         // A group in which no other host writes is that host's.
         let own = here.first().filter(|g| {
             here.len() == 1
-                && (groups.len() == 1 || units.contains(**g))
+                && (groups.len() == 1 || units.dirs.contains(**g))
                 && members
                     .iter()
                     .zip(&group_of)
                     .filter(|(_, og)| og == *g)
                     .all(|(m, _)| m.hosts.keys().all(|h| folded(h, &all_hosts) == *host))
         });
-        let server = match named.or(own.copied()).and_then(|g| names.get(g)) {
-            Some(name) => qualify(name),
-            None => qualify(host),
-        };
+        if let (None, Some(group)) = (named, own) {
+            names.insert((*group).clone(), host.clone());
+        }
+        let server = qualify(named.and_then(|g| names.get(g)).unwrap_or(host));
         hosts.known.insert((scope.to_owned(), host.clone()), server);
     }
     for (member, group) in members.iter().zip(&group_of) {
@@ -222,37 +241,71 @@ fn folded(host: &str, all: &BTreeSet<String>) -> String {
     if !is_address(host) && all.contains(short) { short.to_owned() } else { host.to_owned() }
 }
 
-/// Directories that hold an access log and an error log of their own: from the deepest up, logs that
-/// a deeper directory has claimed do not count again.
-fn units(members: &[Member]) -> BTreeSet<Parts> {
+/// Web servers by directory, and which web log is of which.
+struct Units {
+    dirs: BTreeSet<Parts>,
+    /// By position in the members.
+    of: BTreeMap<usize, Parts>,
+}
+
+/// Finds directories that hold an access log and an error log of their own: from the deepest up, logs
+/// that a deeper directory has claimed do not count again.
+fn units(members: &[Member]) -> Units {
+    let mut free: BTreeSet<usize> = members.iter().enumerate().filter(|(_, m)| m.access || m.error).map(|(i, _)| i).collect();
     let mut prefixes: BTreeSet<(std::cmp::Reverse<usize>, Parts)> = BTreeSet::new();
-    for m in members.iter().filter(|m| m.access || m.error) {
+    for m in free.iter().filter_map(|&i| members.get(i)) {
         for len in 0..=m.key.len() {
             prefixes.insert((std::cmp::Reverse(len), m.key.get(..len).unwrap_or_default().to_vec()));
         }
     }
-    let mut units = BTreeSet::new();
-    let mut free: Vec<&Member> = members.iter().filter(|m| m.access || m.error).collect();
+    let mut units = Units { dirs: BTreeSet::new(), of: BTreeMap::new() };
     for (_, dir) in prefixes {
-        let here = |m: &&Member| within(&m.key, &dir);
-        if free.iter().filter(|m| here(m)).any(|m| m.access) && free.iter().filter(|m| here(m)).any(|m| m.error) {
-            free.retain(|m| !within(&m.key, &dir));
-            units.insert(dir);
+        let claim = |test: &dyn Fn(&Member) -> bool| -> Option<Vec<usize>> {
+            let mine: Vec<usize> = free.iter().copied().filter(|&i| members.get(i).is_some_and(test)).collect();
+            let some = |pick: fn(&Member) -> bool| mine.iter().any(|&i| members.get(i).is_some_and(pick));
+            (some(|m| m.access) && some(|m| m.error)).then_some(mine)
+        };
+        let below = |m: &Member| within(&m.key, &dir);
+        // Logs that lie here, or below a directory of the same software (`nginx/shop/access.log`).
+        let direct = |m: &Member| below(m) && (m.key.len() == dir.len() || m.owner <= dir.len());
+        let Some(mine) = claim(&direct).or_else(|| claim(&below)) else { continue };
+        for i in mine {
+            free.remove(&i);
+            units.of.insert(i, dir.clone());
         }
+        units.dirs.insert(dir);
     }
-    // What is left over beside a unit, in a directory of its own, is another server; above a unit it
-    // belongs to that.
-    if !units.is_empty() {
-        let rest: Vec<Parts> = free.iter().map(|m| m.key.clone()).filter(|k| !units.iter().any(|u| within(u, k))).collect();
-        units.extend(rest);
+    // What is left over beside or below a unit, in a directory of its own, is another server; above a
+    // unit it belongs to that.
+    if !units.dirs.is_empty() {
+        let rest: Vec<(usize, Parts)> = free
+            .into_iter()
+            .filter_map(|i| Some((i, members.get(i)?.key.clone())))
+            .filter(|(_, key)| !units.dirs.iter().any(|u| within(u, key)))
+            .collect();
+        for (i, key) in rest {
+            units.dirs.insert(key.clone());
+            units.of.insert(i, key);
+        }
     }
     units
 }
 
-/// The group of one source: the unit that holds it, else the only unit beside or below it.
-fn group(member: &Member, units: &BTreeSet<Parts>) -> Parts {
-    for len in (0..=member.key.len()).rev() {
-        let dir = member.key.get(..len).unwrap_or_default();
+/// The group of one source: its unit, else the unit that holds it, else the only unit beside or below
+/// it. A log that names its host, in a directory of its own, is of another machine than the web server
+/// beside it.
+fn group(position: usize, member: &Member, units: &Units) -> Parts {
+    if let Some(unit) = units.of.get(&position) {
+        return unit.clone();
+    }
+    let unit = nearest(&member.key, &units.dirs);
+    let apart = !member.hosts.is_empty() && !units.dirs.is_empty() && !within(&unit, &member.key);
+    if apart { member.key.clone() } else { unit }
+}
+
+fn nearest(key: &[String], units: &BTreeSet<Parts>) -> Parts {
+    for len in (0..=key.len()).rev() {
+        let dir = key.get(..len).unwrap_or_default();
         if units.contains(dir) {
             return dir.to_vec();
         }
@@ -277,6 +330,7 @@ fn group_names(
     let shared = common(groups.iter()).len();
     let tops: BTreeSet<Parts> = members.iter().filter_map(|m| found.get(m.index)).map(|f| f.candidate.top.clone()).collect();
     let top = common(tops.iter());
+    let base = separating(&top);
     let given = top.iter().rev().find(|part| !matches!(part.as_str(), "/" | "..")).cloned();
     groups
         .iter()
@@ -285,8 +339,8 @@ fn group_names(
                 host.clone()
             } else if groups.len() > 1 && group.len() > shared {
                 group.get(shared..).unwrap_or_default().join("/")
-            } else if groups.len() == 1 && group.len() > top.len() && within(group, &top) && scope.is_empty() {
-                group.get(top.len()..).unwrap_or_default().join("/")
+            } else if groups.len() == 1 && group.len() > base.len() && within(group, &base) && scope.is_empty() {
+                group.get(base.len()..).unwrap_or_default().join("/")
             } else {
                 given.clone().unwrap_or_else(|| "origin".to_owned())
             };

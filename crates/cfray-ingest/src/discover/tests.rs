@@ -31,6 +31,14 @@ fn one_machine_is_one_server() {
 }
 
 #[test]
+fn the_only_server_has_its_directory_for_a_name() {
+    let dir =
+        tree(&[("logs/web1/nginx/access.log", &access(40)), ("logs/web1/nginx/error.log", &errors(5)), ("logs/php/fpm.log", &fpm(3))]);
+    let d = look(&dir.path().join("logs"));
+    assert!(d.sources.iter().all(|s| s.server == "web1"), "{:?}", places(&d, dir.path()));
+}
+
+#[test]
 fn directories_with_both_logs_are_servers() {
     let dir = tree(&[
         ("cf/a.json", &edge(30)),
@@ -100,6 +108,38 @@ fn hosts_name_servers() {
     assert_eq!(d.host_server("", b"WEB2.example.com"), "web2.example.com");
     assert_eq!(d.host_server("", b"unseen"), "unseen");
     assert_eq!(d.sources.iter().find(|s| s.name.contains("other/")).unwrap().server, "other");
+}
+
+#[test]
+fn an_unrelated_machine_stays_apart() {
+    let mut files = vec![
+        ("logs/nginx/access.log", access(40)),
+        ("logs/nginx/error.log", errors(5)),
+        ("logs/nginx/shop/access.log", access(43)),
+        ("logs/php/fpm.log", fpm(5)),
+    ];
+    let before = tree(&files.iter().map(|(a, b)| (*a, b.as_str())).collect::<Vec<_>>());
+    let d = look(before.path());
+    let name = d.sources[0].server.clone();
+    assert!(d.sources.iter().all(|s| s.server == name), "{:?}", places(&d, before.path()));
+    files.extend([
+        ("logs/db1/syslog", syslog("db1", 9)),
+        ("logs/other/nginx/access.log", access(41)),
+        ("logs/third/nginx/access.log", access(42)),
+        ("logs/third/nginx/error.log", errors(7)),
+    ]);
+    let after = tree(&files.iter().map(|(a, b)| (*a, b.as_str())).collect::<Vec<_>>());
+    let d = look(after.path());
+    let server = |part: &str| {
+        d.sources.iter().filter(|s| s.name.contains(part)).map(|s| s.server.clone()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let main: std::collections::BTreeSet<_> = ["logs/nginx/", "logs/php/"].iter().flat_map(|p| server(p)).collect();
+    assert_eq!(main.len(), 1, "{:?}", places(&d, after.path()));
+    for other in ["/db1/", "/other/", "/third/"] {
+        assert_eq!(server(other).len(), 1);
+        assert!(main.is_disjoint(&server(other)), "{other}: {:?}", places(&d, after.path()));
+    }
+    assert_eq!(server("/db1/").first().map(String::as_str), Some("db1"));
 }
 
 #[test]

@@ -103,7 +103,28 @@ pub fn mere_noise(sig: &SigHit, request: u64) -> bool {
 
 /// The deepest file that a PHP fault names.
 fn fault_file(line: &Line<'_>) -> String {
-    cfray_formats::signatures::php_fault_file(&line.message).map(|f| cut(&f, MAX_PATH).to_owned()).unwrap_or_default()
+    let message = without_headers(&line.message);
+    cfray_formats::signatures::php_fault_file(&message).map(|f| cut(&f, MAX_PATH).to_owned()).unwrap_or_default()
+}
+
+/// A syslog daemon that splits a message at its line breaks repeats its header before every piece;
+/// what a PHP trace's piece begins with tells where the header ends.
+fn without_headers(message: &[u8]) -> std::borrow::Cow<'_, [u8]> {
+    const PIECES: [&[u8]; 5] = [b": Stack trace:", b": #", b":   thrown in ", b": PHP message: ", b": Next "];
+    const LONGEST_HEADER: usize = 120;
+    if !message.contains(&b'\n') {
+        return message.into();
+    }
+    let mut out = Vec::with_capacity(message.len());
+    for (i, piece) in message.split(|&b| b == b'\n').enumerate() {
+        if i > 0 {
+            out.push(b'\n');
+        }
+        let head = piece.get(..LONGEST_HEADER.min(piece.len())).unwrap_or(piece);
+        let at = (i > 0).then(|| PIECES.iter().filter_map(|p| memchr::memmem::find(head, p)).min()).flatten();
+        out.extend_from_slice(at.and_then(|at| piece.get(at + 2..)).unwrap_or(piece));
+    }
+    out.into()
 }
 
 /// A record's text as evidence: decoded, cut.

@@ -18,6 +18,8 @@ const PLAIN_ROWS: usize = 50;
 const CARDS: usize = 6;
 /// Most episodes on the page.
 const EPISODES: usize = 300;
+/// Most sources and skipped files listed; hourly Logpush files may be thousands.
+const SOURCES: usize = 400;
 
 /// The page.
 #[derive(Serialize)]
@@ -41,6 +43,7 @@ pub struct Page {
     capped: String,
     sources: Vec<SourceView>,
     skipped: Vec<Skipped>,
+    more_sources: usize,
     origins: Vec<(String, String, String)>,
     neighbours: Vec<(u16, &'static str, String, &'static str)>,
     audit: Vec<AuditView>,
@@ -156,7 +159,7 @@ fn show(text: &str) -> String {
 }
 
 fn width(part: u64, whole: u64) -> u64 {
-    if whole == 0 { 0 } else { (part.saturating_mul(100) / whole).min(100).max(u64::from(part > 0)) }
+    part.saturating_mul(100).checked_div(whole).map_or(0, |percent| percent.min(100).max(u64::from(part > 0)))
 }
 
 impl Page {
@@ -194,12 +197,14 @@ impl Page {
             rows: listed.iter().take(PLAIN_ROWS).filter_map(|index| view.row(*index)).map(|r| row(&r, palette)).collect(),
             listed: number(listed.len() as u64),
             capped,
-            sources: report.sources.iter().map(source).collect(),
+            sources: report.sources.iter().take(SOURCES).map(source).collect(),
             skipped: report
                 .skipped
                 .iter()
+                .take(SOURCES)
                 .map(|s| Skipped { name: show(&s.name), what: show(&s.what), hint: show(&s.hint), failed: s.failed })
                 .collect(),
+            more_sources: report.sources.len().saturating_sub(SOURCES) + report.skipped.len().saturating_sub(SOURCES),
             origins: report.edge.origins.iter().map(|(origin, server, n)| (show(origin), show(server), number(*n))).collect(),
             neighbours: report
                 .edge

@@ -119,3 +119,28 @@ fn fail_on_turns_findings_into_status_1() {
     site.run(&["analyze", "logs", "--fail-on", "headers-too-large,wrong-origin"]).ended(0);
     site.run(&["analyze", "logs", "--fail-on", "any", "--host", "other.example.com"]).ended(0);
 }
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_with_130_and_leaves_nothing_behind() {
+    use std::process::{Command, Stdio};
+    let site = Site::new();
+    // Standard input stays open, so the run waits for more rows until it is interrupted.
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("cfray"))
+        .args(["analyze", "-", "-o", "r.csv"])
+        .current_dir(site.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(child.stdin.as_mut().unwrap(), crate::support::edge().as_bytes()).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    // wait() closes standard input first; the pipe is taken out so that it stays open.
+    let stdin = child.stdin.take();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(stdin);
+    let left: Vec<_> = fs::read_dir(site.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["logs"]);
+}
