@@ -75,32 +75,39 @@ fn nothing(reading: &Reading, skipped: &[Skipped]) -> Failure {
 
 /// Runs both passes. `ray` is the request that `cfray ray` asks for.
 pub fn scan(discovery: Discovery, reading: &Reading, selection: &Selection, ray: Option<RayId>, progress: &Display) -> Outcome<Scanned> {
-    let mut list = None;
-    let edge = match &selection.rays {
-        Some(path) => {
-            if let Some(logpush) = discovery.sources.iter().find(|s| is_edge(s)) {
-                let what = "--rays stands in for Logpush data, and there is some";
-                return Err(Failure::new(what, &logpush.name).help("leave out --rays, or give only the origin's logs as PATH"));
+    let mut discovery = discovery;
+    let (mut parts, mut list, mut flawed) = (Vec::new(), None, false);
+    // Directories with edge and origin logs of their own are parts of their own: never joined with each other.
+    for scope in discovery.scopes() {
+        discovery.focus(&scope);
+        let edge = match &selection.rays {
+            Some(path) => {
+                if let Some(logpush) = discovery.sources.iter().find(|s| is_edge(s)) {
+                    let what = "--rays stands in for Logpush data, and there is some";
+                    return Err(Failure::new(what, &logpush.name).help("leave out --rays, or give only the origin's logs as PATH"));
+                }
+                let id = SourceId(u32::try_from(discovery.sources.len()).unwrap_or(u32::MAX));
+                let (scan, info) = rays::read(path, id, &selection.filter)?;
+                for reject in &scan.rejects {
+                    diag::warning(&format!("{}:{}: {}", info.name, reject.at.line, reject.reason));
+                }
+                list = Some(info);
+                scan
             }
-            let id = SourceId(u32::try_from(discovery.sources.len()).unwrap_or(u32::MAX));
-            let (scan, info) = rays::read(path, id, &selection.filter)?;
-            for reject in &scan.rejects {
-                diag::warning(&format!("{}:{}: {}", info.name, reject.at.line, reject.reason));
-            }
-            list = Some(info);
-            scan
-        }
-        None => cfray_ingest::scan_edge(&discovery, &selection.filter, &reading.options, progress),
-    };
-    let mut index = edge.index();
-    index.rays.extend(ray.map(|r| r.0));
-    let origin = cfray_ingest::scan_origin(&discovery, &index, &reading.options, progress);
+            None => cfray_ingest::scan_edge(&discovery, &selection.filter, &reading.options, progress),
+        };
+        let mut index = edge.index();
+        index.rays.extend(ray.map(|r| r.0));
+        let origin = cfray_ingest::scan_origin(&discovery, &index, &reading.options, progress);
+        flawed |= complain(&edge, &origin);
+        parts.push(Part { edge, origin });
+    }
     progress.clear();
 
     let Discovery { mut sources, skipped, .. } = discovery;
     sources.extend(list);
-    let flawed = complain(&edge, &origin) || skipped.iter().any(|s| s.failed);
-    Ok(Scanned { parts: vec![Part { edge, origin }], sources, skipped, flawed })
+    flawed |= skipped.iter().any(|s| s.failed);
+    Ok(Scanned { parts, sources, skipped, flawed })
 }
 
 /// Names what went wrong while reading. True if anything was unreadable or rejected.

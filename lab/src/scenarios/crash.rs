@@ -43,8 +43,12 @@ pub fn took(row: &Row) -> f64 {
     row.over_at.duration_since(row.sent_at).unwrap_or_default().as_secs_f64()
 }
 
+pub fn cgroup_of(name: &str) -> PathBuf {
+    PathBuf::from(format!("/sys/fs/cgroup/memory/cfray-lab-{name}"))
+}
+
 fn cgroup(run: &Run, mib: u64) -> Result<PathBuf> {
-    let dir = PathBuf::from(format!("/sys/fs/cgroup/memory/cfray-lab-{}", run.name));
+    let dir = cgroup_of(&run.name);
     std::fs::create_dir_all(&dir)?;
     std::fs::write(dir.join("memory.limit_in_bytes"), format!("{}", mib << 20))?;
     Ok(dir)

@@ -80,6 +80,8 @@ pub async fn perform(s: &Scenario, id: u8, out: &Path) -> Result<String> {
         // nginx, FPM and Apache take SIGTERM as a quick stop; by now nothing is in flight.
         p.stop(libc::SIGTERM).await;
     }
+    // Only OOM scenarios have one.
+    let _ = std::fs::remove_dir(crash::cgroup_of(&run.name));
     result?;
     finish::finish(&mut run, s.story, out)
 }

@@ -23,6 +23,8 @@ pub struct Discovery {
     pub skipped: Vec<Skipped>,
     plans: Vec<Plan>,
     hosts: Hosts,
+    /// Only sources of this scope are scanned; see [`Discovery::focus`].
+    focus: Option<String>,
 }
 
 /// How one source is opened and read.
@@ -85,12 +87,39 @@ impl OriginPlan {
 impl Discovery {
     /// Edge sources with their formats.
     pub fn edge(&self) -> impl Iterator<Item = (SourceId, &EdgeFormat)> {
-        self.numbered().filter_map(|(id, plan)| Some((id, plan.edge.as_ref()?)))
+        self.numbered().filter(|(id, _)| self.in_focus(*id, false)).filter_map(|(id, plan)| Some((id, plan.edge.as_ref()?)))
     }
 
     /// Origin sources with their parsers.
     pub fn origin(&self) -> impl Iterator<Item = (SourceId, &OriginPlan)> {
-        self.numbered().filter_map(|(id, plan)| Some((id, plan.origin.as_ref()?)))
+        self.numbered().filter(|(id, _)| self.in_focus(*id, true)).filter_map(|(id, plan)| Some((id, plan.origin.as_ref()?)))
+    }
+
+    /// The parts of the input that stand for themselves: directories that hold edge and origin logs
+    /// of their own, and what lies outside them. One empty name when there is only one part.
+    pub fn scopes(&self) -> Vec<String> {
+        let mut scopes: Vec<String> = self.sources.iter().map(|s| s.scope.clone()).filter(|s| !s.is_empty()).collect();
+        scopes.sort();
+        scopes.dedup();
+        let outside = self.numbered().any(|(id, plan)| plan.edge.is_some() && self.scope_of(id).is_empty());
+        if scopes.is_empty() || outside {
+            scopes.push(String::new());
+        }
+        scopes
+    }
+
+    /// Limits both passes to one of [`Discovery::scopes`]. Origin logs outside every scope go with each.
+    pub fn focus(&mut self, scope: &str) {
+        self.focus = Some(scope.to_owned());
+    }
+
+    fn scope_of(&self, source: SourceId) -> &str {
+        usize::try_from(source.0).ok().and_then(|i| self.sources.get(i)).map_or("", |s| s.scope.as_str())
+    }
+
+    fn in_focus(&self, source: SourceId, origin: bool) -> bool {
+        let scope = self.scope_of(source);
+        self.focus.as_deref().is_none_or(|focus| scope == focus || (origin && scope.is_empty()))
     }
 
     /// The server that a syslog or journal host of a scope stands for.

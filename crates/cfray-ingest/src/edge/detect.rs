@@ -115,7 +115,8 @@ fn json(sample: &[u8], start: usize, names: &Names) -> Option<EdgeFormat> {
     let fault = full::object(first, 0, names, &mut slots, &mut Layout::default()).err();
     // A line that ends inside an object, but not inside a string, begins a document; any other may
     // be a row, or what a rotation left of one.
-    let begins_document = first.starts_with(b"[") || holder(first, 0) || fault.is_some_and(|f| f.at >= first.len() && f.reason != UNTERMINATED);
+    let begins_document =
+        first.starts_with(b"[") || holder(first, 0) || fault.is_some_and(|f| f.at >= first.len() && f.reason != UNTERMINATED);
     if !begins_document && let Some(format) = lines(sample, names) {
         return Some(format);
     }
@@ -136,7 +137,11 @@ fn json(sample: &[u8], start: usize, names: &Names) -> Option<EdgeFormat> {
     // A pretty-printed row, or the first row is cut off.
     if let Some(count) = object_names(sample, start, names) {
         let one_line = start + first.len() == sample.len();
-        return if one_line { found(EdgeKind::Ndjson, "JSON lines", count) } else { found(EdgeKind::Document, "JSON rows over several lines", count) };
+        return if one_line {
+            found(EdgeKind::Ndjson, "JSON lines", count)
+        } else {
+            found(EdgeKind::Document, "JSON rows over several lines", count)
+        };
     }
     // A document whose array is cut off: look at the first object that stands in it.
     let mut at = start;

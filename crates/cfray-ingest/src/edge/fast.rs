@@ -145,7 +145,9 @@ impl Template {
 
     /// Has the row this shape? (Used so that a row the walk gave up on for its values is not learned again.)
     pub fn same_shape(&self, other: &Self) -> bool {
-        self.literals == other.literals && self.steps.len() == other.steps.len() && self.steps.iter().zip(&other.steps).all(|(a, b)| a.end == b.end)
+        self.literals == other.literals
+            && self.steps.len() == other.steps.len()
+            && self.steps.iter().zip(&other.steps).all(|(a, b)| a.end == b.end)
     }
 
     /// Prepares `slots` for rows of this shape.

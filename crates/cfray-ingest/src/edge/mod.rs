@@ -41,6 +41,8 @@ mod time;
 mod value;
 
 #[cfg(test)]
+mod scan_tests;
+#[cfg(test)]
 mod tests;
 
 pub use csv::CsvColumns;

@@ -1,7 +1,7 @@
 //! What the scan of some rows leaves: plain data that merges in any order.
 
-use cfray_model::{Combo, EdgeField, EdgeRow, Fact, Stamp};
 use cfray_model::edge::Reject;
+use cfray_model::{Combo, EdgeField, EdgeRow, Fact, Stamp};
 use std::collections::{BTreeMap, HashMap};
 
 /// Rejected lines that are kept as samples.

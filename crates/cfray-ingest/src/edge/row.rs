@@ -127,7 +127,10 @@ pub(crate) fn fact(row: &Row<'_>, start: Option<EdgeTime>, source: Option<&[u8]>
     flag(FactFlags::SUBREQUEST, row.bool(EdgeField::WorkerSubrequest) == Some(true) || parent(row, found_in).is_some());
     flag(FactFlags::HAS_END, end.is_some());
     let tls = row.text(EdgeField::OriginSslProtocol);
-    flag(FactFlags::ORIGIN_TLS, tls.is_some_and(|t| !(t.is_empty() || t.eq_ignore_ascii_case(b"none") || t.eq_ignore_ascii_case(b"unknown"))));
+    flag(
+        FactFlags::ORIGIN_TLS,
+        tls.is_some_and(|t| !(t.is_empty() || t.eq_ignore_ascii_case(b"none") || t.eq_ignore_ascii_case(b"unknown"))),
+    );
 
     let dur_ms = match (start, end) {
         (Some(start), Some(end)) => u32::try_from((end.ns.saturating_sub(start.ns) / MILLI).max(0)).unwrap_or(u32::MAX),
@@ -150,10 +153,7 @@ pub(crate) fn fact(row: &Row<'_>, start: Option<EdgeTime>, source: Option<&[u8]>
         combo: 0,
         edge_status: row.status(EdgeField::EdgeResponseStatus).unwrap_or(0),
         origin_status: origin_status.unwrap_or(u16::MAX),
-        agent: row
-            .text(EdgeField::ClientRequestUserAgent)
-            .filter(|t| !t.is_empty())
-            .map_or(0, |t| cfray_model::key::bytes_key(&t) as u16),
+        agent: row.text(EdgeField::ClientRequestUserAgent).filter(|t| !t.is_empty()).map_or(0, |t| cfray_model::key::bytes_key(&t) as u16),
         shape,
         tcp_ms: tcp.map_or(u16::MAX, |ms| u16::try_from(ms.max(0)).unwrap_or(u16::MAX)),
         flags: FactFlags(flags),

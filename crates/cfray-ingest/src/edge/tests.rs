@@ -62,7 +62,11 @@ fn key() -> impl Strategy<Value = String> {
     (proptest::sample::select(names), 0..12u8).prop_map(|(name, how)| match how {
         0 => name.to_lowercase(),
         1 => name.to_uppercase(),
-        2 => name.chars().enumerate().map(|(i, c)| if i == 1 && c.is_ascii() { format!("\\u{:04x}", c as u32) } else { c.to_string() }).collect(),
+        2 => name
+            .chars()
+            .enumerate()
+            .map(|(i, c)| if i == 1 && c.is_ascii() { format!("\\u{:04x}", c as u32) } else { c.to_string() })
+            .collect(),
         3 => format!("{name}\\\""),
         _ => name,
     })
@@ -106,13 +110,19 @@ fn written(row: &[(String, String)], (comma, colon, end): (&str, &str, &str)) ->
 /// seldom change; some rows lack a key, repeat one, or are damaged.
 fn lines() -> impl Strategy<Value = Vec<u8>> {
     let job = (proptest::collection::vec((key(), value(), any::<bool>()), 1..12), style());
-    (proptest::collection::vec(job, 1..4), proptest::collection::vec((0usize..4, proptest::collection::vec(value(), 12), 0u8..60, any::<u16>()), 1..40))
+    (
+        proptest::collection::vec(job, 1..4),
+        proptest::collection::vec((0usize..4, proptest::collection::vec(value(), 12), 0u8..60, any::<u16>()), 1..40),
+    )
         .prop_map(|(jobs, rows)| {
             let mut text = Vec::new();
             for (job, values, twist, at) in rows {
                 let (keys, style) = &jobs[job % jobs.len()];
-                let mut row: Vec<(String, String)> =
-                    keys.iter().zip(values).map(|((k, usual, stable), v)| (k.clone(), if *stable && twist > 5 { usual.clone() } else { v })).collect();
+                let mut row: Vec<(String, String)> = keys
+                    .iter()
+                    .zip(values)
+                    .map(|((k, usual, stable), v)| (k.clone(), if *stable && twist > 5 { usual.clone() } else { v }))
+                    .collect();
                 let at = usize::from(at);
                 let n = row.len();
                 match twist {
@@ -422,7 +432,8 @@ fn freaks() {
     let long = format!("{{\"x\":\"{}\",\"EdgeResponseStatus\":520}}\n{ROW}\n", "y".repeat(MAX_ROW));
     let scan = rows(&long);
     assert_eq!((scan.counters.rejected, scan.counters.rows), (1, 1));
-    let odd = ROW.replace("1795350559253772000", "99999999999999999999999").replace(":520,", ":\"520\",").replace("\"/p?a=1\"", "\"/\\ud83d\"");
+    let odd =
+        ROW.replace("1795350559253772000", "99999999999999999999999").replace(":520,", ":\"520\",").replace("\"/p?a=1\"", "\"/\\ud83d\"");
     let scan = rows(&format!("{odd}\n"));
     assert_eq!((scan.incidents[0].start, scan.facts[0].start_ms), (None, i64::MIN));
 }
