@@ -342,7 +342,13 @@ impl Row {
         let v = self.visitor;
         match v % 8 {
             0 => out.s("203.0.113.").n(v / 8 % 254 + 1),
-            1 => out.s("2001:db8:").hex(v % 0xfff1 + 0x100, 4).s(":").hex(v * 7 % 0xfff1, 4).s("::").hex(v * 31 % 0xeff1 + 0x1000, 4),
+            1 => out
+                .s("2001:db8:")
+                .hex(v % 0xe000 + 0x1000, 4)
+                .s(":")
+                .hex(v * 7 % 0xeff1 + 0x1000, 4)
+                .s("::")
+                .hex(v * 31 % 0xeff1 + 0x1000, 4),
             _ => out.s("198.18.").n(v / 250 % 256).s(".").n(v % 250 + 1),
         };
     }

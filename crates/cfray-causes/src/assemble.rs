@@ -220,18 +220,24 @@ fn most(causes: &BTreeMap<Cause, u64>) -> Option<Cause> {
 }
 
 fn endpoints(rows: &[&Row], totals: &Totals) -> Vec<Share> {
-    let mut by: BTreeMap<String, (u64, BTreeMap<Cause, u64>, BTreeSet<u32>)> = BTreeMap::new();
+    #[derive(Default)]
+    struct Endpoint {
+        count: u64,
+        causes: BTreeMap<Cause, u64>,
+        pages: BTreeSet<u32>,
+    }
+    let mut by: BTreeMap<String, Endpoint> = BTreeMap::new();
     for r in rows {
         let (method, host) = (r.edge.method.as_deref().unwrap_or("?"), r.edge.host.as_deref().unwrap_or("?"));
         let uri = r.edge.uri.as_deref().unwrap_or("?");
         let slot = by.entry(format!("{method} {host}{}", path_shape(uri))).or_default();
-        slot.0 += 1;
-        *slot.1.entry(r.verdict.cause).or_default() += 1;
-        slot.2.insert(cfray_model::key::page_key(host.as_bytes(), uri.as_bytes()) as u32);
+        slot.count += 1;
+        *slot.causes.entry(r.verdict.cause).or_default() += 1;
+        slot.pages.insert(cfray_model::key::page_key(host.as_bytes(), uri.as_bytes()) as u32);
     }
     let mut out: Vec<Share> = by
         .into_iter()
-        .map(|(name, (count, causes, pages))| {
+        .map(|(name, Endpoint { count, causes, pages })| {
             let total: u64 = pages.iter().filter_map(|p| totals.pages.get(p)).sum();
             Share { name, count, total: (total >= count).then_some(total), cause: most(&causes) }
         })

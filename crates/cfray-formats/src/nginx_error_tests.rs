@@ -116,7 +116,7 @@ fn modsecurity_names_host_and_path_even_when_cut() {
 #[test]
 fn long_hostile_records_take_linear_time() {
     for part in [", client: ::1, server: s", "\" while reading ", ", host: \"", "\"", "\n2026/11/22 12:30:36 [error] 1#1: "] {
-        let record = format!("2026/11/22 12:30:36 [error] 1#1: *4 x{}", part.repeat(300_000));
+        let record = format!("2026/11/22 12:30:36 [error] 1#1: *4 x{}", part.repeat(150_000));
         assert!(parse(record.as_bytes()).unwrap().client.is_none());
     }
 }

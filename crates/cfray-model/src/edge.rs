@@ -172,7 +172,10 @@ impl EdgeRow {
 
     /// Sources that are not a visitor's request: listed, but not counted.
     pub fn counted(&self) -> bool {
-        !matches!(self.source.as_deref(), Some("earlyHintsCache" | "edgeWorkerCacheAPI" | "edgeWorkerKV" | "purge" | "sslDetector" | "alwaysOnline"))
+        !matches!(
+            self.source.as_deref(),
+            Some("earlyHintsCache" | "edgeWorkerCacheAPI" | "edgeWorkerKV" | "purge" | "sslDetector" | "alwaysOnline")
+        )
     }
 }
 

@@ -92,10 +92,15 @@ pub fn canonical_uri(uri: &[u8]) -> Cow<'_, [u8]> {
             let lo = (*uri.get(at + 1)? as char).to_digit(16)?;
             u8::try_from(hi * 16 + lo).ok()
         };
-        if b == b'%' && let Some(byte) = hex(i + 1) {
+        if b == b'%'
+            && let Some(byte) = hex(i + 1)
+        {
             out.push(byte);
             i += 3;
-        } else if b == b'\\' && uri.get(i + 1) == Some(&b'x') && let Some(byte) = hex(i + 2) {
+        } else if b == b'\\'
+            && uri.get(i + 1) == Some(&b'x')
+            && let Some(byte) = hex(i + 2)
+        {
             out.push(byte);
             i += 4;
         } else if b == b'\\' && matches!(uri.get(i + 1), Some(b'"' | b'\\')) {

@@ -73,7 +73,9 @@ mod tests {
 
     #[test]
     fn others_are_not_rays() {
-        for text in ["", "00", "-", "9e0ad402c9afa70", "9e0ad402c9afa70a-", "9e0ad402c9afa70g", "9e0ad402c9afa70a-FRA FRA", "0000000000000000"] {
+        for text in
+            ["", "00", "-", "9e0ad402c9afa70", "9e0ad402c9afa70a-", "9e0ad402c9afa70g", "9e0ad402c9afa70a-FRA FRA", "0000000000000000"]
+        {
             let expect_some = text.len() == 15;
             assert_eq!(RayId::parse(text.as_bytes()).is_some(), expect_some, "{text}");
         }

@@ -2,7 +2,7 @@
 
 use crate::cause::Cause;
 use crate::edge::{EdgeCounters, EdgeRow, Reject};
-use crate::source::{SourceInfo, Skipped};
+use crate::source::{Skipped, SourceInfo};
 use crate::time::Stamp;
 use crate::verdict::Verdict;
 use serde::Serialize;

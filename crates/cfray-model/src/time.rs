@@ -29,9 +29,7 @@ impl Stamp {
 
     /// `2026-11-22T12:24:07.123Z`, the form every report uses.
     pub fn to_rfc3339_ms(self) -> String {
-        chrono::DateTime::from_timestamp_millis(self.millis())
-            .map(|t| t.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
-            .unwrap_or_default()
+        chrono::DateTime::from_timestamp_millis(self.millis()).map(|t| t.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()).unwrap_or_default()
     }
 }
 

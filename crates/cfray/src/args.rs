@@ -180,8 +180,8 @@ pub struct SelectArgs {
     /// Edge statuses to report, such as 520-527,530 [default: 520]
     #[arg(long, value_name = "LIST")]
     pub status: Option<Statuses>,
-    /// Without Logpush: a list of rays, one a line, or ray,time[,host,method,uri]
-    #[arg(long, value_name = "FILE")]
+    // A doc comment would take the brackets for a link.
+    #[arg(long, value_name = "FILE", help = "Without Logpush: a list of rays, one a line, or ray,time[,host,method,uri]")]
     pub rays: Option<PathBuf>,
 }
 

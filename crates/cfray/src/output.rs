@@ -57,6 +57,9 @@ pub fn targets(paths: &[PathBuf], format: Option<OutputFormat>) -> Outcome<Vec<T
 pub fn check(targets: &[Target]) -> Outcome<()> {
     for target in targets.iter().filter(|t| !t.is_stdout()) {
         let what = || format!("cannot write {}", target.path.display());
+        if target.path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return Err(Failure::new(what(), "it is a directory's name").help("name a file, such as report.csv"));
+        }
         match fs::metadata(&target.path) {
             Ok(meta) if meta.is_dir() => {
                 return Err(Failure::new(what(), "it is a directory").help("name a file in it, such as report.csv"));
@@ -107,8 +110,9 @@ fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
-/// Writes the reports: files first, standard output last. Every file is tried; the first failure is returned.
-pub fn write(report: &Report, targets: &[Target], options: &RenderOptions) -> Outcome<Vec<(OutputFormat, String)>> {
+/// Writes the reports: files first, standard output last. Every one is tried: what was written and the
+/// first failure are returned.
+pub fn write(report: &Report, targets: &[Target], options: &RenderOptions) -> (Vec<(OutputFormat, String)>, Option<Failure>) {
     let mut written = Vec::new();
     let mut failure = None;
     let (to_stdout, to_files): (Vec<&Target>, Vec<&Target>) = targets.iter().partition(|t| t.is_stdout());
@@ -120,7 +124,7 @@ pub fn write(report: &Report, targets: &[Target], options: &RenderOptions) -> Ou
         match result {
             Ok(()) => written.push((target.format, target.path.display().to_string())),
             Err(error) => {
-                let this = Failure::new("report not written", error).help("what stood under that name is untouched");
+                let this = Failure::new(error.to_string(), "").help("what stood under that name is untouched");
                 match failure {
                     None => failure = Some(this),
                     Some(_) => drop(diag::error(&this)),
@@ -137,7 +141,7 @@ pub fn write(report: &Report, targets: &[Target], options: &RenderOptions) -> Ou
             failure.get_or_insert(this);
         }
     }
-    failure.map_or(Ok(written), Err)
+    (written, failure)
 }
 
 /// Standard output whose reader may go away: what is written after that is dropped.
@@ -210,6 +214,7 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "the probe is gone");
         assert!(check(&target("no/such/new.csv")).unwrap_err().to_string().contains("mkdir"));
         assert!(check(&target("file/new.csv")).is_err());
+        assert!(check(&target("new.csv/")).unwrap_err().to_string().contains("directory"));
         assert!(check(&target("")).unwrap_err().to_string().contains("directory"));
         assert!(check(&[Target { path: "/dev/null".into(), format: OutputFormat::Csv }]).is_ok());
     }

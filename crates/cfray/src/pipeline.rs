@@ -8,7 +8,9 @@ use cfray_causes::{Part, Settings};
 use cfray_ingest::Discovery;
 use cfray_model::report::Meta;
 use cfray_model::source::Skipped;
-use cfray_model::{EdgeScan, OriginScan, RayId, SourceId, SourceInfo};
+use cfray_model::{EdgeScan, RayId, SourceId, SourceInfo};
+use std::collections::BTreeSet;
+use std::path::Path;
 
 /// Format name of a list of rays among the sources.
 pub const RAY_LIST: &str = "ray-list";
@@ -73,51 +75,70 @@ fn nothing(reading: &Reading, skipped: &[Skipped]) -> Failure {
     Failure::new(format!("no log to read in {place}"), why).help(EXPECTED)
 }
 
-/// Runs both passes. `ray` is the request that `cfray ray` asks for.
-pub fn scan(discovery: Discovery, reading: &Reading, selection: &Selection, ray: Option<RayId>, progress: &Display) -> Outcome<Scanned> {
-    let mut discovery = discovery;
-    let (mut parts, mut list, mut flawed) = (Vec::new(), None, false);
-    // Directories with edge and origin logs of their own are parts of their own: never joined with each other.
-    for scope in discovery.scopes() {
-        discovery.focus(&scope);
-        let edge = match &selection.rays {
-            Some(path) => {
-                if let Some(logpush) = discovery.sources.iter().find(|s| is_edge(s)) {
-                    let what = "--rays stands in for Logpush data, and there is some";
-                    return Err(Failure::new(what, &logpush.name).help("leave out --rays, or give only the origin's logs as PATH"));
-                }
-                let id = SourceId(u32::try_from(discovery.sources.len()).unwrap_or(u32::MAX));
-                let (scan, info) = rays::read(path, id, &selection.filter)?;
-                for reject in &scan.rejects {
-                    diag::warning(&format!("{}:{}: {}", info.name, reject.at.line, reject.reason));
-                }
-                list = Some(info);
-                scan
+/// Runs both passes, for each part of the input that stands for itself. `ray` is the request that
+/// `cfray ray` asks for.
+pub fn scan(
+    mut discovery: Discovery,
+    reading: &Reading,
+    selection: &Selection,
+    ray: Option<RayId>,
+    progress: &Display,
+) -> Outcome<Scanned> {
+    let mut parts = Vec::new();
+    let mut list = None;
+    if let Some(path) = &selection.rays {
+        let (edge, info) = listed(path, &discovery, selection)?;
+        list = Some(info);
+        parts.push(part(edge, &discovery, reading, ray, progress));
+    } else {
+        let scopes = discovery.scopes();
+        for scope in &scopes {
+            if scopes.len() > 1 {
+                discovery.focus(scope);
             }
-            None => cfray_ingest::scan_edge(&discovery, &selection.filter, &reading.options, progress),
-        };
-        let mut index = edge.index();
-        index.rays.extend(ray.map(|r| r.0));
-        let origin = cfray_ingest::scan_origin(&discovery, &index, &reading.options, progress);
-        flawed |= complain(&edge, &origin);
-        parts.push(Part { edge, origin });
+            let edge = cfray_ingest::scan_edge(&discovery, &selection.filter, &reading.options, progress);
+            parts.push(part(edge, &discovery, reading, ray, progress));
+        }
     }
     progress.clear();
 
     let Discovery { mut sources, skipped, .. } = discovery;
     sources.extend(list);
-    flawed |= skipped.iter().any(|s| s.failed);
+    let flawed = complain(&parts) || skipped.iter().any(|s| s.failed);
     Ok(Scanned { parts, sources, skipped, flawed })
 }
 
+/// The origin pass beside an edge pass.
+fn part(edge: EdgeScan, discovery: &Discovery, reading: &Reading, ray: Option<RayId>, progress: &Display) -> Part {
+    let mut index = edge.index();
+    index.rays.extend(ray.map(|r| r.0));
+    let origin = cfray_ingest::scan_origin(discovery, &index, &reading.options, progress);
+    Part { edge, origin }
+}
+
+/// A list of rays in place of the edge pass.
+fn listed(path: &Path, discovery: &Discovery, selection: &Selection) -> Outcome<(EdgeScan, SourceInfo)> {
+    if let Some(logpush) = discovery.sources.iter().find(|s| is_edge(s)) {
+        let what = "--rays stands in for Logpush data, and there is some";
+        return Err(Failure::new(what, &logpush.name).help("leave out --rays, or give only the origin's logs as PATH"));
+    }
+    let id = SourceId(u32::try_from(discovery.sources.len()).unwrap_or(u32::MAX));
+    let (scan, info) = rays::read(path, id, &selection.filter)?;
+    for reject in &scan.rejects {
+        diag::warning(&format!("{}:{}: {}", info.name, reject.at.line, reject.reason));
+    }
+    Ok((scan, info))
+}
+
 /// Names what went wrong while reading. True if anything was unreadable or rejected.
-fn complain(edge: &EdgeScan, origin: &OriginScan) -> bool {
-    let mut problems = edge.problems.clone();
-    problems.extend(origin.sources.iter().flat_map(|s| s.problems.iter().map(move |problem| format!("{}: {problem}", s.info.name))));
+fn complain(parts: &[Part]) -> bool {
+    let mut problems: BTreeSet<String> = parts.iter().flat_map(|part| part.edge.problems.iter().cloned()).collect();
+    let origin = || parts.iter().flat_map(|part| &part.origin.sources);
+    problems.extend(origin().flat_map(|s| s.problems.iter().map(move |problem| format!("{}: {problem}", s.info.name))));
     for problem in &problems {
         diag::warning(problem);
     }
-    !problems.is_empty() || edge.counters.rejected > 0 || origin.sources.iter().any(|s| s.rejected > 0)
+    !problems.is_empty() || parts.iter().any(|part| part.edge.counters.rejected > 0) || origin().any(|s| s.rejected > 0)
 }
 
 /// Settings of the analysis, with what the report says about how it was made.

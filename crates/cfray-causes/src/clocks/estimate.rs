@@ -75,6 +75,7 @@ pub fn as_clock(measured: Measured, rays: bool) -> super::Clock {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

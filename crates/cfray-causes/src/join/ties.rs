@@ -20,11 +20,11 @@ pub struct Ties {
 
 impl Ties {
     fn set(&mut self, event: usize, fact: u32, tie: Tie) {
-        if let Some(slot) = self.owner.get_mut(event) {
-            if slot.is_none() {
-                *slot = Some((fact, tie));
-                self.of_fact.entry(fact).or_default().push(event as u32);
-            }
+        if let Some(slot) = self.owner.get_mut(event)
+            && slot.is_none()
+        {
+            *slot = Some((fact, tie));
+            self.of_fact.entry(fact).or_default().push(event as u32);
         }
     }
 }
@@ -56,7 +56,7 @@ fn explains(ev: &Ev, f: &Fact, kind: EdgeKind) -> Option<u8> {
     // The edge gave up or rewrote: 499 and 52x rows may own a line of any status; a Worker or the
     // cache may change a valid answer (304 for 200).
     match f.edge_status {
-        499 | 500..=599 => Some(3),
+        499..=599 => Some(3),
         304 if status == 200 => Some(1),
         200 if matches!(status, 206 | 304) => Some(1),
         _ if f.origin_status == u16::MAX => Some(3),
@@ -106,6 +106,8 @@ pub fn tie(evs: &[Ev], facts: &[Fact], keys: &[ComboKeys], index: &FactIndex, co
     by_request(evs, facts, keys, index, columns, kind, &mut ties);
     by_connection(evs, facts, &mut ties);
     by_page(evs, &mut ties);
+    // Each list is sorted by itself: the order of the map is of no consequence.
+    #[allow(clippy::iter_over_hash_type)]
     for list in ties.of_fact.values_mut() {
         list.sort_unstable();
     }

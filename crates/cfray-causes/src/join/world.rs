@@ -344,10 +344,12 @@ fn incident_facts(edge: &EdgeScan) -> Vec<Option<u32>> {
 fn round_trips(edge: &EdgeScan) -> BTreeMap<(String, String), f64> {
     let mut samples: BTreeMap<(&str, &str), Vec<u16>> = BTreeMap::new();
     for f in &edge.facts {
-        if f.flags.has(FactFlags::NEW) && f.tcp_ms != u16::MAX && f.tcp_ms > 0 {
-            if let Some(c) = edge.combos.get(f.combo as usize) {
-                samples.entry((&c.colo, &c.origin_ip)).or_default().push(f.tcp_ms);
-            }
+        if f.flags.has(FactFlags::NEW)
+            && f.tcp_ms != u16::MAX
+            && f.tcp_ms > 0
+            && let Some(c) = edge.combos.get(f.combo as usize)
+        {
+            samples.entry((&c.colo, &c.origin_ip)).or_default().push(f.tcp_ms);
         }
     }
     samples

@@ -102,7 +102,8 @@ impl Drops {
             list.sort_unstable();
             list.dedup();
             let hosts: Vec<&str> = list.iter().filter_map(|&i| combo(w, i)).map(|c| c.host.as_str()).collect();
-            let ends: Vec<i64> = list.iter().filter_map(|&i| w.edge.facts.get(i as usize)).map(|f| f.start_ms).collect();
+            let ends: Vec<i64> =
+                list.iter().filter_map(|&i| w.edge.facts.get(i as usize)).map(|f| f.start_ms).filter(|t| *t != i64::MIN).collect();
             let (from, to) = (ends.iter().min().copied().unwrap_or(0) - 300_000, ends.iter().max().copied().unwrap_or(0) + 300_000);
             let oks: Vec<u32> = (0..w.edge.facts.len() as u32)
                 .filter(|&i| {

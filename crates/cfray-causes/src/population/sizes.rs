@@ -28,10 +28,12 @@ impl Sizes {
         let mut by_shape: BTreeMap<(usize, u16), Vec<u64>> = BTreeMap::new();
         for (ev, owner) in w.evs.iter().zip(&w.ties.owner) {
             let taken = owner.is_none_or(|(f, _)| w.edge.facts.get(f as usize).is_some_and(|f| f.edge_status != 520));
-            if ev.e.kind == LineKind::Access && taken && matches!(ev.e.status, Some(200..=399)) {
-                if let Some(size) = one_size(ev) {
-                    by_shape.entry((ev.scan, key::shape_key(ev.e.path.as_bytes()))).or_default().push(size);
-                }
+            if ev.e.kind == LineKind::Access
+                && taken
+                && matches!(ev.e.status, Some(200..=399))
+                && let Some(size) = one_size(ev)
+            {
+                by_shape.entry((ev.scan, key::shape_key(ev.e.path.as_bytes()))).or_default().push(size);
             }
         }
         for list in by_shape.values_mut() {

@@ -197,13 +197,10 @@ impl Fatals {
 fn fatals(w: &World, p: &Population) -> BTreeMap<usize, Fatals> {
     let mut closes: BTreeMap<usize, Vec<Span>> = BTreeMap::new();
     for fact in w.incident_fact.iter().flatten() {
-        if let (Some(server), Some(f)) = (super::drops::unexplained(w, *fact), w.edge.facts.get(*fact as usize)) {
-            if let Some(end) = f.end() {
-                closes
-                    .entry(server)
-                    .or_default()
-                    .push(Span { lo: end.0 - FATAL_MS * MILLI, hi: end.0 + f.precision_ns() + FATAL_MS * MILLI });
-            }
+        if let (Some(server), Some(f)) = (super::drops::unexplained(w, *fact), w.edge.facts.get(*fact as usize))
+            && let Some(end) = f.end()
+        {
+            closes.entry(server).or_default().push(Span { lo: end.0 - FATAL_MS * MILLI, hi: end.0 + f.precision_ns() + FATAL_MS * MILLI });
         }
     }
     closes.into_iter().map(|(server, ends)| (server, match_fatals(w, p, server, ends))).collect()

@@ -78,17 +78,17 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             }
             return Some(f.with(c.timing()));
         }
-        if let Some((_, ev)) = killed {
-            if !chain::kernel_covers(c) {
-                let weight = c.p.windows.get(server, Sig::NginxWorkerSignal).weight();
-                return Some(
-                    Finding::new(DOC.cause, (0.62 * weight * c.absence_weight()).min(0.6), Tie::Window)
-                        .with(c.line(ev))
-                        .with(c.timing())
-                        .lacking("the kernel log of that moment (dmesg -T, journalctl -k): signal 9 alone does not say who sent it")
-                        .or_else(Cause::WorkerCrash, 0.3),
-                );
-            }
+        if let Some((_, ev)) = killed
+            && !chain::kernel_covers(c)
+        {
+            let weight = c.p.windows.get(server, Sig::NginxWorkerSignal).weight();
+            return Some(
+                Finding::new(DOC.cause, (0.62 * weight * c.absence_weight()).min(0.6), Tie::Window)
+                    .with(c.line(ev))
+                    .with(c.timing())
+                    .lacking("the kernel log of that moment (dmesg -T, journalctl -k): signal 9 alone does not say who sent it")
+                    .or_else(Cause::WorkerCrash, 0.3),
+            );
         }
     }
     // Apache writes nothing of a SIGKILL, and the kernel not a line for each: a failure without any trace

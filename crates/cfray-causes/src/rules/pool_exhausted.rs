@@ -55,10 +55,10 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
                 Finding::new(DOC.cause, 0.97 * hidden, o.2).with(c.line(o.1)).with_all(c.access_line()).with_all(full().map(|e| c.line(e))),
             );
         }
-        if let Some(o) = c.own(&[Sig::UpstreamTimedOut, Sig::ProxyDispatch]) {
-            if let Some(e) = full() {
-                return Some(Finding::new(DOC.cause, 0.93 * hidden, o.2).with(c.line(o.1)).with(c.line(e)).with_all(c.access_line()));
-            }
+        if let Some(o) = c.own(&[Sig::UpstreamTimedOut, Sig::ProxyDispatch])
+            && let Some(e) = full()
+        {
+            return Some(Finding::new(DOC.cause, 0.93 * hidden, o.2).with(c.line(o.1)).with(c.line(e)).with_all(c.access_line()));
         }
     }
     if !c.no_line() {

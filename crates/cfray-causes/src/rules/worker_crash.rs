@@ -80,16 +80,16 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             return Some(f.with(c.timing()));
         }
         // Killed without a kernel log that says why, but one that covers the moment: not for memory.
-        if let Some((_, ev)) = deaths.iter().find(|(_, ev)| killed_front(ev)) {
-            if chain::kernel_covers(c) {
-                let weight = c.p.windows.get(server, Sig::NginxWorkerSignal).weight();
-                return Some(
-                    Finding::new(DOC.cause, 0.7 * weight, Tie::Window)
-                        .with(c.line(ev))
-                        .with(c.timing())
-                        .or_else(cfray_model::Cause::OomKill, 0.2),
-                );
-            }
+        if let Some((_, ev)) = deaths.iter().find(|(_, ev)| killed_front(ev))
+            && chain::kernel_covers(c)
+        {
+            let weight = c.p.windows.get(server, Sig::NginxWorkerSignal).weight();
+            return Some(
+                Finding::new(DOC.cause, 0.7 * weight, Tie::Window)
+                    .with(c.line(ev))
+                    .with(c.timing())
+                    .or_else(cfray_model::Cause::OomKill, 0.2),
+            );
         }
     }
     if c.hidden_failure() {

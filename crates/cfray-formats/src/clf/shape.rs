@@ -71,9 +71,11 @@ fn finish<'a>(line: &'a [u8], head: &'a [u8], time: LogTime, rest: &'a [u8]) -> 
     let at = |rest: &[u8]| line.len() - rest.len();
     let mut rest = rest.trim_ascii_start();
     let mut between: &[u8] = b"";
+    // At most one word is passed over, whether it is empty or not.
+    let mut passed = false;
     let request = loop {
         let Some(body) = rest.strip_prefix(b"\"") else {
-            if !between.is_empty() {
+            if std::mem::replace(&mut passed, true) {
                 return Err(LineError::new("no quoted request after the time", at(rest)));
             }
             let end = memchr(b' ', rest).unwrap_or(rest.len());
@@ -84,7 +86,8 @@ fn finish<'a>(line: &'a [u8], head: &'a [u8], time: LogTime, rest: &'a [u8]) -> 
         let Some(end) = request_end(body) else { return Err(LineError::new("the request's quote is not closed", at(rest))) };
         let value = body.get(..end).unwrap_or_default();
         rest = body.get(end + 1..).unwrap_or_default().trim_ascii_start();
-        if between.is_empty() && rest.first() == Some(&b'"') {
+        if !passed && rest.first() == Some(&b'"') {
+            passed = true;
             between = value;
             continue;
         }

@@ -133,7 +133,7 @@ fn long_hostile_lines_take_linear_time() {
     let head = "192.0.2.1 - - [22/Nov/2026:12:29:00 +0000] ";
     for part in ["\"x", "\\\"", "\" ", "[", "[22/Nov/2026:12:29:00 +0000] ", "\"\"\"", "a=\"b\"c", "1, "] {
         for start in ["", "\"", "\"GET / HTTP/1.1\" 200 1 "] {
-            let line = format!("{head}{start}{}", part.repeat(500_000));
+            let line = format!("{head}{start}{}", part.repeat(150_000));
             let _ = parse_plain(line.as_bytes(), Stack::Nginx);
             let _ = learn(&Sample { lines: vec![line.as_bytes()] });
         }

@@ -32,10 +32,8 @@ pub fn run(args: &AnalyzeArgs) -> Outcome<Status> {
     let settings = pipeline::settings(&reading, &selection);
     let report = cfray_causes::analyze(scanned.parts, &scanned.sources, scanned.skipped, &settings);
 
-    let wrote = output::write(&report, &targets, &render);
-    if let Ok(written) = &wrote {
-        render.written.clone_from(written);
-    }
+    let (written, failure) = output::write(&report, &targets, &render);
+    render.written = written;
     if !quiet {
         let when = args.output.color.color.or(config.color).unwrap_or_default();
         if targets.iter().any(output::Target::is_stdout) {
@@ -46,8 +44,9 @@ pub fn run(args: &AnalyzeArgs) -> Outcome<Status> {
             diag::stdout(&cfray_report::terminal(&report, text::width(), color, &render))?;
         }
     }
-    wrote?;
-
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
     if flawed && (args.verdict.strict || config.strict) {
         let help = "the report is complete for everything else; warnings above and the summary name what it was";
         return Err(Failure::new("--strict: something could not be read or was rejected", "").help(help));

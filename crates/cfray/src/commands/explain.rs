@@ -78,7 +78,7 @@ const LIMITS_OF: &[(Cause, &[&str])] = &[
 /// Every cause with its sentence, by family.
 fn table(width: usize, paint: Paint) -> String {
     let column = Cause::ALL.iter().map(|c| c.name().len()).max().unwrap_or(0) + 4;
-    let mut out = String::from("Causes of a 520, and what its neighbours mean. `cfray explain CAUSE` tells all about one.\n");
+    let mut out = text::wrap("Causes of a 520, and what its neighbours mean. `cfray explain CAUSE` tells all about one.", width, "");
     let mut family: Option<Family> = None;
     let mut causes: Vec<Cause> = Cause::ALL.to_vec();
     causes.sort_by_key(|cause| cause.family());

@@ -125,13 +125,38 @@ fn facts(row: &Row, masker: &Masker, width: usize) -> String {
 
 /// The start at the edge, else the first line with a known time.
 fn zero(entries: &[Entry]) -> Option<i64> {
-    let edge = entries.iter().find(|entry| entry.link == Link::Edge).and_then(|entry| entry.utc);
-    edge.or_else(|| entries.iter().find_map(|entry| entry.utc)).map(|span| span.lo)
+    let edge = entries.iter().find(|entry| entry.link == Link::Edge && entry.utc.is_some());
+    edge.or_else(|| entries.iter().find(|entry| entry.utc.is_some())).and_then(|entry| Some(best(entry.utc?, entry.link)))
+}
+
+/// The instant that stands for an interval: Cloudflare's stamps as written, of others the middle.
+const fn best(span: Span, link: Link) -> i64 {
+    match link {
+        Link::Edge => span.lo,
+        _ => span.mid(),
+    }
+}
+
+/// Half the width of an interval in seconds, where it is worth telling.
+fn error(span: Span, link: Link) -> Option<f64> {
+    let half = (span.hi - span.lo) as f64 / 2e9;
+    (half >= 0.05 && link != Link::Edge).then_some(half)
+}
+
+/// The time, without digits that the stamp does not have.
+fn moment(span: Span, link: Link) -> String {
+    let text = clock(best(span, link));
+    match (error(span, link), text.split_once('.')) {
+        (Some(_), Some((seconds, _))) => format!("{seconds}Z    "),
+        _ => text,
+    }
 }
 
 fn step(entry: &Entry, zero: Option<i64>, masker: &Masker, width: usize, paint: Paint) -> String {
     let when = match (entry.utc, entry.stated) {
-        (Some(span), _) => format!("{} {:>12}", clock(span.lo), zero.map(|zero| offset(span, zero)).unwrap_or_default()),
+        (Some(span), _) => {
+            format!("{} {:>8}", moment(span, entry.link), zero.map(|zero| offset(span, entry.link, zero)).unwrap_or_default())
+        }
         (None, Some(stated)) => format!("[{}]", clock(stated).trim_end_matches('Z')),
         (None, None) => "(no time)".to_owned(),
     };
@@ -153,16 +178,17 @@ fn clock(ns: i64) -> String {
     Stamp(ns).to_rfc3339_ms()
 }
 
-/// `+26 ms`, `+1.2 s`; with `~` where the stamp is coarser than 100 ms.
-fn offset(span: Span, zero: i64) -> String {
-    let ms = (span.lo - zero).div_euclid(1_000_000);
-    let rough = if span.hi - span.lo > 100_000_000 { "~" } else { "" };
+/// `+26 ms`, `+12.3 s`; `+0.5 s ±0.5 s` where the stamp is coarse.
+fn offset(span: Span, link: Link, zero: i64) -> String {
+    let ms = (best(span, link) - zero).div_euclid(1_000_000);
     let sign = if ms < 0 { '-' } else { '+' };
-    match ms.unsigned_abs() {
-        ms @ 0..10_000 => format!("{rough}{sign}{ms} ms"),
-        ms if ms < 600_000 => format!("{rough}{sign}{:.1} s", ms as f64 / 1000.0),
-        ms => format!("{rough}{sign}{} min", ms / 60_000),
-    }
+    let error = error(span, link);
+    let size = match ms.unsigned_abs() {
+        ms if ms < 10_000 && error.is_none() => format!("{ms} ms"),
+        ms if ms < 600_000 => format!("{:.1} s", ms as f64 / 1000.0),
+        ms => format!("{} min", ms / 60_000),
+    };
+    format!("{sign}{size}{}", error.map(|half| format!(" ±{half:.1} s")).unwrap_or_default())
 }
 
 fn verdict(story: &Story, row: &Row, masker: &Masker, width: usize, paint: Paint) -> String {
@@ -208,7 +234,7 @@ fn verdict(story: &Story, row: &Row, masker: &Masker, width: usize, paint: Paint
     }
     out.push_str(&format!("\n{}\n", paint.heading(&format!("To send to {}", send::addressee(row)))));
     for line in send::block(story, row, masker) {
-        out.push_str(&format!("  {line}\n"));
+        out.push_str(&text::hang(&line, width, "  ", "             "));
     }
     out
 }
@@ -235,8 +261,11 @@ mod tests {
     #[test]
     fn offsets_are_short_and_say_when_they_are_rough() {
         let ms = |ms: i64| ms * 1_000_000;
-        let exact = |at: i64| offset(Span { lo: ms(at), hi: ms(at) }, 0);
+        let exact = |at: i64| offset(Span { lo: ms(at), hi: ms(at) }, Link::Ray, 0);
         assert_eq!([exact(26), exact(-3), exact(12_340), exact(3_600_000)], ["+26 ms", "-3 ms", "+12.3 s", "+60 min"]);
-        assert_eq!(offset(Span { lo: 0, hi: ms(1000) }, ms(500)), "~-500 ms");
+        let coarse = Span { lo: 0, hi: ms(1000) };
+        assert_eq!(offset(coarse, Link::Ray, ms(900)), "-0.4 s ±0.5 s");
+        assert_eq!(moment(coarse, Link::Ray), "1970-01-01T00:00:00Z    ");
+        assert_eq!(moment(coarse, Link::Edge), "1970-01-01T00:00:00.000Z");
     }
 }

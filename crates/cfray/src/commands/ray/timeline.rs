@@ -19,6 +19,8 @@ pub enum Link {
     Chain,
     /// About the process that served the request, near in time.
     Process,
+    /// Names the same method and URI, near in time; no edge row tells whether it is this request.
+    Same,
     /// Named by the verdict.
     Evidence,
     /// The ray stands somewhere in the text.
@@ -34,6 +36,7 @@ impl Link {
             Self::Request => "by request",
             Self::Chain => "by connection",
             Self::Process => "same process",
+            Self::Same => "same method and URI",
             Self::Evidence => "near in time",
             Self::Mention => "mentions the ray",
         }
@@ -82,7 +85,7 @@ pub fn build(ray: RayId, worlds: &[World], rows: &[Row]) -> Vec<Entry> {
     }
     let mut seen: BTreeSet<String> = entries.iter().filter(|e| e.link != Link::Edge).map(|e| e.place.clone()).collect();
     for row in rows.iter().filter(|row| super::failed(row)) {
-        entries.extend(from_evidence(row).into_iter().filter(|entry| seen.insert(entry.place.clone())));
+        entries.extend(from_evidence(row, worlds).into_iter().filter(|entry| seen.insert(entry.place.clone())));
     }
     entries.sort_by(|a, b| order(a).cmp(&order(b)));
     entries
@@ -111,7 +114,8 @@ fn linked(ray: RayId, world: &World) -> BTreeMap<u32, Link> {
             link(event, Link::Ray);
         }
     }
-    follow(world, &mut linked);
+    let no_row = world.edge.incidents.iter().all(|row| row.ray != Some(ray));
+    follow(world, &mut linked, no_row);
     linked
 }
 
@@ -128,8 +132,9 @@ fn numbered(world: &World) -> impl Iterator<Item = (u32, &Ev)> {
     (0u32..).zip(&world.evs)
 }
 
-/// From tied lines to others of the same connection, log id or process on the same server.
-fn follow(world: &World, linked: &mut BTreeMap<u32, Link>) {
+/// From tied lines to others of the same connection, log id or process on the same server; without
+/// an edge row also to those that name the same request.
+fn follow(world: &World, linked: &mut BTreeMap<u32, Link>, no_row: bool) {
     let tied: Vec<&Ev> = linked.keys().filter_map(|event| world.evs.get(*event as usize)).collect();
     let near = |a: &Ev, b: &Ev, before: i64, after: i64| match (a.utc, b.utc) {
         (Some(a), Some(b)) => b.hi >= a.lo - before && b.lo <= a.hi + after,
@@ -147,6 +152,12 @@ fn follow(world: &World, linked: &mut BTreeMap<u32, Link>) {
                 Link::Chain
             } else if about.is_some() && about == anchor.e.pid && near(anchor, ev, PROCESS_BEFORE, PROCESS_AFTER) {
                 Link::Process
+            } else if no_row && ev.e.ray == 0 && anchor.e.request != 0 && ev.e.request == anchor.e.request {
+                let took = anchor.e.duration_us.map_or(0, |us| i64::try_from(us).unwrap_or(0).saturating_mul(1000));
+                if !near(anchor, ev, took.saturating_add(PROCESS_BEFORE), PROCESS_BEFORE) {
+                    continue;
+                }
+                Link::Same
             } else {
                 continue;
             };
@@ -202,22 +213,31 @@ fn edge_steps(row: &Row) -> Vec<Entry> {
 }
 
 /// Lines that the verdict rests on and that are tied by time only.
-fn from_evidence(row: &Row) -> Vec<Entry> {
+fn from_evidence(row: &Row, worlds: &[World]) -> Vec<Entry> {
     let lines = row.verdict.evidence.iter().filter(|item| item.kind == EvidenceKind::Line);
     lines
-        .map(|item| Entry {
-            utc: item.time_ms.map(|ms| Span { lo: ms.saturating_mul(1_000_000), hi: ms.saturating_mul(1_000_000) }),
-            stated: None,
-            link: Link::Evidence,
-            who: row.server.clone(),
-            place: item.line.map_or_else(|| item.source.clone(), |line| format!("{}:{line}", item.source)),
-            text: item.text.clone(),
+        .map(|item| {
+            let place = item.line.map_or_else(|| item.source.clone(), |line| format!("{}:{line}", item.source));
+            let known = worlds.iter().find_map(|world| {
+                let ev = world.evs.iter().find(|ev| Some(ev.e.at.line) == item.line && world.source_name(ev) == item.source)?;
+                Some(step(world, ev, Link::Evidence))
+            });
+            let ns = item.time_ms.map(|ms| ms.saturating_mul(1_000_000));
+            known.unwrap_or_else(|| Entry {
+                utc: ns.map(|ns| Span { lo: ns, hi: ns }),
+                stated: None,
+                link: Link::Evidence,
+                who: row.server.clone(),
+                place,
+                text: item.text.clone(),
+            })
         })
         .collect()
 }
 
-/// True time first (a line with a coarse stamp where it may begin), then what has no clock.
+/// True time first, of a coarse stamp the middle; then what has no clock, as logged. A request's begin
+/// goes before its end even where both stamps are whole seconds.
 fn order(entry: &Entry) -> (bool, i64, i64, Link, &str, &str) {
-    let (lo, hi) = entry.utc.map_or((entry.stated.unwrap_or(0), 0), |s| (s.lo, s.hi));
-    (entry.utc.is_none(), lo, hi, entry.link, &entry.place, &entry.text)
+    let (mid, hi) = entry.utc.map_or((entry.stated.unwrap_or(0), 0), |s| (s.mid(), s.hi));
+    (entry.utc.is_none(), mid, hi, entry.link, &entry.place, &entry.text)
 }

@@ -1,0 +1,40 @@
+//! How long each stage of `cfray analyze` takes on given paths, without the report: what to run under a profiler.
+//!
+//! `cargo run --release -p cfray-benches --example passes -- [-jN] PATH...`
+#![allow(clippy::print_stdout)]
+
+use cfray_causes::{Part, Settings, analyze};
+use cfray_ingest::{Input, NoProgress, Options, discover, scan_edge, scan_origin};
+use cfray_model::EdgeFilter;
+use std::time::Instant;
+
+fn main() {
+    let (threads, paths): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|a| a.starts_with("-j"));
+    let threads = threads.last().and_then(|t| t.get(2..)?.parse().ok()).unwrap_or(0);
+    let options = Options { threads, ..Options::default() };
+    let inputs: Vec<Input> = paths.iter().map(|p| if p == "-" { Input::Stdin } else { Input::Path(p.into()) }).collect();
+    let begin = Instant::now();
+    let mut last = begin;
+    let mut lap = |what: &str| {
+        println!("{what:<10}{:>9.1} ms   peak {:>6} MB", last.elapsed().as_secs_f64() * 1e3, peak_mb());
+        last = Instant::now();
+    };
+    let found = discover(&inputs, &options);
+    lap("discover");
+    let edge = scan_edge(&found, &EdgeFilter::default(), &options, &NoProgress);
+    lap("edge");
+    let index = edge.index();
+    lap("index");
+    let origin = scan_origin(&found, &index, &options, &NoProgress);
+    lap("origin");
+    let report = analyze(vec![Part { edge, origin }], &found.sources, found.skipped, &Settings::default());
+    lap("analyze");
+    println!("{:<10}{:>9.1} ms   {} incidents", "all", begin.elapsed().as_secs_f64() * 1e3, report.rows.len());
+}
+
+/// Most memory this process ever had, as the kernel tells it.
+fn peak_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() / 1024
+}
