@@ -25,6 +25,10 @@ pub struct Window {
     pub ok_mean: f64,
     /// How many standard errors the two means are apart.
     pub z: f64,
+    /// Lines and failing requests come in pairs: nearly every failure can be given a line of its own, and
+    /// there are hardly more lines than failures. Tells something where lines are so frequent that one is
+    /// near every request.
+    pub paired: bool,
 }
 
 /// Milliseconds before the end of a request in which a cause may be logged already (latency back to the edge).
@@ -45,6 +49,8 @@ impl Window {
                 0.97
             } else if ok <= 0.5 {
                 0.9
+            } else if self.paired {
+                0.85
             } else {
                 0.55
             };
@@ -54,7 +60,7 @@ impl Window {
             1.0
         } else if proven || self.z > 3.3 {
             0.95
-        } else if ok <= 0.3 * fail {
+        } else if ok <= 0.3 * fail || self.paired {
             0.9
         } else {
             0.5
@@ -206,40 +212,56 @@ fn fatals(w: &World, p: &Population) -> BTreeMap<usize, Fatals> {
     closes.into_iter().map(|(server, ends)| (server, match_fatals(w, p, server, ends))).collect()
 }
 
-fn match_fatals(w: &World, p: &Population, server: usize, mut ends: Vec<Span>) -> Fatals {
-    ends.sort_by_key(|e| e.lo);
-    let (from, to) = (ends.first().map_or(0, |e| e.lo), ends.iter().map(|e| e.hi).max().unwrap_or(0));
+fn match_fatals(w: &World, p: &Population, server: usize, ends: Vec<Span>) -> Fatals {
+    let (from, to) = reach(&ends);
     let unowned = |i: u32| w.ties.owner.get(i as usize).is_none_or(Option::is_none);
     let sigs = [Sig::PhpFatal, Sig::PhpMemory, Sig::PhpTime];
-    let mut moments: Vec<Span> = sigs
+    let moments: Vec<Span> = sigs
         .iter()
         .flat_map(|s| w.near(server, *s, Span { lo: from, hi: to }))
         .filter(|(i, _)| unowned(*i))
         .filter_map(|(_, ev)| ev.utc)
         .collect();
-    moments.sort_by_key(|m| m.hi);
-    // Earliest deadline first: each fatal goes to the first close that can still take it.
-    let mut taken = vec![false; moments.len()];
-    let mut matched = 0;
-    for end in &ends {
-        if let Some(at) = moments.iter().enumerate().position(|(i, m)| taken.get(i) == Some(&false) && m.meets(*end)) {
-            if let Some(slot) = taken.get_mut(at) {
-                *slot = true;
-            }
-            matched += 1;
-        }
-    }
+    let (closes, fatals) = (ends.len() as u64, moments.len() as u64);
+    let matched = pair_up(ends, moments);
     let here =
         |f: &cfray_model::Fact| w.edge.combos.get(f.combo as usize).is_some_and(|c| p.server_of_origin(w, &c.origin_ip) == Some(server));
     let in_time = |f: &cfray_model::Fact| f.end().is_some_and(|e| (from..=to).contains(&e.0));
     let answered_500 = w.edge.facts.iter().filter(|f| f.edge_status == 500 && in_time(f) && here(f)).count() as u64;
-    Fatals { closes: ends.len() as u64, matched, fatals: moments.len() as u64, answered_500 }
+    Fatals { closes, matched, fatals, answered_500 }
+}
+
+fn reach(spans: &[Span]) -> (i64, i64) {
+    (spans.iter().map(|e| e.lo).min().unwrap_or(0), spans.iter().map(|e| e.hi).max().unwrap_or(0))
+}
+
+/// How many windows can be given a moment of their own. Windows are about equally long, so the one that
+/// opens first takes the earliest moment that still fits.
+fn pair_up(mut windows: Vec<Span>, mut moments: Vec<Span>) -> u64 {
+    windows.sort_by_key(|e| e.lo);
+    moments.sort_by_key(|m| m.hi);
+    let mut next = 0;
+    let mut matched = 0;
+    for window in &windows {
+        while moments.get(next).is_some_and(|m| m.hi < window.lo) {
+            next += 1;
+        }
+        if moments.get(next).is_some_and(|m| m.lo <= window.hi) {
+            next += 1;
+            matched += 1;
+        }
+    }
+    matched
 }
 
 fn window(w: &World, server: usize, sig: Sig, fails: &[Span], oks: &[Span]) -> Window {
-    compare(fails, oks, |end| {
-        w.near(server, sig, Span { lo: end.lo - BEFORE_MS * MILLI, hi: end.hi + AFTER_MS * MILLI }).take(1000).count() as f64
-    })
+    let around = |end: &Span| Span { lo: end.lo - BEFORE_MS * MILLI, hi: end.hi + AFTER_MS * MILLI };
+    let windows: Vec<Span> = fails.iter().map(around).collect();
+    let (from, to) = reach(&windows);
+    let moments: Vec<Span> = w.near(server, sig, Span { lo: from, hi: to }).filter_map(|(_, ev)| ev.utc).collect();
+    let few = moments.len() * 10 <= fails.len() * 15;
+    let paired = fails.len() >= 3 && few && pair_up(windows, moments) * 10 >= fails.len() as u64 * 9;
+    Window { paired, ..compare(fails, oks, |end| w.near(server, sig, around(end)).take(1000).count() as f64) }
 }
 
 fn compare(fails: &[Span], oks: &[Span], count: impl Fn(&Span) -> f64) -> Window {
@@ -256,6 +278,7 @@ fn compare(fails: &[Span], oks: &[Span], count: impl Fn(&Span) -> f64) -> Window
         ok_all: o.len() as u64,
         fail_mean,
         ok_mean,
+        paired: false,
         z: if o.is_empty() { 0.0 } else { (fail_mean - ok_mean) / error },
     }
 }
