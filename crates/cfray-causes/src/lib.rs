@@ -110,7 +110,12 @@ fn one_part(part: Part, sources: &[SourceInfo], settings: &Settings, report: &mu
         }
     }
     edge_sources(&w, sources, report);
-    report.sources.extend(assemble::origin_sources(&w, &p));
+    // Origin logs outside every part are read with each; they are listed once.
+    for source in assemble::origin_sources(&w, &p) {
+        if !report.sources.iter().any(|s| s.info.name == source.info.name) {
+            report.sources.push(source);
+        }
+    }
     report.audit.extend(audit::audit(&w));
     totals.add(&w);
 }
@@ -129,15 +134,15 @@ fn notes(w: &World, report: &mut Report) {
 /// Edge logs in the list of sources: their clock is the reference.
 fn edge_sources(w: &World, sources: &[SourceInfo], report: &mut Report) {
     for (id, info) in sources.iter().enumerate() {
-        let known = report.sources.iter().any(|s| s.info.name == info.name);
-        if known || !info.format.starts_with("cloudflare") {
-            continue;
-        }
+        let listed = || (info.format == "ray-list").then_some(w.edge.counters.rows);
+        let Some(lines) = w.edge.lines.get(&(id as u32)).copied().or_else(listed) else { continue };
         let rejects: Vec<_> = w.edge.rejects.iter().filter(|r| r.at.source.0 as usize == id).cloned().collect();
         report.sources.push(SourceSummary {
             info: info.clone(),
             clock: "Cloudflare, UTC (reference)".to_owned(),
             has_ray: true,
+            lines,
+            parsed: lines.saturating_sub(rejects.len() as u64),
             rejects,
             ..SourceSummary::default()
         });

@@ -274,6 +274,8 @@ pub struct EdgeScan {
     pub rejects: Vec<Reject>,
     /// What went wrong while edge sources were read, as `NAME: reason`, sorted.
     pub problems: Vec<String>,
+    /// Physical lines read, by source.
+    pub lines: BTreeMap<u32, u64>,
 }
 
 /// A line that could not be read, as a sample for the reader.

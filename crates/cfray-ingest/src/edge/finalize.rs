@@ -37,7 +37,11 @@ pub fn finalize(mut part: EdgePart) -> EdgeScan {
     rejects.sort();
 
     let facts = kept.into_iter().map(|k| k.fact).collect();
-    EdgeScan { incidents, facts, combos, counters, rejects, ..EdgeScan::default() }
+    let mut lines: BTreeMap<u32, u64> = BTreeMap::new();
+    for (&(source, _), n) in &part.segments {
+        *lines.entry(source).or_default() += n;
+    }
+    EdgeScan { incidents, facts, combos, counters, rejects, lines, ..EdgeScan::default() }
 }
 
 /// Counters with duplicates still in.

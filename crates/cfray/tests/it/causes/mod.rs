@@ -1,0 +1,15 @@
+//! Each cause through the real binary: one site on which it happens, and one on which the same lines stand
+//! in the logs but Cloudflare got a valid answer (or the lines are somebody else's), with other 520s about
+//! that must not be blamed on it.
+
+mod answers;
+mod application;
+mod blocked;
+mod connections;
+mod edge;
+mod limits;
+mod metamorphic;
+mod processes;
+mod report;
+mod site;
+mod unknown;
