@@ -86,7 +86,11 @@ fn one_part(part: Part, sources: &[SourceInfo], settings: &Settings, report: &mu
                 _ => "",
             }
             .to_owned(),
-            idle_gap_s: case.fact_id.and_then(|f| p.gaps.of(f)).map(|g| (g * 1000.0).round() / 1000.0),
+            idle_gap_s: case
+                .fact_id
+                .filter(|_| w.edge_kind == EdgeKind::Full)
+                .and_then(|f| p.gaps.of(f))
+                .map(|g| (g * 1000.0).round() / 1000.0),
             verdict,
             episode: None,
             retry: retry.word.to_owned(),

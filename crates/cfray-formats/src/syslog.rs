@@ -1,5 +1,5 @@
 //! Syslog files: RFC 3164 (`Nov 22 10:00:00 host tag[1]: text`), RFC 5424, rsyslog's and journalctl's ISO
-//! stamps, and journalctl's other short forms. The text is read by [`crate::inner`].
+//! stamps, and journalctl's other short forms. The text is read by `inner`.
 
 use crate::fields::number::integer;
 use crate::fields::text::present;

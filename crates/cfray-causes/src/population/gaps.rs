@@ -5,7 +5,7 @@
 //! reused with success after a longer pause.
 
 use super::{Population, answered, has_access_line};
-use crate::join::world::World;
+use crate::join::world::{EdgeKind, World};
 use cfray_model::FactFlags;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -75,11 +75,14 @@ impl Gaps {
             open.push(Reverse(f.start_ms + i64::from(f.dur_ms)));
         }
         let mut gaps = Self { gap_s, gathering: BTreeMap::new() };
-        gaps.gather(w);
+        // Without the succeeding requests a gap is not a connection's idle time.
+        if w.edge_kind == EdgeKind::Full {
+            gaps.gather(w);
+        }
         gaps
     }
 
-    /// Seconds since the last request of the pair ended.
+    /// Seconds since the last request of the pair ended. Only meaningful for a full edge log.
     pub fn of(&self, fact: u32) -> Option<f64> {
         self.gap_s.get(fact as usize).copied().filter(|g| g.is_finite()).map(f64::from)
     }

@@ -38,7 +38,7 @@ pub(crate) struct Class {
 
 /// The result of scanning any set of rows.
 ///
-/// [`EdgePart::merge`] is associative and commutative as far as [`super::finalize`] can see.
+/// [`EdgePart::merge`] is associative and commutative as far as [`super::finalize()`] can see.
 #[derive(Clone, Default, Debug)]
 pub struct EdgePart {
     /// Incidents; line numbers still relative to their segment.

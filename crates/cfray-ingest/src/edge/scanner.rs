@@ -37,7 +37,7 @@ impl EdgeScanner {
     }
 
     /// Reads a block that begins at `offset` of the source's decompressed content. Blocks hold whole
-    /// lines (for documents: any bytes). Line numbers are settled by [`super::finalize`] from the blocks themselves.
+    /// lines (for documents: any bytes). Line numbers are settled by [`super::finalize()`] from the blocks themselves.
     pub fn feed(&mut self, source: SourceId, format: &EdgeFormat, offset: u64, chunk: &[u8]) {
         let lines = match &format.kind {
             EdgeKind::Ndjson => self.lines.feed(source, offset, chunk, &self.names, &mut self.out),

@@ -332,13 +332,13 @@ impl Site {
                 row = row.asking("GET", "/old/teaser.html").ended(Wire::Valid(404));
                 if nginx {
                     let path = "open() \"/var/www/site/public/old/teaser.html\" failed (2: No such file or directory)";
-                    self.nginx_about(at, "error", path, &row.clone(), "");
+                    self.nginx_about(at, "error", path, &row, "");
                 }
             }
             15..=17 => {
                 row = row.asking("GET", "/.git/config").ended(Wire::Valid(403));
                 if nginx {
-                    self.nginx_about(at, "error", "access forbidden by rule", &row.clone(), "");
+                    self.nginx_about(at, "error", "access forbidden by rule", &row, "");
                 } else {
                     let text = "AH01630: client denied by server configuration: /var/www/site/public/.git";
                     self.apache_error(at, "authz_core:error", 2210, Some(&row.edge_ip), text);
@@ -346,11 +346,12 @@ impl Site {
             }
             18..=20 => {
                 let status = if nginx { 502 } else { 503 };
-                row = row.asking("GET", &format!("/intranet/{}", chance + row.ray % 50)).ended(Wire::Valid(status));
+                let page = format!("/intranet/{}", chance + row.ray % 50);
+                row = row.asking("GET", &page).ended(Wire::Valid(status));
                 if nginx {
                     let text = "connect() failed (111: Connection refused) while connecting to upstream";
                     let upstream = format!("http://127.0.0.1:8010{}", row.uri);
-                    self.nginx_about(at, "error", text, &row.clone(), &upstream);
+                    self.nginx_about(at, "error", text, &row, &upstream);
                 } else {
                     let text = "(111)Connection refused: AH00957: http: attempt to connect to 127.0.0.1:8010 (127.0.0.1:8010) failed";
                     self.apache_error(at, "proxy:error", 2214, None, text);
@@ -362,15 +363,15 @@ impl Site {
                 let text = "PHP Warning:  Undefined variable $related_items in /var/www/site/lib/page.php on line 3";
                 if nginx {
                     let text = format!("FastCGI sent in stderr: \"PHP message: {text}\" while reading response header from upstream");
-                    self.nginx_about(at, "error", &text, &row.clone(), fastcgi);
+                    self.nginx_about(at, "error", &text, &row, fastcgi);
                 } else {
                     self.apache_error(at, "php:warn", 2219, Some(&row.edge_ip), text);
                 }
             }
             _ => {}
         }
-        let status = row.status;
-        self.answered(row, status, if status == 200 { size } else { 500 });
+        let (status, size) = (row.status, if row.status == 200 { size } else { 500 });
+        self.answered(row, status, size);
     }
 
     /// Keeps a row and writes its access line.
@@ -600,5 +601,22 @@ impl Site {
             both.logs.extend(site.logs.iter().map(|(file, lines)| (format!("{dir}/{file}"), lines.clone())));
         }
         both
+    }
+}
+
+impl Site {
+    /// Nothing of the origin's is collected.
+    pub fn forget_logs(&mut self) {
+        self.logs.clear();
+    }
+
+    /// Analyses what a test has left of the logs.
+    pub fn report_thin(&self) -> Report {
+        let tree = Tree { dir: tempfile::tempdir().unwrap() };
+        tree.put("logs/cloudflare/http_requests.ndjson", &self.edge());
+        for (file, text) in self.origin() {
+            tree.put(&format!("logs/{file}"), &text);
+        }
+        tree.report()
     }
 }
