@@ -295,6 +295,7 @@ def main():
     if args.save:
         slug = re.sub(r"[^a-z0-9]+", "-", model.lower().replace("(r)", "").replace("(tm)", "")).strip("-")
         path = Path(args.save) / f"{begin:%Y-%m-%d}-{slug}.md"
+        path.parent.mkdir(exist_ok=True)
         path.write_text("\n".join(text), encoding="utf-8")
         print(f"compare: written to {path}", file=sys.stderr)
     sys.exit(0 if agreed else 1)

@@ -4,12 +4,13 @@ use crate::columns::{Column, ColumnType, Value, columns};
 use crate::view::View;
 use crate::{RenderOptions, ReportError};
 use cfray_model::report::Row;
-use polars::chunked_array::builder::get_list_builder;
-use polars::prelude::{
+use polars_core::chunked_array::builder::get_list_builder;
+use polars_core::prelude::{
     BooleanChunked, Column as Series, DataFrame, DataType, Field, Int16Chunked, Int32Chunked, Int64Chunked, IntoColumn, IntoSeries,
-    NamedFrom, NewChunkedArray, ParquetCompression, ParquetWriter, PlSmallStr, PolarsError, PolarsResult, Schema, StringChunked,
+    NamedFrom, NewChunkedArray, PlSmallStr, PolarsError, PolarsResult, Schema, StringChunked,
     StructChunked, TimeUnit, TimeZone,
 };
+use polars_io::prelude::{ParquetCompression, ParquetWriter};
 use std::io::Write;
 
 /// Rows in one row group, and in memory at once.
@@ -94,7 +95,7 @@ fn series(column: &Column, rows: &[Row]) -> PolarsResult<Series> {
         ColumnType::Int64 => Int64Chunked::from_iter_options(name, cells.map(|c| int(&c))).into_column(),
         ColumnType::Float => {
             let numbers: Vec<Option<f64>> = cells.map(|cell| if let Value::Float(number) = cell { Some(number) } else { None }).collect();
-            polars::prelude::Series::new(name, numbers).into_column()
+            polars_core::prelude::Series::new(name, numbers).into_column()
         }
         ColumnType::Bool => {
             BooleanChunked::from_iter_options(name, cells.map(|cell| if let Value::Bool(truth) = cell { Some(truth) } else { None }))
@@ -111,12 +112,12 @@ fn int(cell: &Value<'_>) -> Option<i64> {
     if let Value::Int(number) = cell { Some(*number) } else { None }
 }
 
-fn times(name: PlSmallStr, millis: impl Iterator<Item = Option<i64>>) -> polars::prelude::Series {
+fn times(name: PlSmallStr, millis: impl Iterator<Item = Option<i64>>) -> polars_core::prelude::Series {
     Int64Chunked::from_iter_options(name, millis).into_datetime(TimeUnit::Milliseconds, Some(TimeZone::UTC)).into_series()
 }
 
 /// One struct for all items of all rows, cut into one list a row.
-fn evidence(name: PlSmallStr, rows: &[Row]) -> PolarsResult<polars::prelude::Series> {
+fn evidence(name: PlSmallStr, rows: &[Row]) -> PolarsResult<polars_core::prelude::Series> {
     let items: Vec<_> = rows.iter().flat_map(|row| &row.verdict.evidence).collect();
     let fields = [
         StringChunked::from_iter_options("kind".into(), items.iter().map(|i| Some(i.kind.name()))).into_series(),

@@ -1,7 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 use super::*;
 use crate::{OutputFormat, example, render as render_as};
-use polars::prelude::{AnyValue, ParquetReader, SerReader};
+use polars_core::prelude::AnyValue;
+use polars_io::prelude::{ParquetReader, SerReader};
 
 fn written(report: &cfray_model::report::Report) -> DataFrame {
     let mut out = Vec::new();

@@ -51,9 +51,8 @@ fn cell(text: &str) -> String {
 /// Plain text as Markdown: outside backticks nothing is taken for markup.
 fn escaped(text: &str) -> String {
     let pieces = text.split('`').enumerate();
-    let pieces = pieces.map(|(at, piece)| {
-        if at % 2 == 1 { piece.to_owned() } else { piece.replace('*', "\\*").replace('_', "\\_").replace('<', "&lt;") }
-    });
+    let pieces = pieces
+        .map(|(at, piece)| if at % 2 == 1 { piece.to_owned() } else { piece.replace('*', "\\*").replace('_', "\\_").replace('<', "&lt;") });
     pieces.collect::<Vec<_>>().join("`")
 }
 
@@ -134,7 +133,10 @@ fn causes_page() -> String {
         }
         out.push_str("\n**Sources**\n\n");
         for source in doc.sources {
-            out.push_str(&format!("* {}\n", if source.starts_with("https://") && !source.contains(' ') { link(source) } else { escaped(source) }));
+            out.push_str(&format!(
+                "* {}\n",
+                if source.starts_with("https://") && !source.contains(' ') { link(source) } else { escaped(source) }
+            ));
         }
     }
     out

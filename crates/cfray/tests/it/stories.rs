@@ -74,10 +74,8 @@ fn differences(story: &str, expected: &BTreeMap<String, String>, said: &BTreeMap
     for (ray, cause) in expected {
         match said.get(ray) {
             None => found.push(format!("{story}: {ray} is a 520 ({cause}) and not in the report")),
-            Some(got) if got.cause != *cause => found.push(format!(
-                "{story}: {ray} expected {cause}, got {} ({})\n    evidence: {}",
-                got.cause, got.confidence, got.evidence
-            )),
+            Some(got) if got.cause != *cause => found
+                .push(format!("{story}: {ray} expected {cause}, got {} ({})\n    evidence: {}", got.cause, got.confidence, got.evidence)),
             Some(_) => {}
         }
     }
@@ -129,7 +127,7 @@ fn what_lies_beside_the_logs_is_named_and_is_no_error() {
     let listed: Vec<&str> = ran.stdout.lines().filter(|line| line.contains("Not a log")).collect();
     let about: Vec<&str> = ran.stdout.lines().filter(|line| line.contains("README.md") || line.contains("expected.csv")).collect();
     assert!(!listed.is_empty() && about.len() == 2, "{}", ran.stdout);
-    assert!(!ran.stdout.contains("rejected"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("of them rejected"), "{}", ran.stdout);
     run(&story, &["analyze", ".", "--strict", "-q"]).ended(0);
 }
 

@@ -22,7 +22,7 @@ fn refuse(site: &mut Site, wire: Wire, n: i64, make: impl Fn(&mut Site, i64) -> 
         .collect()
 }
 
-fn by_edge(site: &mut Site, wire: Wire) -> Vec<String> {
+pub fn by_edge(site: &mut Site, wire: Wire) -> Vec<String> {
     let edges = ["172.71.3.14", "172.71.3.88", "104.22.5.9"];
     refuse(site, wire, 24, |site, at| {
         let mut row = site.request(at);
@@ -188,4 +188,54 @@ fn a_limit_on_visitors_is_not_throttled() {
     let mut site = Site::new(Kind::NginxRealIp);
     let rays = limited(&mut site, Wire::Closed, CONNECTIONS);
     site.report().proves(&rays, "rule-dropped", &["request"], CONNECTIONS);
+}
+
+/// LiteSpeed counts connections by address.
+fn litespeed(site: &mut Site, wire: Wire, counted: &str) -> Vec<String> {
+    for i in 0..30 {
+        let time = super::site::stamp(i * 3_000, "%Y-%m-%d %H:%M:%S%.6f");
+        site.log("lsws/error.log", i * 3_000, format!("{time} [NOTICE] [9021] [T0] [ACME] certificate check {i} done"));
+    }
+    let mut rays = Vec::new();
+    for burst in [12_000, 26_000, 43_000, 59_000, 77_000] {
+        for i in 0..3 {
+            let row = site.request(burst + 90 * i).ended(wire);
+            let row = row.clone().lasting(row.tcp * 2 + 8);
+            let at = row.end() - 8;
+            let who = if counted.is_empty() { &row.edge_ip } else { counted };
+            let time = super::site::stamp(at, "%Y-%m-%d %H:%M:%S%.6f");
+            let text =
+                format!("{time} [NOTICE] [9021] [{who}] Reached per client hard connection limit: 50, current: 51, close connection!");
+            site.log("lsws/error.log", at, text);
+            rays.push(row.ray());
+            match wire {
+                Wire::Closed => site.rows.push(row),
+                Wire::Valid(s) => site.answered(row, s, 2_020),
+            }
+        }
+    }
+    rays
+}
+
+#[test]
+fn throttled_by_litespeed() {
+    let mut site = Site::new(Kind::Apache);
+    let rays = litespeed(&mut site, Wire::Closed, "");
+    site.report().proves(&rays, "throttled", &["window"], "Reached per client hard connection limit");
+}
+
+#[test]
+fn throttled_by_litespeed_near() {
+    let mut site = Site::new(Kind::Apache);
+    let answered = litespeed(&mut site, Wire::Valid(503), "");
+    let strangers = site.strangers(9);
+    site.report().leaves_out(&answered).denies(&strangers, "throttled");
+}
+
+/// It counted somebody who came past Cloudflare.
+#[test]
+fn throttled_by_litespeed_near_another_address() {
+    let mut site = Site::new(Kind::Apache);
+    let rays = litespeed(&mut site, Wire::Closed, "198.18.44.5");
+    site.report().denies(&rays, "throttled");
 }

@@ -106,7 +106,10 @@ fn preface(site: &mut Site, wire: Wire, from: &str) -> Vec<String> {
     for burst in [14_000, 29_000, 51_000, 74_000] {
         for i in 0..4 {
             let row = site.request(burst + 31 * i).ended(wire).lasting(70);
-            let text = format!("{from} - - [{}] \"PRI * HTTP/2.0\" 400 157 \"-\" \"-\"", super::site::stamp(row.end() - 20, "%d/%b/%Y:%H:%M:%S +0000"));
+            let text = format!(
+                "{from} - - [{}] \"PRI * HTTP/2.0\" 400 157 \"-\" \"-\"",
+                super::site::stamp(row.end() - 20, "%d/%b/%Y:%H:%M:%S +0000")
+            );
             site.log("nginx/access.log", row.end() - 20, text);
             rays.push(row.ray());
             match wire {
@@ -218,6 +221,8 @@ fn origin_pull_rejected_near() {
 fn origin_pull_rejected_without_a_line() {
     let mut site = Site::new(Kind::Apache);
     let rays = other_authority(&mut site, Wire::Closed, false);
+    // Near the change of the setting other new connections were answered within seconds: not judged here.
+    let rays = rays[5..11].to_vec();
     site.report().proves(&rays, "origin-pull-rejected", &["none"], "").lacks(&rays, "ssl:info");
 }
 
@@ -326,4 +331,17 @@ fn request_rejected_over_http1_near() {
     let answered = over_http2(&mut site, Wire::Valid(400));
     let strangers = site.strangers(8);
     site.report().leaves_out(&answered).denies(&strangers, "request-rejected");
+}
+
+/// Connections opened ahead of need that never carried a request: noise in every log.
+#[test]
+fn request_rejected_near_idle_connections() {
+    let mut site = Site::new(Kind::NginxRay);
+    for i in 0..60 {
+        let (at, edge) = (i * 1_480, format!("172.70.240.{}", 20 + (i % 3) * 7));
+        let time = super::site::stamp(at, "%d/%b/%Y:%H:%M:%S +0000");
+        site.log("nginx/access.log", at, format!("{edge} - - [{time}] \"-\" 408 0 \"-\" \"-\" -"));
+    }
+    let strangers = site.strangers(12);
+    site.report().denies(&strangers, "request-rejected");
 }

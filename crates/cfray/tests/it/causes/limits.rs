@@ -4,7 +4,7 @@ use super::processes::FASTCGI;
 use super::site::{Kind, Site, Wire};
 
 /// A full pool: connections to PHP-FPM are refused, and nginx says 502 or hides it.
-fn full_pool(site: &mut Site, wire: Wire) -> Vec<String> {
+pub fn full_pool(site: &mut Site, wire: Wire) -> Vec<String> {
     site.fpm(29_800, "WARNING", "[pool www] server reached pm.max_children setting (5), consider raising it");
     (0..14)
         .map(|i| {
@@ -81,10 +81,10 @@ fn pool_exhausted_of_connections_near() {
 }
 
 /// FPM ends what runs longer than ten seconds.
-fn too_long(site: &mut Site, wire: Wire) -> Vec<String> {
+pub fn too_long(site: &mut Site, wire: Wire) -> Vec<String> {
     (0..8)
         .map(|i| {
-            let row = site.request(3_000 + i * 9_000).asking("GET", &format!("/export/{}.csv", 300 + i)).ended(wire).lasting(10_060);
+            let row = site.request(3_007 + i * 9_000).asking("GET", &format!("/export/{}.csv", 300 + i)).ended(wire).lasting(10_060);
             let (pid, end) = (3300 + i as u32, row.end() - 20);
             let text = format!(
                 "[pool www] child {pid}, script '/var/www/site/public/index.php' (request: \"GET /index.php\") execution timed out (10.041032 sec), terminating"
@@ -153,4 +153,65 @@ fn server_io_near() {
     let strangers = site.strangers(9);
     let closed = site.closed_strangers(7);
     site.report().leaves_out(&answered).denies(&strangers, "server-io").denies(&closed, "server-io");
+}
+
+/// nginx closes idle connections to gain slots; requests were on their way over some of them.
+fn reaped(site: &mut Site, at: &[i64]) -> Vec<String> {
+    let mut rays = Vec::new();
+    for &at in at {
+        for i in 0..3 {
+            let row = site.request(at + 40 * i).ended(Wire::Closed);
+            let ms = row.tcp + 4;
+            rays.push(site.silent(row.lasting(ms).reused()));
+        }
+    }
+    rays
+}
+
+const REAPED: &str = "512 worker_connections are not enough, reusing connections";
+
+#[test]
+fn pool_exhausted_by_reaping() {
+    let mut site = Site::new(Kind::Nginx);
+    let at = [13_000, 31_000, 52_000, 70_000];
+    for at in at {
+        site.nginx_error(at + 30, "warn", REAPED);
+    }
+    let rays = reaped(&mut site, &at);
+    site.report().proves(&rays, "pool-exhausted", &["window"], REAPED);
+}
+
+/// The same words every second, near everybody.
+#[test]
+fn pool_exhausted_by_reaping_near() {
+    let mut site = Site::new(Kind::Nginx);
+    for i in 0..90 {
+        site.nginx_error(i * 1_000 + 70, "warn", REAPED);
+    }
+    let rays = reaped(&mut site, &[13_000, 31_000, 52_000, 70_000]);
+    site.report().denies(&rays, "pool-exhausted");
+}
+
+/// Somebody else asked for the same page in the same second, met the full pool and got a 502; the one that
+/// was closed is a bot, by rule.
+#[test]
+fn pool_exhausted_near_same_page() {
+    let mut site = Site::new(Kind::Nginx);
+    site.fpm(8_000, "WARNING", "[pool www] server reached pm.max_children setting (5), consider raising it");
+    let mut rays = Vec::new();
+    for i in 0..12 {
+        let at = 8_000 + i * 6_300;
+        let uri = format!("/p/{i}-offer");
+        let mut other = site.request(at).asking("GET", &uri).ended(Wire::Valid(502)).lasting(60);
+        "172.70.240.20".clone_into(&mut other.edge_ip);
+        let text = "connect() to unix:/run/php/www.sock failed (11: Resource temporarily unavailable) while connecting to upstream";
+        site.nginx_about(other.end() - 8, "error", text, &other, FASTCGI);
+        site.answered(other, 502, 157);
+        let mut row = site.request(at + 90).asking("GET", &uri).ended(Wire::Closed).lasting(30);
+        "162.158.110.27".clone_into(&mut row.edge_ip);
+        "GreedyBot/3.1".clone_into(&mut row.agent);
+        rays.push(row.ray());
+        site.answered(row, 444, 0);
+    }
+    site.report().denies(&rays, "pool-exhausted");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Cells of a row by column.
 pub type Cells = BTreeMap<String, String>;
@@ -11,8 +11,10 @@ pub type Cells = BTreeMap<String, String>;
 pub struct Report {
     /// The bytes.
     pub csv: String,
-    dir: PathBuf,
+    /// Text of the files under `logs/`, by name.
+    files: BTreeMap<String, String>,
     rows: BTreeMap<String, Cells>,
+    list: Vec<Cells>,
 }
 
 impl Report {
@@ -20,14 +22,12 @@ impl Report {
     pub fn read(dir: &Path, csv: &str) -> Self {
         let mut reader = csv::Reader::from_reader(csv.as_bytes());
         let header = reader.headers().unwrap().clone();
-        let rows = reader
-            .records()
-            .map(|r| {
-                let cells: Cells = header.iter().map(str::to_owned).zip(r.unwrap().iter().map(str::to_owned)).collect();
-                (cells["ray_id"].clone(), cells)
-            })
-            .collect();
-        Self { csv: csv.to_owned(), dir: dir.to_owned(), rows }
+        let cells = |r: csv::StringRecord| header.iter().map(str::to_owned).zip(r.iter().map(str::to_owned)).collect::<Cells>();
+        let list: Vec<Cells> = reader.records().map(|r| cells(r.unwrap())).collect();
+        let rows = list.iter().map(|c| (c["ray_id"].clone(), c.clone())).collect();
+        let mut files = BTreeMap::new();
+        gather(dir, Path::new("logs"), &mut files);
+        Self { csv: csv.to_owned(), files, rows, list }
     }
 
     /// The row of a ray.
@@ -44,6 +44,11 @@ impl Report {
     /// All rows, by ray.
     pub fn rows(&self) -> impl Iterator<Item = (&str, &Cells)> {
         self.rows.iter().map(|(ray, cells)| (ray.as_str(), cells))
+    }
+
+    /// All rows in order, with or without a ray.
+    pub fn all(&self) -> Vec<Cells> {
+        self.list.clone()
     }
 
     /// Confidence in a ray's verdict.
@@ -78,10 +83,9 @@ impl Report {
         let Some((file, rest)) = item.split_once(':') else { return false };
         let Some((line, text)) = rest.split_once(": ") else { return false };
         let Ok(line) = line.parse::<usize>() else { return false };
-        let Ok(all) = fs::read_to_string(self.dir.join(file)) else { return false };
-        let Some(is) = all.lines().nth(line.wrapping_sub(1)) else { return false };
+        let Some(is) = self.files.get(file).and_then(|all| all.split('\n').nth(line.wrapping_sub(1))) else { return false };
         // A record of several lines is quoted with its line breaks spelled out; long ones are cut.
-        let text = text.split("\\n").next().unwrap_or(text);
+        let text = text.split("\\x0A").next().unwrap_or(text);
         let text = text.trim_end_matches('…').trim_end_matches("...");
         !text.is_empty() && is.starts_with(text)
     }
@@ -131,5 +135,17 @@ impl Report {
     /// Ray to cause.
     pub fn causes(&self) -> BTreeMap<String, String> {
         self.rows.iter().map(|(ray, cells)| (ray.clone(), cells["cause"].clone())).collect()
+    }
+}
+
+fn gather(top: &Path, dir: &Path, files: &mut BTreeMap<String, String>) {
+    for entry in fs::read_dir(top.join(dir)).into_iter().flatten() {
+        let entry = entry.unwrap();
+        let name = dir.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            gather(top, &name, files);
+        } else if let Ok(text) = fs::read_to_string(entry.path()) {
+            files.insert(name.to_str().unwrap().to_owned(), text);
+        }
     }
 }

@@ -202,8 +202,13 @@ impl Row {
 }
 
 /// Data centres: name, milliseconds to the origin and back, edge network.
-const COLOS: [(&str, i64, &str); 5] =
-    [("FRA", 8, "172.70.240"), ("AMS", 14, "162.158.110"), ("CDG", 20, "141.101.68"), ("IAD", 92, "172.68.70"), ("SIN", 168, "108.162.193")];
+const COLOS: [(&str, i64, &str); 5] = [
+    ("FRA", 8, "172.70.240"),
+    ("AMS", 14, "162.158.110"),
+    ("CDG", 20, "141.101.68"),
+    ("IAD", 92, "172.68.70"),
+    ("SIN", 168, "108.162.193"),
+];
 const AGENTS: [&str; 7] = [
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Safari/605.1.15",
@@ -242,10 +247,15 @@ pub struct Tree {
 impl Site {
     /// A site with a background of requests.
     pub fn new(kind: Kind) -> Self {
+        Self::seeded(kind, 0)
+    }
+
+    /// Another site of the same kind.
+    pub fn seeded(kind: Kind, seed: u64) -> Self {
         let mut site = Self {
             kind,
             rows: Vec::new(),
-            dice: Dice(0x00c0_ffee_0000_0520 ^ kind as u64),
+            dice: Dice(0x00c0_ffee_0000_0520 ^ kind as u64 ^ seed << 8),
             logs: BTreeMap::new(),
             made: 0,
             cid: 20,
@@ -452,6 +462,10 @@ impl Site {
                 i + 1
             );
             self.kernel(-5_000 + i * 4_300, &text);
+            let text = format!(
+                "audit: type=1400 audit(1795350{i:03}.412:71): apparmor=\"ALLOWED\" operation=\"open\" profile=\"snap.agent\" name=\"/proc/{i}/stat\""
+            );
+            self.kernel(-3_000 + i * 4_300, &text);
         }
     }
 
@@ -585,7 +599,7 @@ pub fn rehost(site: &mut Site, host: &str, origin: &str) {
     }
     for list in site.logs.values_mut() {
         for (_, _, text) in list {
-            *text = text.replace(HOST, host);
+            *text = text.replace(HOST, host).replace(" web1 kernel:", " web2 kernel:");
         }
     }
 }

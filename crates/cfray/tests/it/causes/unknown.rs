@@ -50,8 +50,7 @@ fn unknown_without_any_origin_log() {
 fn unknown_after_the_log_has_ended() {
     let mut site = Site::new(Kind::Nginx);
     let rays: Vec<String> = race(&mut site, Wire::Closed, at_five_seconds);
-    let late: Vec<String> =
-        site.rows.iter().filter(|r| r.status == 520 && r.start > 55_000).map(super::site::Row::ray).collect();
+    let late: Vec<String> = site.rows.iter().filter(|r| r.status == 520 && r.start > 55_000).map(super::site::Row::ray).collect();
     assert!(late.len() >= 4 && late.len() < rays.len());
     site.each_line("HTTP/1.1\" ", |at, text| (at < 30_000).then(|| (at, text.to_owned())));
     let report = site.report_thin();
