@@ -165,30 +165,14 @@ impl Refused {
 /// Looks for a stop by what follows it: 521s after, none in the seconds before.
 pub fn refused_after(c: &Case<'_>) -> Option<Refused> {
     let end_ms = c.end?.lo.div_euclid(MILLI);
-    let origin = c.row.origin_ip.as_deref().filter(|o| !o.is_empty());
     let tick = c.row.precision_ns.div_euclid(MILLI);
-    let facts = &c.w.edge.facts;
-    let (mut before, mut after, mut first, mut together) = (0u64, 0u64, i64::MAX, 0u64);
-    let from = facts.partition_point(|f| f.start_ms < end_ms - 150_000);
-    for f in facts.iter().skip(from).take_while(|f| f.start_ms <= end_ms + 12_000) {
-        let same = origin.is_none_or(|o| {
-            c.w.edge.combos.get(f.combo as usize).is_some_and(|x| x.origin_ip == o || (f.edge_status == 521 && x.origin_ip.is_empty()))
-        });
-        if !same {
-            continue;
-        }
-        if f.edge_status == 521 {
-            let delta = f.start_ms - end_ms;
-            if (-6_000..-1_500 - tick).contains(&delta) {
-                before += 1;
-            } else if (-1_500 - tick..=10_000).contains(&delta) {
-                after += 1;
-                first = first.min(delta);
-            }
-        } else if f.edge_status == 520 && (f.start_ms + i64::from(f.dur_ms) - end_ms).abs() <= 2_000 {
-            together += 1;
-        }
-    }
+    let origin = c.row.origin_ip.as_deref().unwrap_or_default();
+    let refused = c.p.origins.refused(origin);
+    let count = |list: &[i64], from: i64, to: i64| (list.partition_point(|t| *t <= to) - list.partition_point(|t| *t < from)) as u64;
+    let after = count(refused, end_ms - 1_500 - tick, end_ms + 10_000);
+    let before = count(refused, end_ms - 6_000, end_ms - 1_501 - tick);
+    let first = refused.get(refused.partition_point(|t| *t < end_ms - 1_500 - tick)).map_or(0, |t| t - end_ms);
+    let together = count(c.p.origins.cut(origin), end_ms - 2_000, end_ms + 2_000);
     (after >= 2 && before == 0).then_some(Refused {
         count: after,
         after_s: first.max(0) as f64 / 1000.0,

@@ -22,10 +22,9 @@ pub struct Split {
 }
 
 impl Split {
-    /// Failing is a function of the property: nearly all of it, and hardly anything else.
-    pub fn is_function(&self) -> bool {
-        self.fail_all >= 5
-            && self.fail_in * 20 >= self.fail_all * 17
+    /// Having one of the values means failing: hardly any request with one succeeds, by no chance.
+    pub fn is_rule(&self) -> bool {
+        self.fail_in >= 5
             && self.ok_in * 10 <= self.fail_in
             && self.gain > 10.0
             && fisher(self.fail_in, self.fail_all, self.ok_in, self.ok_all) < 0.001
@@ -118,14 +117,14 @@ mod tests {
         let oks = || (0..1500u64).map(|i| (3 + i % 27, 2000 + i % 300));
         let edge = split(fails().map(|x| x.0), oks().map(|x| x.0));
         let client = split(fails().map(|x| x.1), oks().map(|x| x.1));
-        assert!(edge.is_function() && edge.blocked == vec![0, 1, 2]);
+        assert!(edge.is_rule() && edge.blocked == vec![0, 1, 2]);
         assert!(edge.gain > client.gain);
     }
 
     #[test]
     fn chance_is_no_function() {
         let s = split((0..50u64).map(|i| i % 10), (0..1000u64).map(|i| i % 10));
-        assert!(!s.is_function());
+        assert!(!s.is_rule());
     }
 
     #[test]

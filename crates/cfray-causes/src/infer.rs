@@ -25,6 +25,8 @@ const PROCESS_WIDE: &[Cause] = &[
 
 /// Neighbours are sought this many seconds either way.
 const REACH_S: i64 = 4;
+/// Neighbours on either side that are looked at.
+const NEAREST: usize = 200;
 /// What is said of an inferred verdict.
 const CONFIDENCE: f64 = 0.62;
 
@@ -35,6 +37,9 @@ pub fn infer(rows: &mut [Row], silent: &[bool]) {
         .iter()
         .map(|r| (r.edge.end.or(r.edge.start).map_or(i64::MIN, |s| s.millis()), r.server.clone(), r.verdict.cause, r.verdict.confidence))
         .collect();
+    // Neighbours are found by time; in a storm the nearest few hundred say enough.
+    let mut by_time: Vec<(i64, usize)> = verdicts.iter().enumerate().map(|(i, v)| (v.0, i)).collect();
+    by_time.sort_unstable();
     for i in 0..rows.len() {
         let Some((at, server, cause, confidence)) = verdicts.get(i) else { continue };
         // A race without a gathering of gaps is little more than a guess.
@@ -46,7 +51,10 @@ pub fn infer(rows: &mut [Row], silent: &[bool]) {
         }
         let mut near: BTreeMap<Cause, (u32, usize)> = BTreeMap::new();
         let mut named = 0u32;
-        for (j, (t, s, cause, confidence)) in verdicts.iter().enumerate() {
+        let middle = by_time.partition_point(|(t, _)| t < at);
+        let around = by_time.get(middle.saturating_sub(NEAREST)..(middle + NEAREST).min(by_time.len())).unwrap_or_default();
+        for &(t, j) in around {
+            let Some((_, s, cause, confidence)) = verdicts.get(j) else { continue };
             if s == server && (t - at).abs() <= REACH_S * 1000 && *cause != Cause::Unknown && *confidence >= NAMED {
                 named += 1;
                 near.entry(*cause).or_insert((0, j)).0 += 1;

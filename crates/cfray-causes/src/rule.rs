@@ -176,10 +176,11 @@ impl<'w> Case<'w> {
         self.end.map(|e| Span { lo: e.lo - before_ms * MILLI, hi: e.hi + after_ms * MILLI })
     }
 
-    /// Events of this server with a signature inside a window around the end, nearest first.
+    /// Events of this server with a signature inside a window around the end, nearest first. In a storm
+    /// only the nearest few are looked at: more would say nothing new.
     pub fn near(&self, sigs: &[Sig], before_ms: i64, after_ms: i64) -> Vec<(u32, &'w Ev)> {
         let (Some(server), Some(window), Some(end)) = (self.server, self.window(before_ms, after_ms), self.end) else { return Vec::new() };
-        let mut out: Vec<(u32, &Ev)> = sigs.iter().flat_map(|&s| self.w.near(server, s, window)).collect();
+        let mut out: Vec<(u32, &Ev)> = sigs.iter().flat_map(|&s| self.w.nearest(server, s, window, end)).collect();
         out.sort_by_key(|(id, ev)| (ev.utc.map_or(i64::MAX, |u| u.distance(end)), *id));
         out
     }

@@ -1,7 +1,7 @@
 //! What the origin pass keeps: events, coverage, and the index that decides what is kept.
 
 use crate::edge::{EdgeScan, Reject};
-use crate::fact::FactFlags;
+use crate::fact::{Fact, FactFlags};
 use crate::key;
 use crate::line::{Level, LineKind, Stack};
 use crate::source::{LineRef, SourceInfo};
@@ -319,7 +319,11 @@ pub struct IncidentIndex {
 }
 
 /// Upper bound on rows chosen for measuring clocks.
-const CLOCK_ROWS: usize = 4096;
+const CLOCK_ROWS: usize = 2048;
+/// Rows chosen around incidents, for each slot of this many milliseconds.
+const COVER_ROWS: usize = 12;
+/// See [`COVER_ROWS`].
+const COVER_SLOT_MS: i64 = 10_000;
 
 impl IncidentIndex {
     /// Incidents, plus the rows with the smallest ray hash for clocks: a choice that depends only
@@ -333,15 +337,37 @@ impl IncidentIndex {
                 index.requests.insert(key::request_key(method.as_bytes(), uri.as_bytes()) as u32);
             }
         }
-        let mut chosen: Vec<(u64, u64, u32)> = scan
-            .facts
-            .iter()
-            .filter(|f| f.flags.has(FactFlags::CONTACTED) && f.start_ms != i64::MIN)
-            .map(|f| (key::bytes_key(&[f.ray.to_le_bytes(), f.start_ms.to_le_bytes()].concat()), f.ray, f.request))
-            .collect();
+        // A choice by hash depends on the set of rows only, not on their order.
+        let hash = |f: &Fact| key::bytes_key(&[f.ray.to_le_bytes(), f.start_ms.to_le_bytes()].concat());
+        let timed = || scan.facts.iter().filter(|f| f.flags.has(FactFlags::CONTACTED) && f.start_ms != i64::MIN);
+        // Some from anywhere, for clocks and usual sizes ...
+        let mut chosen: Vec<(u64, u64, u32)> = timed().map(|f| (hash(f), f.ray, f.request)).collect();
         if chosen.len() > CLOCK_ROWS {
             chosen.select_nth_unstable(CLOCK_ROWS);
             chosen.truncate(CLOCK_ROWS);
+        }
+        // ... and some from the seconds around each incident, to know whether the logs cover them.
+        let slot = |ms: i64| ms.div_euclid(COVER_SLOT_MS);
+        let mut slots: BTreeMap<i64, Vec<(u64, u64, u32)>> = BTreeMap::new();
+        for row in &scan.incidents {
+            if let Some(at) = row.end.or(row.start).map(|t| slot(t.millis())) {
+                for near in at - 1..=at + 1 {
+                    slots.entry(near).or_default();
+                }
+            }
+        }
+        for f in timed() {
+            let Some(list) = slots.get_mut(&slot(f.start_ms)) else { continue };
+            list.push((hash(f), f.ray, f.request));
+            if list.len() >= 4 * COVER_ROWS {
+                list.select_nth_unstable(COVER_ROWS);
+                list.truncate(COVER_ROWS);
+            }
+        }
+        for mut list in slots.into_values() {
+            list.sort_unstable();
+            list.truncate(COVER_ROWS);
+            chosen.append(&mut list);
         }
         for (_, ray, request) in chosen {
             if ray != 0 {
@@ -356,6 +382,10 @@ impl IncidentIndex {
 
     /// Is a line with this ray or request key wanted?
     pub fn wants(&self, ray: u64, request: u64) -> bool {
-        (ray != 0 && self.rays.contains(&ray)) || (!self.only_rays && request != 0 && self.requests.contains(&(request as u32)))
+        // A line with a ray of its own belongs to that ray's row whatever it asks for.
+        if ray != 0 {
+            return self.rays.contains(&ray);
+        }
+        !self.only_rays && request != 0 && self.requests.contains(&(request as u32))
     }
 }

@@ -94,6 +94,8 @@ pub struct World {
     pub edge_kind: EdgeKind,
     /// What the origin pass was told to keep.
     pub index: IncidentIndex,
+    /// An access log carries rays.
+    pub any_rays: bool,
     /// The user's remarks and options.
     pub settings: Settings,
 }
@@ -221,7 +223,24 @@ impl World {
         let incident_fact = incident_facts(&edge);
         let rtt_ms = round_trips(&edge);
         let index = edge.index();
-        Self { index, edge, keys, scans, clocks, evs, servers, ties, origin_servers, by_sig, incident_fact, rtt_ms, edge_kind, settings }
+        let any_rays = scans.iter().any(|s| s.with_ray * 2 > s.kinds.get(&LineKind::Access).copied().unwrap_or(0));
+        Self {
+            any_rays,
+            index,
+            edge,
+            keys,
+            scans,
+            clocks,
+            evs,
+            servers,
+            ties,
+            origin_servers,
+            by_sig,
+            incident_fact,
+            rtt_ms,
+            edge_kind,
+            settings,
+        }
     }
 
     /// Events of a server with a signature whose true time meets the interval.
@@ -238,14 +257,29 @@ impl World {
             .filter_map(move |(i, ev)| Some((i, ev.filter(|e| e.utc.is_some_and(|s| s.meets(window)))?)))
     }
 
+    /// Up to 48 events on either side of a moment that meet the window, for signatures that may be frequent.
+    pub fn nearest(&self, server: usize, sig: Sig, window: Span, moment: Span) -> impl Iterator<Item = (u32, &Ev)> {
+        const EITHER_SIDE: usize = 48;
+        let list = self.by_sig.get(&(server, sig)).map_or(&[][..], Vec::as_slice);
+        let lo_of = |i: &u32| self.evs.get(*i as usize).and_then(|e| e.utc).map_or(i64::MIN, |s| s.lo);
+        let middle = list.partition_point(|i| lo_of(i) < moment.lo);
+        let from = middle.saturating_sub(EITHER_SIDE);
+        let to = (middle + EITHER_SIDE).min(list.len());
+        list.get(from..to)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(move |&i| Some((i, self.evs.get(i as usize).filter(|e| e.utc.is_some_and(|s| s.meets(window)))?)))
+    }
+
     /// All events of a server with a signature.
     pub fn all(&self, server: usize, sig: Sig) -> impl Iterator<Item = (u32, &Ev)> {
         self.by_sig.get(&(server, sig)).into_iter().flatten().filter_map(|&i| Some((i, self.evs.get(i as usize)?)))
     }
 
-    /// Was the origin pass looking for lines of this row's request?
+    /// Was the origin pass looking for this row's line? Logs that carry rays are searched by ray only.
     pub fn wanted(&self, f: &Fact) -> bool {
-        (f.ray != 0 && self.index.rays.contains(&f.ray)) || (f.request != 0 && self.index.requests.contains(&f.request))
+        let by_ray = f.ray != 0 && self.index.rays.contains(&f.ray);
+        by_ray || (!self.any_rays && f.request != 0 && self.index.requests.contains(&f.request))
     }
 
     /// Name of a source as shown to people.

@@ -5,7 +5,7 @@ use super::{Population, answered};
 use crate::contrast::{Split, split};
 use crate::join::world::World;
 use cfray_model::{LineKind, Sig};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Error-log messages that explain why a request ended in 444.
 pub const EXPLAINS_CLOSE: &[Sig] = &[
@@ -101,28 +101,44 @@ impl Drops {
         for (server, mut list) in closes {
             list.sort_unstable();
             list.dedup();
-            let hosts: Vec<&str> = list.iter().filter_map(|&i| combo(w, i)).map(|c| c.host.as_str()).collect();
+            let hosts: BTreeSet<&str> = list.iter().filter_map(|&i| combo(w, i)).map(|c| c.host.as_str()).collect();
+            let mine: BTreeMap<&str, bool> = w
+                .edge
+                .combos
+                .iter()
+                .map(|c| c.origin_ip.as_str())
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .map(|o| (o, p.server_of_origin(w, o) == Some(server)))
+                .collect();
             let ends: Vec<i64> =
                 list.iter().filter_map(|&i| w.edge.facts.get(i as usize)).map(|f| f.start_ms).filter(|t| *t != i64::MIN).collect();
             let (from, to) = (ends.iter().min().copied().unwrap_or(0) - 300_000, ends.iter().max().copied().unwrap_or(0) + 300_000);
             let oks: Vec<u32> = (0..w.edge.facts.len() as u32)
                 .filter(|&i| {
                     w.edge.facts.get(i as usize).is_some_and(|f| answered(f) && (from..=to).contains(&f.start_ms))
-                        && combo(w, i)
-                            .is_some_and(|c| hosts.contains(&c.host.as_str()) && p.server_of_origin(w, &c.origin_ip) == Some(server))
+                        && combo(w, i).is_some_and(|c| hosts.contains(c.host.as_str()) && mine.get(c.origin_ip.as_str()) == Some(&true))
                 })
                 .collect();
             let shape = |i: &u32| value(w, *i, Property::Shape, &networks);
-            let answered_shapes: std::collections::BTreeSet<u64> = oks.iter().map(shape).collect();
-            let paths_answered = list.iter().filter(|i| answered_shapes.contains(&shape(i))).count() as f64 / list.len().max(1) as f64;
-            let mut found: Vec<Best> = Property::ALL
-                .into_iter()
-                .map(|property| {
+            let answered_shapes: BTreeSet<u64> = oks.iter().map(shape).collect();
+            // Several rules may close at one server: the one that explains most comes first, then what
+            // explains most of the rest.
+            let mut rest = list.clone();
+            let mut found: Vec<Best> = Vec::new();
+            while rest.len() >= 5 && found.len() < 4 {
+                let splits = Property::ALL.into_iter().map(|property| {
                     let of = |i: &u32| value(w, *i, property, &networks);
-                    Best { property, split: split(list.iter().map(of), oks.iter().map(of)), paths_answered }
-                })
-                .collect();
-            found.sort_by(|a, b| b.split.gain.total_cmp(&a.split.gain).then(a.property.cmp(&b.property)));
+                    (property, split(rest.iter().map(of), oks.iter().map(of)))
+                });
+                let best = splits.filter(|(_, s)| s.is_rule()).max_by(|a, b| a.1.gain.total_cmp(&b.1.gain).then(b.0.cmp(&a.0)));
+                let Some((property, split)) = best else { break };
+                let inside = |i: &u32| split.blocked.binary_search(&value(w, *i, property, &networks)).is_ok();
+                let covered: Vec<u32> = rest.iter().filter(|i| inside(i)).copied().collect();
+                let paths = covered.iter().filter(|i| answered_shapes.contains(&shape(i))).count();
+                rest.retain(|i| !inside(i));
+                found.push(Best { property, split, paths_answered: paths as f64 / covered.len().max(1) as f64 });
+            }
             for &i in &list {
                 let mut row = [0u64; 8];
                 for (slot, property) in row.iter_mut().zip(Property::ALL) {
@@ -140,12 +156,12 @@ impl Drops {
         self.best.get(&server).map_or(&[], Vec::as_slice)
     }
 
-    /// The best split that is a function and whose blocked values hold this request.
+    /// The first split whose blocked values hold this request.
     pub fn explains(&self, server: usize, fact: u32) -> Option<&Best> {
         let row = self.values.get(&fact)?;
         self.of(server).iter().find(|b| {
             let at = Property::ALL.iter().position(|x| *x == b.property).unwrap_or(0);
-            b.split.is_function() && row.get(at).is_some_and(|v| b.split.blocked.binary_search(v).is_ok())
+            row.get(at).is_some_and(|v| b.split.blocked.binary_search(v).is_ok())
         })
     }
 }

@@ -25,9 +25,23 @@ pub struct Origins {
     pub by_host: BTreeMap<(String, String), OriginCount>,
     /// Colos that fail several origins while others reach them: (colo) to (origins failing, failures, other colos' answers).
     pub bad_colos: BTreeMap<String, (u64, u64, u64)>,
+    /// Starts of 521s by origin address, in milliseconds, sorted. Rows without an address go with every origin.
+    refused: BTreeMap<String, Vec<i64>>,
+    /// Ends of 520s by origin address, likewise.
+    cut: BTreeMap<String, Vec<i64>>,
 }
 
 impl Origins {
+    /// When requests to an origin address were refused (521).
+    pub fn refused(&self, origin: &str) -> &[i64] {
+        self.refused.get(origin).map_or(&[], Vec::as_slice)
+    }
+
+    /// When requests to an origin address ended in 520.
+    pub fn cut(&self, origin: &str) -> &[i64] {
+        self.cut.get(origin).map_or(&[], Vec::as_slice)
+    }
+
     /// Did an origin address never give valid HTTP to anybody?
     pub fn never_spoke(&self, origin: &str) -> bool {
         let mut asked = 0;
@@ -65,7 +79,29 @@ impl Origins {
             slot.tied += n.tied;
         }
         let bad_colos = bad_colos(w);
-        Self { by_host, bad_colos }
+        let (mut refused, mut cut): (BTreeMap<String, Vec<i64>>, BTreeMap<String, Vec<i64>>) = Default::default();
+        let mut anywhere = Vec::new();
+        for f in w.edge.facts.iter().filter(|f| f.start_ms != i64::MIN) {
+            let Some(origin) = w.edge.combos.get(f.combo as usize).map(|c| c.origin_ip.as_str()) else { continue };
+            match f.edge_status {
+                521 if origin.is_empty() => anywhere.push(f.start_ms),
+                521 => refused.entry(origin.to_owned()).or_default().push(f.start_ms),
+                520 => cut.entry(origin.to_owned()).or_default().push(f.start_ms + i64::from(f.dur_ms)),
+                _ => {}
+            }
+        }
+        if !anywhere.is_empty() {
+            for c in &w.edge.combos {
+                refused.entry(c.origin_ip.clone()).or_default();
+            }
+            for list in refused.values_mut() {
+                list.extend(&anywhere);
+            }
+        }
+        for list in refused.values_mut().chain(cut.values_mut()) {
+            list.sort_unstable();
+        }
+        Self { by_host, bad_colos, refused, cut }
     }
 }
 

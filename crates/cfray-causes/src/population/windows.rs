@@ -69,6 +69,12 @@ impl Window {
 
     /// The contrast in a sentence.
     pub fn sentence(&self, what: &str) -> String {
+        if self.paired && self.ok_near * 2 > self.ok_all {
+            return format!(
+                "{what}: about as many such lines as failures without an access line ({}), each at the right moment",
+                self.fail_all
+            );
+        }
         format!(
             "{what} near {} of {} requests that failed without an access line, and near {} of {} answered ones of the same minutes",
             self.fail_near, self.fail_all, self.ok_near, self.ok_all
@@ -261,10 +267,13 @@ fn window(w: &World, server: usize, sig: Sig, fails: &[Span], oks: &[Span]) -> W
     let moments: Vec<Span> = w.near(server, sig, Span { lo: from, hi: to }).filter_map(|(_, ev)| ev.utc).collect();
     let few = moments.len() * 10 <= fails.len() * 15;
     let paired = fails.len() >= 3 && few && pair_up(windows, moments) * 10 >= fails.len() as u64 * 9;
-    Window { paired, ..compare(fails, oks, |end| w.near(server, sig, around(end)).take(1000).count() as f64) }
+    Window { paired, ..compare(fails, oks, |end| w.near(server, sig, around(end)).take(200).count() as f64) }
 }
 
 fn compare(fails: &[Span], oks: &[Span], count: impl Fn(&Span) -> f64) -> Window {
+    // A storm's share is known from a few thousand of its requests.
+    let step = fails.len() / ENOUGH + 1;
+    let fails: Vec<Span> = fails.iter().step_by(step).copied().collect();
     let f: Vec<f64> = fails.iter().map(&count).collect();
     let o: Vec<f64> = oks.iter().map(&count).collect();
     let mean = |v: &[f64]| if v.is_empty() { 0.0 } else { v.iter().sum::<f64>() / v.len() as f64 };

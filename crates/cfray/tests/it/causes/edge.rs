@@ -130,7 +130,8 @@ fn bad_colo(servers: u8) -> (Site, Vec<String>) {
         }
         for i in 0..9 {
             let mut row = site.request(30_000 + i * 2_200).ended(Wire::Closed).lasting(700);
-            ("SIN".clone_into(&mut row.colo), "108.162.193.27".clone_into(&mut row.edge_ip));
+            "SIN".clone_into(&mut row.colo);
+            "108.162.193.27".clone_into(&mut row.edge_ip);
             (row.tcp, row.tls) = (168, 171);
             rays.push((n, site.silent(row)));
         }

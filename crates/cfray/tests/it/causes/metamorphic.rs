@@ -157,7 +157,7 @@ fn names_do_not_matter() {
                 })
                 .collect::<String>()
         };
-        let tree = Tree { dir: tempfile::tempdir().unwrap() };
+        let tree = Tree::new();
         let all = story.site.origin().into_iter().chain([("cloudflare/http_requests.ndjson".to_owned(), story.site.edge())]);
         for (file, text) in all {
             tree.put(&format!("logs/{file}"), &text.lines().map(|l| rename(l) + "\n").collect::<String>());
@@ -271,26 +271,19 @@ fn a_field_less_makes_no_race_surer() {
 }
 
 fn each_field_less(story: &Story) {
-    {
-        let tree = story.site.write();
-        // Starts are all different, so they name a row where rays are not delivered.
-        let before: BTreeMap<String, Cells> = tree.report().rows().map(|(_, c)| (c["edge_time"].clone(), c.clone())).collect();
-        for names in FIELDS {
-            tree.put("logs/cloudflare/http_requests.ndjson", &without_fields(&story.site.edge(), names));
-            let report = tree.report();
-            let after: Vec<Cells> = report.all();
-            assert_eq!(after.len(), before.len(), "{names:?}");
-            for row in after {
-                let old = &before[&row["edge_time"]];
-                assert!(row["missing"].contains(names[0]), "{names:?} is not missing: {row:#?}");
-                let named = row["cause"] != "unknown";
-                assert!(
-                    !named || confidence(&row) <= confidence(old),
-                    "without {names:?} from {} at {}: {row:#?}",
-                    old["cause"],
-                    old["confidence"]
-                );
-            }
+    let tree = story.site.write();
+    // Starts are all different, so they name a row where rays are not delivered.
+    let before: BTreeMap<String, Cells> = tree.report().rows().map(|(_, c)| (c["edge_time"].clone(), c.clone())).collect();
+    for names in FIELDS {
+        tree.put("logs/cloudflare/http_requests.ndjson", &without_fields(&story.site.edge(), names));
+        let after: Vec<Cells> = tree.report().all();
+        assert_eq!(after.len(), before.len(), "{names:?}");
+        for row in after {
+            let old = &before[&row["edge_time"]];
+            assert!(row["missing"].contains(names[0]), "{names:?} is not missing: {row:#?}");
+            let named = row["cause"] != "unknown";
+            let was = format!("{} at {}", old["cause"], old["confidence"]);
+            assert!(!named || confidence(&row) <= confidence(old), "without {names:?} from {was}: {row:#?}");
         }
     }
 }

@@ -11,5 +11,7 @@ mod limits;
 mod metamorphic;
 mod processes;
 mod report;
+mod row;
 mod site;
+mod tree;
 mod unknown;

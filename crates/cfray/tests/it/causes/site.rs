@@ -1,18 +1,13 @@
 //! A busy site, made of nothing but a fixed generator: edge rows as Logpush delivers them, the origin's
 //! access lines that go with them, and the errors that every error log holds and that end in valid answers.
 //!
-//! Times are milliseconds after [`BASE`]; the servers keep UTC.
+//! Times are milliseconds after 2026-11-22T12:24:00Z; the servers keep UTC.
 
 use super::report::Report;
-use crate::support::run;
-use chrono::{DateTime, Utc};
+pub use super::row::{Kind, Row, Wire, stamp};
+pub use super::tree::Tree;
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-use tempfile::TempDir;
 
-/// 2026-11-22T12:24:00Z in seconds.
-const BASE: i64 = 1_795_350_240;
 /// The site is watched for so long.
 pub const SPAN: i64 = 90_000;
 /// Requests of the background.
@@ -47,160 +42,6 @@ impl Dice {
     }
 }
 
-/// What the origin runs and writes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// nginx, `combined`.
-    Nginx,
-    /// nginx, `combined` with `$http_cf_ray` at the end, as Cloudflare documents it.
-    NginxRay,
-    /// nginx, `combined` with visitors' addresses restored.
-    NginxRealIp,
-    /// Apache, `combined`.
-    Apache,
-    /// Apache, `combinedio`: bytes received and sent at the end.
-    ApacheIo,
-}
-
-impl Kind {
-    const fn is_nginx(self) -> bool {
-        matches!(self, Self::Nginx | Self::NginxRay | Self::NginxRealIp)
-    }
-}
-
-/// How a request ended between the origin and Cloudflare.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Wire {
-    /// Without a valid answer: a 520.
-    Closed,
-    /// With an answer, or with what Cloudflare says in place of one (521 to 530).
-    Valid(u16),
-}
-
-/// An edge row.
-#[derive(Clone, Debug)]
-pub struct Row {
-    pub ray: u64,
-    pub start: i64,
-    pub dur: i64,
-    pub status: u16,
-    pub origin_status: u16,
-    pub host: String,
-    pub method: String,
-    pub uri: String,
-    pub client: String,
-    pub asn: u32,
-    pub country: String,
-    pub agent: String,
-    pub referer: String,
-    pub colo: String,
-    pub edge_ip: String,
-    pub origin_ip: String,
-    pub origin_tls: String,
-    pub tcp: i64,
-    pub tls: i64,
-    pub header_ms: i64,
-    pub cache: String,
-    pub source: String,
-    pub parent: String,
-    pub o2o: bool,
-}
-
-impl Row {
-    /// Sixteen hexadecimal digits.
-    pub fn ray(&self) -> String {
-        format!("{:016x}", self.ray)
-    }
-
-    /// When Cloudflare was done with it.
-    pub const fn end(&self) -> i64 {
-        self.start + self.dur
-    }
-
-    /// Ends it.
-    #[must_use]
-    pub fn ended(mut self, wire: Wire) -> Self {
-        (self.status, self.origin_status) = match wire {
-            Wire::Closed => (520, 0),
-            Wire::Valid(s @ 520..=530) => (s, 0),
-            Wire::Valid(s) => (s, s),
-        };
-        self
-    }
-
-    /// Took so long, from Cloudflare's start to its end.
-    #[must_use]
-    pub const fn lasting(mut self, ms: i64) -> Self {
-        self.dur = ms;
-        self.header_ms = ms - 2;
-        self
-    }
-
-    /// Went over a connection that was there.
-    #[must_use]
-    pub const fn reused(mut self) -> Self {
-        self.tcp = 0;
-        self.tls = 0;
-        self
-    }
-
-    /// Asked for something else.
-    #[must_use]
-    pub fn asking(mut self, method: &str, uri: &str) -> Self {
-        method.clone_into(&mut self.method);
-        uri.clone_into(&mut self.uri);
-        self
-    }
-
-    /// What nginx adds to a message about this request.
-    pub fn nginx_tail(&self, upstream: &str) -> String {
-        let upstream = if upstream.is_empty() { String::new() } else { format!(", upstream: \"{upstream}\"") };
-        format!(
-            ", client: {}, server: {}, request: \"{} {} HTTP/1.1\"{upstream}, host: \"{}\"",
-            self.edge_ip, self.host, self.method, self.uri, self.host
-        )
-    }
-
-    /// As a Logpush row.
-    pub fn json(&self) -> String {
-        let path = self.uri.split('?').next().unwrap_or_default();
-        let value = serde_json::json!({
-            "RayID": self.ray(),
-            "EdgeStartTimestamp": stamp(self.start, "%Y-%m-%dT%H:%M:%S%.3fZ"),
-            "EdgeEndTimestamp": stamp(self.end(), "%Y-%m-%dT%H:%M:%S%.3fZ"),
-            "EdgeResponseStatus": self.status,
-            "OriginResponseStatus": self.origin_status,
-            "ClientRequestHost": self.host,
-            "ClientRequestMethod": self.method,
-            "ClientRequestURI": self.uri,
-            "ClientRequestPath": path,
-            "ClientIP": self.client,
-            "ClientASN": self.asn,
-            "ClientCountry": self.country,
-            "ClientRequestUserAgent": self.agent,
-            "ClientRequestReferer": self.referer,
-            "ClientRequestProtocol": "HTTP/2",
-            "ClientRequestBytes": 900 + self.uri.len(),
-            "ClientRequestSource": self.source,
-            "EdgeColoCode": self.colo,
-            "EdgeServerIP": self.edge_ip,
-            "OriginIP": self.origin_ip,
-            "OriginSSLProtocol": self.origin_tls,
-            "OriginTCPHandshakeDurationMs": self.tcp,
-            "OriginTLSHandshakeDurationMs": self.tls,
-            "OriginResponseHeaderReceiveDurationMs": self.header_ms,
-            "OriginResponseDurationMs": self.header_ms,
-            "CacheCacheStatus": self.cache,
-            "ParentRayID": self.parent,
-            "WorkerSubrequest": self.parent != "00",
-            "EdgeCFConnectingO2O": self.o2o,
-            "EdgePathingOp": "wl",
-            "EdgePathingStatus": "nr",
-        });
-        value.to_string()
-    }
-}
-
 /// Data centres: name, milliseconds to the origin and back, edge network.
 const COLOS: [(&str, i64, &str); 5] = [
     ("FRA", 8, "172.70.240"),
@@ -220,11 +61,6 @@ const AGENTS: [&str; 7] = [
 ];
 const WORDS: [&str; 8] = ["lamp", "chair", "desk", "garden", "kitchen", "frame", "stool", "clock"];
 
-/// Text of a moment.
-pub fn stamp(at: i64, format: &str) -> String {
-    DateTime::<Utc>::from_timestamp_millis(BASE * 1000 + at).unwrap().format(format).to_string()
-}
-
 /// The site: rows and log lines, to be changed by a test and then written and analysed.
 #[derive(Clone)]
 pub struct Site {
@@ -237,11 +73,6 @@ pub struct Site {
     cid: u64,
     /// When the last request of an edge address ended.
     idle_since: BTreeMap<String, i64>,
-}
-
-/// A directory with a site's logs in it.
-pub struct Tree {
-    pub dir: TempDir,
 }
 
 impl Site {
@@ -272,6 +103,7 @@ impl Site {
             }
             site.ordinary(row);
         }
+        assert!(site.rows.len() >= 450 && site.logs.values().map(Vec::len).sum::<usize>() >= 400);
         site
     }
 
@@ -503,7 +335,7 @@ impl Site {
             .collect()
     }
 
-    /// Times the log lines that hold a text: drops them, or moves them.
+    /// Goes through the log lines that hold a text and drops or changes each; says how many there were.
     pub fn each_line(&mut self, holds: &str, mut act: impl FnMut(i64, &str) -> Option<(i64, String)>) -> usize {
         let mut n = 0;
         for list in self.logs.values_mut() {
@@ -544,7 +376,7 @@ impl Site {
 
     /// Writes it all under `logs/`.
     pub fn write(&self) -> Tree {
-        let tree = Tree { dir: tempfile::tempdir().unwrap() };
+        let tree = Tree::new();
         tree.put("logs/cloudflare/http_requests.ndjson", &self.edge());
         for (file, text) in self.origin() {
             tree.put(&format!("logs/{file}"), &text);
@@ -557,34 +389,6 @@ impl Site {
     /// Writes it and has it analysed.
     pub fn report(&self) -> Report {
         self.write().report()
-    }
-}
-
-impl Tree {
-    /// Its place.
-    pub fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    /// Writes a file.
-    pub fn put(&self, file: &str, text: &str) -> PathBuf {
-        let path = self.path().join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, text).unwrap();
-        path
-    }
-
-    /// Analyses `logs`.
-    pub fn report(&self) -> Report {
-        self.report_with(&["logs"])
-    }
-
-    /// Analyses with other arguments.
-    pub fn report_with(&self, args: &[&str]) -> Report {
-        let mut all = vec!["analyze", "-o", "out.csv", "-q", "--show-secrets"];
-        all.extend(args);
-        run(self.path(), &all).ended(0);
-        Report::read(self.path(), &fs::read_to_string(self.path().join("out.csv")).unwrap())
     }
 }
 
@@ -626,7 +430,7 @@ impl Site {
 
     /// Analyses what a test has left of the logs.
     pub fn report_thin(&self) -> Report {
-        let tree = Tree { dir: tempfile::tempdir().unwrap() };
+        let tree = Tree::new();
         tree.put("logs/cloudflare/http_requests.ndjson", &self.edge());
         for (file, text) in self.origin() {
             tree.put(&format!("logs/{file}"), &text);
