@@ -262,10 +262,11 @@ impl Coverage {
 
     fn keep(&mut self, line: &Line<'_>, record: &[u8], at: LineRef, plan: &OriginPlan, index: &IncidentIndex) {
         let ray = line.ray.map(|r| r.0).filter(|r| index.rays.contains(r)).unwrap_or(0);
-        // The request key costs a hash: it is made where somebody may ask for it.
-        let ask = !index.requests.is_empty() && !index.only_rays;
+        // The request key costs a hash: it is made where somebody may ask for it. A line with a ray of its
+        // own belongs to that ray's row, whoever else asked for the same.
+        let ask = line.ray.is_none() && !index.requests.is_empty() && !index.only_rays;
         let mut request = if ask || ray != 0 { request_of(line) } else { 0 };
-        let wanted = if index.wants(0, request) { request } else { 0 };
+        let wanted = if ask && index.wants(0, request) { request } else { 0 };
         let sig = match line.kind {
             LineKind::Access => {
                 let odd = odd_access(line);
