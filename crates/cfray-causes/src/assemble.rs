@@ -5,7 +5,9 @@ use crate::join::world::{EdgeKind, World};
 use crate::population::Population;
 use crate::registry;
 use cfray_model::key::path_shape;
-use cfray_model::report::{Breakdown, Bucket, CauseSummary, EdgeSummary, Episode, Impact, Report, Row, Share, SourceSummary, Timeline};
+use cfray_model::report::{
+    Breakdown, Bucket, CauseSummary, EdgeSummary, Episode, Impact, Meta, Report, Row, Share, SourceSummary, Timeline,
+};
 use cfray_model::time::SECOND;
 use cfray_model::{Cause, EdgeCounters, SourceInfo, Stamp, Tie};
 use std::collections::{BTreeMap, BTreeSet};
@@ -138,7 +140,7 @@ pub fn finish(report: &mut Report, kinds: &[EdgeKind], totals: &Totals) {
     report.breakdowns = breakdowns(&counted, totals);
     report.impact = impact(&counted);
     report.timeline = timeline(&counted, &report.edge.counters);
-    report.headline = headline(&report.edge, &report.causes, &report.episodes, &counted);
+    report.headline = headline(&report.meta, &report.edge, &report.causes, &report.episodes, &counted);
 }
 
 /// Numbers of all origin requests by name, for shares.
@@ -327,12 +329,26 @@ fn timeline(rows: &[&Row], counters: &EdgeCounters) -> Timeline {
     Timeline { bucket_s, buckets }
 }
 
-fn headline(edge: &EdgeSummary, causes: &[CauseSummary], episodes: &[Episode], rows: &[&Row]) -> String {
+fn headline(meta: &Meta, edge: &EdgeSummary, causes: &[CauseSummary], episodes: &[Episode], rows: &[&Row]) -> String {
     let total = edge.incidents;
+    let plain = meta.statuses.is_empty() || meta.statuses == "520";
+    let (one, many) = if plain {
+        ("520".to_owned(), "520s".to_owned())
+    } else {
+        (format!("request with status {}", meta.statuses), format!("requests with status {}", meta.statuses))
+    };
+    let chosen: Vec<&str> = meta
+        .options
+        .iter()
+        .map(String::as_str)
+        .filter(|o| ["host", "colo", "since", "until"].iter().any(|k| o.trim_start_matches('-').starts_with(k)))
+        .collect();
+    let chosen =
+        if chosen.is_empty() { String::new() } else { format!(" passes the filter ({}); without it there may be some", chosen.join(", ")) };
     if total == 0 {
         return match edge.counters.rows {
-            0 => "No Cloudflare rows were read, so no 520 could be found.".to_owned(),
-            n => format!("No 520 among {n} requests."),
+            0 => "No Cloudflare rows were read, so nothing could be found.".to_owned(),
+            n => format!("No {one} among {n} requests{chosen}."),
         };
     }
     let Some(first) = causes.first() else { return String::new() };
@@ -368,10 +384,10 @@ fn headline(edge: &EdgeSummary, causes: &[CauseSummary], episodes: &[Episode], r
         None => String::new(),
     };
     if first.cause == Cause::Unknown {
-        return format!("{} of {total} 520s{on}{when} cannot be explained by these logs.{tail}", first.count);
+        return format!("{} of {total} {many}{on}{when} cannot be explained by these logs.{tail}", first.count);
     }
     let sure = if first.confidence >= 0.85 { "" } else { "probably " };
-    format!("{} of {total} 520s{on}{when} are {sure}{}: {says}.{tail}", first.count, first.cause)
+    format!("{} of {total} {many}{on}{when} are {sure}{}: {says}.{tail}", first.count, first.cause)
 }
 
 /// `FILE:LINE` of a row.

@@ -4,7 +4,7 @@
 use crate::join::world::{Ev, Span};
 use crate::rule::{Case, sentence};
 use cfray_model::time::{MILLI, SECOND};
-use cfray_model::{Evidence, EvidenceKind, LineKind, Sig, Stack, Tie};
+use cfray_model::{Evidence, EvidenceKind, LineKind, Sig, SourceScan, Stack, Tie};
 
 /// How an FPM child ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,10 @@ pub fn fpm_death<'w>(c: &Case<'w>, moment: Span) -> Option<(Death, Vec<&'w Ev>)>
         };
         found.push((distance(e, moment), 3, death, vec![e]));
     }
+    // The hard limit: PHP says so on standard error and leaves with code 124.
+    for e in near(Sig::PhpTime).filter(|e| e.e.text.contains("(terminated)")) {
+        found.push((distance(e, moment), 3, Death::TimedOut, vec![e]));
+    }
     for e in near(Sig::KernelFault) {
         if e.e.sig.as_ref().is_some_and(|h| h.name.as_deref().is_some_and(|n| n.contains("php"))) {
             found.push((distance(e, moment) + SECOND / 2, 4, Death::Fault, vec![e]));
@@ -102,16 +106,29 @@ pub fn has_fpm_log(c: &Case<'_>) -> bool {
         .is_some_and(|s| s.scans.iter().filter_map(|&i| c.w.scans.get(i)).any(|x| x.stacks.contains_key(&Stack::Fpm)))
 }
 
-/// Does a kernel log of the server cover the moment?
+/// Does a kernel log of the server cover the moment? The packet filter logs through the kernel.
 pub fn kernel_covers(c: &Case<'_>) -> bool {
-    let (Some(server), Some(end)) = (c.server.and_then(|s| c.w.servers.get(s)), c.end) else { return false };
-    server.scans.iter().any(|&i| {
-        let Some(scan) = c.w.scans.get(i).filter(|s| s.stacks.contains_key(&Stack::Kernel)) else { return false };
-        let (Some(first), Some(last), Some((clock, _))) = (scan.first_ns, scan.last_ns, c.w.clocks.main(i)) else { return false };
+    let kernel = |s: &SourceScan| s.stacks.contains_key(&Stack::Kernel) || s.stacks.contains_key(&Stack::Firewall);
+    c.server.is_some_and(|server| covers(c, server, kernel, 0))
+}
+
+/// Does an error log of the web server reach over the moment? It may be quiet for minutes at its ends.
+pub fn error_log_covers(c: &Case<'_>, server: usize) -> bool {
+    covers(c, server, |s| s.kinds.contains_key(&LineKind::Error), 15)
+}
+
+fn covers(c: &Case<'_>, server: usize, fits: impl Fn(&SourceScan) -> bool, slack_s: i64) -> bool {
+    let (Some(server), Some(end)) = (c.w.servers.get(server), c.end) else { return false };
+    let spans = server.scans.iter().filter_map(|&i| {
+        let scan = c.w.scans.get(i).filter(|s| fits(s))?;
+        let (first, last, (clock, zoned)) = (scan.first_ns?, scan.last_ns?, c.w.clocks.main(i)?);
         let zone = scan.zones.iter().filter(|(z, _)| **z != i32::MIN).max_by_key(|(_, n)| **n).map_or(0, |(z, _)| i64::from(*z) * SECOND);
-        let zone = if clock.how == crate::clocks::How::Given { 0 } else { zone };
-        (first - zone - clock.shift_ns..=last - zone - clock.shift_ns + 2 * SECOND).contains(&end.lo)
-    })
+        let shift = clock.shift_ns + if zoned { zone } else { 0 };
+        Some((first - shift, last - shift))
+    });
+    // A rotated set covers what lies between its files.
+    let (from, to) = spans.fold((i64::MAX, i64::MIN), |(a, b), (x, y)| (a.min(x), b.max(y)));
+    from <= to && (from - slack_s * SECOND..=to + (slack_s + 2) * SECOND).contains(&end.lo)
 }
 
 /// A sign that the pool was full around the request: listen queue overflow or `pm.max_children`.
@@ -168,10 +185,16 @@ pub fn refused_after(c: &Case<'_>) -> Option<Refused> {
     let tick = c.row.precision_ns.div_euclid(MILLI);
     let origin = c.row.origin_ip.as_deref().unwrap_or_default();
     let refused = c.p.origins.refused(origin);
-    let count = |list: &[i64], from: i64, to: i64| (list.partition_point(|t| *t <= to) - list.partition_point(|t| *t < from)) as u64;
+    let count =
+        |list: &[i64], from: i64, to: i64| list.partition_point(|t| *t <= to).saturating_sub(list.partition_point(|t| *t < from)) as u64;
     let after = count(refused, end_ms - 1_500 - tick, end_ms + 10_000);
     let before = count(refused, end_ms - 6_000, end_ms - 1_501 - tick);
     let first = refused.get(refused.partition_point(|t| *t < end_ms - 1_500 - tick)).map_or(0, |t| t - end_ms);
+    // A server that answers what came later was not stopped yet.
+    let answers = count(c.p.origins.spoken(origin), end_ms + tick + 200, end_ms + first - tick - 200);
+    if first > 1_500 + 2 * tick && answers >= 2 {
+        return None;
+    }
     let together = count(c.p.origins.cut(origin), end_ms - 2_000, end_ms + 2_000);
     (after >= 2 && before == 0).then_some(Refused {
         count: after,
@@ -204,7 +227,7 @@ pub fn php_fatal<'w>(c: &Case<'w>) -> Option<Fatal<'w>> {
         let memory = ev.e.sig.as_ref().is_some_and(|h| h.sig == Sig::PhpMemory);
         Fatal { ev, tie, score, memory, plugin: plugin_of(&ev.e.file) }
     };
-    if let Some(o) = c.own(&sigs) {
+    if let Some(o) = c.own(&sigs).filter(|o| !o.1.e.text.contains("(terminated)")) {
         return Some(build(o.1, o.2, if c.closed_by_rule() { 0.96 } else { 0.82 }));
     }
     let explained = c.own(crate::population::drops::EXPLAINS_CLOSE).is_some();

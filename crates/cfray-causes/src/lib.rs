@@ -55,12 +55,32 @@ pub fn analyze(parts: Vec<Part>, sources: &[SourceInfo], skipped: Vec<Skipped>, 
     for part in parts {
         one_part(part, sources, settings, &mut report, &mut totals, &mut kinds);
     }
+    once_each(&mut report);
     report.rows.sort_by(|a, b| (a.edge.start, a.edge.ray, &a.source).cmp(&(b.edge.start, b.edge.ray, &b.source)));
     report.episodes = episodes::episodes(&mut report.rows);
     report.audit.sort();
     report.audit.dedup();
     assemble::finish(&mut report, &kinds, &totals);
     report
+}
+
+/// A copy of the same Logpush rows in several parts gives one row each: the one that its logs explain best.
+fn once_each(report: &mut Report) {
+    let before = report.rows.len();
+    let named = |r: &Row| (r.verdict.cause != Cause::Unknown, r.verdict.tie, (r.verdict.confidence * 1e6) as u64);
+    report.rows.sort_by(|a, b| {
+        let same = (a.edge.ray, a.edge.start, &a.edge.source).cmp(&(b.edge.ray, b.edge.start, &b.edge.source));
+        same.then_with(|| named(b).cmp(&named(a))).then_with(|| a.source.cmp(&b.source))
+    });
+    report.rows.dedup_by(|b, a| {
+        a.edge.ray.is_some() && a.edge.ray == b.edge.ray && a.edge.start == b.edge.start && a.edge.source == b.edge.source
+    });
+    let dropped = before - report.rows.len();
+    if dropped > 0 {
+        report.meta.notes.push(format!(
+            "{dropped} incidents stand in several directories and are counted once; the totals of requests count them each time"
+        ));
+    }
 }
 
 fn one_part(part: Part, sources: &[SourceInfo], settings: &Settings, report: &mut Report, totals: &mut Totals, kinds: &mut Vec<EdgeKind>) {
@@ -141,12 +161,14 @@ fn edge_sources(w: &World, sources: &[SourceInfo], report: &mut Report) {
         let listed = || (info.format == "ray-list").then_some(w.edge.counters.rows);
         let Some(lines) = w.edge.lines.get(&(id as u32)).copied().or_else(listed) else { continue };
         let rejects: Vec<_> = w.edge.rejects.iter().filter(|r| r.at.source.0 as usize == id).cloned().collect();
+        let rejected = if w.edge.lines.len() == 1 { w.edge.counters.rejected } else { rejects.len() as u64 };
         report.sources.push(SourceSummary {
             info: info.clone(),
             clock: "Cloudflare, UTC (reference)".to_owned(),
             has_ray: true,
             lines,
-            parsed: lines.saturating_sub(rejects.len() as u64),
+            parsed: lines.saturating_sub(rejected),
+            rejected,
             rejects,
             ..SourceSummary::default()
         });

@@ -7,8 +7,7 @@ use cfray_model::report::Row;
 use polars_core::chunked_array::builder::get_list_builder;
 use polars_core::prelude::{
     BooleanChunked, Column as Series, DataFrame, DataType, Field, Int16Chunked, Int32Chunked, Int64Chunked, IntoColumn, IntoSeries,
-    NamedFrom, NewChunkedArray, PlSmallStr, PolarsError, PolarsResult, Schema, StringChunked,
-    StructChunked, TimeUnit, TimeZone,
+    NamedFrom, NewChunkedArray, PlSmallStr, PolarsError, PolarsResult, Schema, StringChunked, StructChunked, TimeUnit, TimeZone,
 };
 use polars_io::prelude::{ParquetCompression, ParquetWriter};
 use std::io::Write;

@@ -18,6 +18,9 @@ pub struct OriginCount {
     pub tied: u64,
 }
 
+/// Milliseconds since the epoch by origin address, sorted.
+type Moments = BTreeMap<String, Vec<i64>>;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Origins {
@@ -26,15 +29,22 @@ pub struct Origins {
     /// Colos that fail several origins while others reach them: (colo) to (origins failing, failures, other colos' answers).
     pub bad_colos: BTreeMap<String, (u64, u64, u64)>,
     /// Starts of 521s by origin address, in milliseconds, sorted. Rows without an address go with every origin.
-    refused: BTreeMap<String, Vec<i64>>,
+    refused: Moments,
+    /// Starts of requests that an origin address answered, likewise.
+    spoken: Moments,
     /// Ends of 520s by origin address, likewise.
-    cut: BTreeMap<String, Vec<i64>>,
+    cut: Moments,
 }
 
 impl Origins {
     /// When requests to an origin address were refused (521).
     pub fn refused(&self, origin: &str) -> &[i64] {
         self.refused.get(origin).map_or(&[], Vec::as_slice)
+    }
+
+    /// When requests started that an origin address answered.
+    pub fn spoken(&self, origin: &str) -> &[i64] {
+        self.spoken.get(origin).map_or(&[], Vec::as_slice)
     }
 
     /// When requests to an origin address ended in 520.
@@ -79,7 +89,7 @@ impl Origins {
             slot.tied += n.tied;
         }
         let bad_colos = bad_colos(w);
-        let (mut refused, mut cut): (BTreeMap<String, Vec<i64>>, BTreeMap<String, Vec<i64>>) = Default::default();
+        let (mut refused, mut cut, mut spoken) = (Moments::new(), Moments::new(), Moments::new());
         let mut anywhere = Vec::new();
         for f in w.edge.facts.iter().filter(|f| f.start_ms != i64::MIN) {
             let Some(origin) = w.edge.combos.get(f.combo as usize).map(|c| c.origin_ip.as_str()) else { continue };
@@ -87,6 +97,10 @@ impl Origins {
                 521 if origin.is_empty() => anywhere.push(f.start_ms),
                 521 => refused.entry(origin.to_owned()).or_default().push(f.start_ms),
                 520 => cut.entry(origin.to_owned()).or_default().push(f.start_ms + i64::from(f.dur_ms)),
+                _ if spoke_http(f) => match spoken.get_mut(origin) {
+                    Some(list) => list.push(f.start_ms),
+                    None => drop(spoken.insert(origin.to_owned(), vec![f.start_ms])),
+                },
                 _ => {}
             }
         }
@@ -101,7 +115,7 @@ impl Origins {
         for list in refused.values_mut().chain(cut.values_mut()) {
             list.sort_unstable();
         }
-        Self { by_host, bad_colos, refused, cut }
+        Self { by_host, bad_colos, refused, spoken, cut }
     }
 }
 

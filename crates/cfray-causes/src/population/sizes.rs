@@ -53,8 +53,8 @@ impl Sizes {
     /// The line shows that the header is of ordinary size.
     pub fn header_known_small(&self, ev: &Ev) -> bool {
         match (ev.e.bytes_sent, ev.e.body_bytes) {
-            (Some(sent), Some(body)) => sent.saturating_sub(body) < 65_536,
-            (Some(sent), None) => sent < 65_536,
+            (Some(sent), Some(body)) => sent > 0 && sent.saturating_sub(body) < 65_536,
+            (Some(sent), None) => sent > 0 && sent < 65_536,
             _ => false,
         }
     }

@@ -202,7 +202,7 @@ pub struct Fatals {
 impl Fatals {
     /// Nearly every close has a fatal of its own, and there are hardly more fatals than failures.
     pub fn one_to_one(&self) -> bool {
-        self.closes >= 3 && self.matched * 10 >= self.closes * 9 && self.fatals * 10 <= (self.closes + self.answered_500) * 12
+        self.closes >= 3 && self.matched * 10 >= self.closes * 8 && self.fatals * 10 <= (self.closes + self.answered_500) * 12
     }
 }
 
@@ -229,11 +229,21 @@ fn match_fatals(w: &World, p: &Population, server: usize, ends: Vec<Span>) -> Fa
         .filter_map(|(_, ev)| ev.utc)
         .collect();
     let (closes, fatals) = (ends.len() as u64, moments.len() as u64);
-    let matched = pair_up(ends, moments);
     let here =
         |f: &cfray_model::Fact| w.edge.combos.get(f.combo as usize).is_some_and(|c| p.server_of_origin(w, &c.origin_ip) == Some(server));
-    let in_time = |f: &cfray_model::Fact| f.end().is_some_and(|e| (from..=to).contains(&e.0));
-    let answered_500 = w.edge.facts.iter().filter(|f| f.edge_status == 500 && in_time(f) && here(f)).count() as u64;
+    let fives: Vec<Span> = w
+        .edge
+        .facts
+        .iter()
+        .filter(|f| f.edge_status == 500)
+        .filter_map(|f| Some((f, f.end().filter(|e| (from..=to).contains(&e.0))?)))
+        .filter(|(f, _)| here(f))
+        .map(|(f, e)| Span { lo: e.0 - FATAL_MS * MILLI, hi: e.0 + f.precision_ns() + FATAL_MS * MILLI })
+        .collect();
+    // A valid 500 has a fatal of its own: what those need is not offered to closes.
+    let answered_500 = fives.len() as u64;
+    let (_, left) = pair_up(fives, moments);
+    let (matched, _) = pair_up(ends, left);
     Fatals { closes, matched, fatals, answered_500 }
 }
 
@@ -241,15 +251,17 @@ fn reach(spans: &[Span]) -> (i64, i64) {
     (spans.iter().map(|e| e.lo).min().unwrap_or(0), spans.iter().map(|e| e.hi).max().unwrap_or(0))
 }
 
-/// How many windows can be given a moment of their own. Windows are about equally long, so the one that
+/// How many windows can be given a moment of their own, and the moments left over. Windows are about equally long, so the one that
 /// opens first takes the earliest moment that still fits.
-fn pair_up(mut windows: Vec<Span>, mut moments: Vec<Span>) -> u64 {
+fn pair_up(mut windows: Vec<Span>, mut moments: Vec<Span>) -> (u64, Vec<Span>) {
     windows.sort_by_key(|e| e.lo);
     moments.sort_by_key(|m| m.hi);
     let mut next = 0;
     let mut matched = 0;
+    let mut left = Vec::new();
     for window in &windows {
-        while moments.get(next).is_some_and(|m| m.hi < window.lo) {
+        while let Some(m) = moments.get(next).filter(|m| m.hi < window.lo) {
+            left.push(*m);
             next += 1;
         }
         if moments.get(next).is_some_and(|m| m.lo <= window.hi) {
@@ -257,7 +269,8 @@ fn pair_up(mut windows: Vec<Span>, mut moments: Vec<Span>) -> u64 {
             matched += 1;
         }
     }
-    matched
+    left.extend(moments.get(next..).unwrap_or_default());
+    (matched, left)
 }
 
 fn window(w: &World, server: usize, sig: Sig, fails: &[Span], oks: &[Span]) -> Window {
@@ -266,7 +279,7 @@ fn window(w: &World, server: usize, sig: Sig, fails: &[Span], oks: &[Span]) -> W
     let (from, to) = reach(&windows);
     let moments: Vec<Span> = w.near(server, sig, Span { lo: from, hi: to }).filter_map(|(_, ev)| ev.utc).collect();
     let few = moments.len() * 10 <= fails.len() * 15;
-    let paired = fails.len() >= 3 && few && pair_up(windows, moments) * 10 >= fails.len() as u64 * 9;
+    let paired = fails.len() >= 3 && few && pair_up(windows, moments).0 * 10 >= fails.len() as u64 * 9;
     Window { paired, ..compare(fails, oks, |end| w.near(server, sig, around(end)).take(200).count() as f64) }
 }
 

@@ -55,7 +55,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     let died = chain::fpm_death(c, o.1.utc?).is_some();
     let score = match (fastcgi, died) {
         (false, _) => 0.9,
-        (true, false) if chain::has_fpm_log(c) => 0.7,
+        (true, false) if chain::has_fpm_log(c) => 0.45,
         (true, false) => 0.4,
         (true, true) => 0.1,
     };

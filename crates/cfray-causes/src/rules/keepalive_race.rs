@@ -67,11 +67,14 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         return None;
     }
     let gap = c.fact_id.and_then(|f| c.p.gaps.of(f));
-    let gathering = c.p.gaps.gathering(origin).filter(|g| g.inside * 10 >= g.all * 6 && g.at_s >= 0.9 && g.longer_ok * 20 <= g.reused_ok);
+    let gathering =
+        c.p.gaps
+            .gathering(origin)
+            .filter(|g| g.inside * 10 >= g.all * 6 && g.at_s >= 0.9 && g.reused_ok >= 10 && g.longer_ok * 20 <= g.reused_ok);
     let tick = c.row.precision_ns as f64 / 1e9;
     let (score, proof): (f64, _) = match (gathering, gap) {
         (Some(g), Some(gap)) => {
-            let inside = (gap - g.at_s).abs() <= (0.12 * g.at_s).max(1.2 * tick).max(0.35);
+            let inside = gap >= 0.5 * g.at_s && (gap - g.at_s).abs() <= (0.12 * g.at_s).max(1.2 * tick).max(0.35);
             let text = format!(
                 "idle for {gap:.1} s before; {} of {} such failures come {:.1} s after the last request, and {} of {} answered reuses come later",
                 g.inside, g.all, g.at_s, g.longer_ok, g.reused_ok
@@ -79,6 +82,15 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             (if inside { 0.94 } else { 0.68 }, Some(sentence(EvidenceKind::Contrast, text)))
         }
         (_, gap) => (0.6, gap.map(|g| sentence(EvidenceKind::Field, format!("idle for {g:.1} s before")))),
+    };
+    // The reset needs its way back, and a row that does not say whom it asked says nothing of reuse either.
+    let too_fast = c.rtt_ms.is_some_and(|rtt| rtt >= 10.0 && (ms as f64) < 0.2 * rtt);
+    let score = if c.row.contacted().is_none() {
+        score.min(0.45)
+    } else if too_fast {
+        score * 0.7
+    } else {
+        score
     };
     // Without a log that covers the moment, absence of a line means nothing.
     let score = match c.covered {

@@ -83,8 +83,9 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             f.with_all(refused.map(|r| r.sentence())).with(sentence(EvidenceKind::Contrast, contrast.sentence("the server was stopped")));
         return Some(f.with(c.timing()));
     }
-    // The level hides the stop: what follows it shows.
-    let refused = refused?;
+    // The level hides the stop: what follows it shows. Where stops are logged, none at this moment means none.
+    let logged = [Sig::NginxStop, Sig::ApacheStop].iter().any(|s| c.w.by_sig.contains_key(&(server, *s)));
+    let refused = refused.filter(|_| !logged)?;
     let starts = c.near(&[Sig::NginxStart, Sig::ApacheStart, Sig::UnitStart], 0, 30_000);
     let (score, start) = match starts.first() {
         Some((_, e)) => (0.88, Some(c.line(e))),

@@ -1,8 +1,9 @@
 //! OriginIP is not the server these logs are from.
 
+use crate::chain;
 use crate::doc::{CauseDoc, Fix};
 use crate::rule::{Case, Finding, sentence};
-use cfray_model::{Cause, EvidenceKind, Tie};
+use cfray_model::{Cause, EvidenceKind, Sig, Tie};
 
 /// What a person may read about `wrong-origin`.
 pub static DOC: CauseDoc = CauseDoc {
@@ -39,6 +40,11 @@ pub static DOC: CauseDoc = CauseDoc {
 /// The address in DNS is not the server whose logs these are.
 pub fn check(c: &Case<'_>) -> Option<Finding> {
     let origin = c.row.origin_ip.clone().filter(|o| !o.is_empty())?;
+    // A second zone on the way, or a listener that refuses every plain connection, explains it better.
+    let refuses_all = (0..c.w.servers.len()).any(|s| c.w.by_sig.contains_key(&(s, Sig::ProxyProtocol)));
+    if c.row.o2o == Some(true) || refuses_all {
+        return None;
+    }
     let host = c.row.host.clone().unwrap_or_default().to_ascii_lowercase();
     let mine = c.p.origins.by_host.get(&(host.clone(), origin.clone()))?;
     if mine.asked < 3 || mine.spoke > 0 || mine.tied > 0 {
@@ -51,7 +57,9 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             .filter(|((h, o), n)| *h == host && *o != origin && n.spoke >= 5)
             .max_by_key(|(_, n)| (n.tied, n.spoke))
             .map(|((_, o), n)| (o.clone(), *n))?;
-    let score = if other.tied >= 5 { 0.93 } else { 0.7 };
+    // A listener of the same machine that refuses Cloudflare would show in the error log only.
+    let error_log = c.w.servers.iter().enumerate().any(|(i, s)| s.has_error && chain::error_log_covers(c, i));
+    let score = if other.tied >= 5 && error_log { 0.93 } else { 0.6 };
     let text = format!(
         "{origin} gave no usable answer to any of {} requests for {host}, and none of them is in these logs; {name} answered {} of {}",
         mine.asked, other.spoke, other.asked
