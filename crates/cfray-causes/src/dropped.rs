@@ -4,7 +4,6 @@
 use crate::chain;
 use crate::join::world::{EdgeKind, Ev};
 use crate::population::drops::{self, Best, Property};
-use crate::population::gaps::within_round_trip;
 use crate::rule::{Case, Finding, sentence};
 use cfray_model::{Cause, EvidenceKind, Sig, key};
 
@@ -26,18 +25,14 @@ pub fn by_edge_address(c: &Case<'_>, ev: &Ev) -> bool {
     if edge != 0 { ev.e.client == edge } else { visitor != 0 && ev.e.client != 0 && ev.e.client != visitor }
 }
 
-/// Did the server close without asking a backend? Its own duration tells best, an upstream's status
-/// speaks against, else the time to failure at the edge.
+/// Did the server close without asking a backend? Only the line itself is asked: its own duration and an
+/// upstream's status. What the edge measured depends on fields that a job may not deliver.
 fn at_once(c: &Case<'_>) -> Option<bool> {
     let e = &c.access?.1.e;
     if e.upstream_status.is_some() {
         return Some(false);
     }
-    if let Some(us) = e.duration_us {
-        return Some(us <= 1_000);
-    }
-    let rtt = c.rtt_ms?;
-    (!within_round_trip(c.failed_after_ms()?, Some(rtt))).then_some(false)
+    e.duration_us.map(|us| us <= 1_000)
 }
 
 /// The finding of one of the three rules, if its kind of explanation is the best.
@@ -60,7 +55,12 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
         _ => 0.6,
     };
     // Who is turned away is no property of a fault; what is turned away may be.
-    let limit = if kind == Kind::Other { limit } else { limit.max(if full { 0.9 } else { 0.0 }) };
+    let limit = match kind {
+        Kind::Other => limit,
+        _ if !full => 0.6,
+        _ if has_error_log || drop_line.is_some() => 1.0,
+        _ => 0.9,
+    };
     let Some(best) = c.p.drops.explains(server, fact) else {
         if kind != Kind::Other {
             return None;

@@ -108,7 +108,6 @@ fn plugin_fault_by_memory_limit() {
 
 /// Every fatal of PHP's own log has its valid 500; the closed requests of the same moments are a bot's.
 #[test]
-#[ignore = "windows::Fatals lets closes claim fatals that the valid 500s of the same moments account for: app-fatal at 0.96"]
 fn app_fatal_in_a_log_of_its_own_near_in_the_same_second() {
     let mut site = Site::new(Kind::Nginx);
     let answered = fatals_apart(&mut site, Wire::Valid(500));

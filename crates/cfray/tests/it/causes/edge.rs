@@ -106,7 +106,6 @@ fn edge_incident_near_fields() {
 
 /// Without the addresses it still shows that nothing was asked: 0 ms for everything, no word on TLS.
 #[test]
-#[ignore = "keepalive-race (0.56) takes TCP 0, TLS 0 and 0 ms to failure for a reused connection; a race takes a round trip"]
 fn edge_incident_near_fields_is_no_race() {
     let mut site = Site::new(Kind::Nginx);
     let rays = not_asked(&mut site, Wire::Closed);
@@ -223,7 +222,6 @@ fn origin_520_of_an_inner_zone() {
 }
 
 #[test]
-#[ignore = "wrong-origin (0.93) outweighs EdgeCFConnectingO2O (0.85): an inner zone that never answers is no stale DNS record"]
 fn origin_520_of_an_inner_zone_that_always_fails() {
     let mut site = Site::new(Kind::Nginx);
     let rays = through_a_zone(&mut site, 1);

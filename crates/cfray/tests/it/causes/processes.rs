@@ -289,7 +289,6 @@ fn cut_off(site: &mut Site, at: &[i64]) -> Vec<String> {
 
 /// Six seconds before the stop, with the server answering everybody in between, and with its stop line.
 #[test]
-#[ignore = "chain::refused_after takes 521s up to 10 s later for a stop although requests were answered in between"]
 fn server_restart_near_with_answers_between() {
     let mut site = Site::new(Kind::Nginx);
     let answered = stop(&mut site, 41_200, Wire::Valid(200));
@@ -330,7 +329,6 @@ fn server_restart_of_apache() {
 
 /// A kernel log that holds nothing but blocked packets is a kernel log all the same.
 #[test]
-#[ignore = "chain::kernel_covers looks for Stack::Kernel only; [UFW BLOCK] lines of the kernel have Stack::Firewall"]
 fn signal_9_under_a_kernel_log_of_packets() {
     let mut site = Site::new(Kind::Nginx);
     site.kernel_noise();
