@@ -4,7 +4,7 @@
 # Only loopback addresses are used. A full run takes about 15 minutes on two cores.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-out=${1:-/work/lab-out}
+out=${1:-out}
 [ $# -gt 0 ] && shift
 [ $# -gt 0 ] || set -- all
 
@@ -23,9 +23,8 @@ if [ -n "$missing" ]; then
     [ -z "${ours:-}" ] || rm -f "$policy"
 fi
 
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-/tmp/target-lab}"
 cargo build --manifest-path "$here/Cargo.toml"
 ulimit -n 20000 2>/dev/null || true
 ulimit -c 0
 mkdir -p "$out"
-exec "$CARGO_TARGET_DIR/debug/lab" record --out "$out" --jobs "${JOBS:-4}" "$@"
+exec "${CARGO_TARGET_DIR:-$here/target}/debug/lab" record --out "$out" --jobs "${JOBS:-4}" "$@"

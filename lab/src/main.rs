@@ -43,7 +43,7 @@ async fn main() -> Result<()> {
 }
 
 async fn record(args: &[String]) -> Result<()> {
-    let mut out = PathBuf::from("/work/lab-out");
+    let mut out = PathBuf::from("out");
     let (mut jobs, mut names) = (3usize, Vec::new());
     let mut it = args.iter();
     while let Some(a) = it.next() {

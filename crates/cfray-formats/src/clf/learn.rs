@@ -45,9 +45,24 @@ struct Slot {
     urls: usize,
     hosts: usize,
     peers: usize,
+    /// Numbers that exceed the line's size by what a response header takes.
+    wires: usize,
+}
+
+/// A response header seldom takes less or more than this.
+const HEADER: std::ops::RangeInclusive<u64> = 60..=8_192;
+
+fn number(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 impl Slot {
+    /// Counts a bare number that may be the size on the wire beside the body's.
+    fn add_size(&mut self, token: &Token<'_>, size: Option<u64>) {
+        let above = size.zip(number(token.value)).and_then(|(size, value)| value.checked_sub(size));
+        self.wires += usize::from(token.kind == Kind::Bare && above.is_some_and(|header| HEADER.contains(&header)));
+    }
+
     fn add(&mut self, token: &Token<'_>) {
         self.kind = token.kind;
         self.named = token.key.and_then(role_of_name).map(|(role, _)| role);
@@ -87,6 +102,8 @@ struct Group {
     signature: u64,
     lines: usize,
     slots: Vec<Slot>,
+    /// Lines whose size no request line and no header reaches.
+    large: usize,
 }
 
 /// Learns from a sample.
@@ -115,12 +132,15 @@ pub fn learn(sample: &Sample<'_>) -> Lesson {
         });
         let Some(group) = groups.get_mut(at) else { continue };
         group.lines += 1;
+        let size = number(shape.size);
+        group.large += usize::from(size.is_some_and(|size| size > 4_096));
         for (i, token) in tokens.iter().enumerate() {
             if group.slots.len() <= i {
                 group.slots.push(Slot::default());
             }
             if let Some(slot) = group.slots.get_mut(i) {
                 slot.add(token);
+                slot.add_size(token, size);
             }
         }
     }
@@ -187,6 +207,17 @@ fn roles(group: &Group, want_ray: bool) -> Vec<Role> {
         && let Some(slot) = roles.get_mut(i)
     {
         *slot = Role::Ray;
+    }
+
+    // Of bare numbers (combinedio's `%I %O`), the last that stands a header's size above the body in nearly
+    // all lines is the size on the wire. Large bodies must occur: the size of a request never exceeds those.
+    let wire = (0..slots.len()).rev().filter(|&i| free(&roles, i)).find(|&i| slots.get(i).is_some_and(|s| s.wires * 10 >= group.lines * 9));
+    if group.lines >= 20
+        && group.large * 5 >= group.lines
+        && !roles.contains(&Role::BytesSent)
+        && let Some(place) = wire.and_then(|i| roles.get_mut(i))
+    {
+        *place = Role::BytesSent;
     }
 
     for (i, slot) in slots.iter().enumerate() {

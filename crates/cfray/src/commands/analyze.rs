@@ -5,6 +5,7 @@ use crate::exit::{Failure, Outcome, Status};
 use crate::progress::Display;
 use crate::{diag, output, pipeline, plan, text};
 use cfray_model::SourceInfo;
+use cfray_model::source::Skipped;
 use cfray_report::OutputFormat;
 use std::io::IsTerminal;
 
@@ -24,7 +25,7 @@ pub fn run(args: &AnalyzeArgs) -> Outcome<Status> {
     let discovery = pipeline::discover(&reading)?;
     output::spare_inputs(&targets, &discovery.sources.iter().map(|s| s.name.clone()).collect::<Vec<_>>())?;
     if selection.rays.is_none() && !discovery.sources.iter().any(pipeline::is_edge) {
-        return Err(no_edge_log(&discovery.sources));
+        return Err(no_edge_log(&discovery.sources, &discovery.skipped));
     }
     let scanned = pipeline::scan(discovery, &reading, &selection, None, &progress)?;
 
@@ -68,7 +69,7 @@ fn format(args: Option<OutputFormat>, config: Option<&str>, has_outputs: bool) -
 }
 
 /// Origin logs alone cannot say which requests were answered 520.
-fn no_edge_log(sources: &[SourceInfo]) -> Failure {
+fn no_edge_log(sources: &[SourceInfo], skipped: &[Skipped]) -> Failure {
     let mut why =
         format!("found {} of the origin", if sources.len() == 1 { "1 log".to_owned() } else { format!("{} logs", sources.len()) });
     for source in sources.iter().take(5) {
@@ -77,8 +78,15 @@ fn no_edge_log(sources: &[SourceInfo]) -> Failure {
     if sources.len() > 5 {
         why.push_str(&format!("\n    and {} more", sources.len() - 5));
     }
+    for skip in skipped.iter().take(5) {
+        let hint = if skip.hint.is_empty() { String::new() } else { format!(" ({})", skip.hint) };
+        why.push_str(&format!("\n    not read: {}: {}{hint}", skip.name, skip.what));
+    }
+    if skipped.len() > 5 {
+        why.push_str(&format!("\n    and {} more that were not read", skipped.len() - 5));
+    }
     Failure::new("no Cloudflare log, so nothing says which requests were answered 520", why).help(
         "add Logpush http_requests data as a PATH or on standard input (-),\n\
-         or a list of rays with --rays FILE, or look at one request with `cfray ray RAY-ID PATH`",
+         or name the columns of a CSV without header with --csv-fields, or give a list of rays with --rays FILE, or look at one request with `cfray ray RAY-ID PATH`",
     )
 }

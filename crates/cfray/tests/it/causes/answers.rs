@@ -31,7 +31,6 @@ fn headers_too_large() {
 
 /// The same without being told what the last two columns are.
 #[test]
-#[ignore = "cfray-formats/src/clf/learn.rs gives the two numbers of combinedio no role, so %O - %b is not known"]
 fn headers_too_large_in_combinedio() {
     let mut site = Site::new(Kind::ApacheIo);
     let rays = large(&mut site, Wire::Closed);
