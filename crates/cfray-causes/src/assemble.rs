@@ -367,7 +367,9 @@ fn headline(meta: &Meta, edge: &EdgeSummary, causes: &[CauseSummary], episodes: 
             let (a, b) = (a.to_rfc3339_ms(), b.to_rfc3339_ms());
             let clock = |s: &str| s.get(11..16).unwrap_or_default().to_owned();
             let day = a.get(..10).unwrap_or_default().to_owned();
-            if b.starts_with(&day) {
+            if b.starts_with(&day) && clock(&a) == clock(&b) {
+                format!(" at {} UTC on {day}", clock(&a))
+            } else if b.starts_with(&day) {
                 format!(" between {} and {} UTC on {day}", clock(&a), clock(&b))
             } else {
                 format!(" between {day} {} and {} {} UTC", clock(&a), b.get(..10).unwrap_or_default(), clock(&b))
