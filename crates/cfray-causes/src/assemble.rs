@@ -26,9 +26,9 @@ pub fn origin_sources(w: &World, _p: &Population) -> Vec<SourceSummary> {
         .iter()
         .enumerate()
         .map(|(i, s)| {
-            let zone_s = s.zones.iter().filter(|(z, _)| **z != i32::MIN).max_by_key(|(_, n)| **n).map(|(z, _)| i64::from(*z));
+            let zone_s = s.written_zone_s();
             let main = w.clocks.main(i);
-            let utc = |civil: i64| main.map(|(c, zoned)| Stamp(civil - if zoned { zone_s.unwrap_or(0) * SECOND } else { 0 } - c.shift_ns));
+            let utc = |civil: i64| w.true_ns(i, civil).map(Stamp);
             SourceSummary {
                 info: s.info.clone(),
                 lines: s.lines,

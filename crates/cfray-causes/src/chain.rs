@@ -121,10 +121,7 @@ fn covers(c: &Case<'_>, server: usize, fits: impl Fn(&SourceScan) -> bool, slack
     let (Some(server), Some(end)) = (c.w.servers.get(server), c.end) else { return false };
     let spans = server.scans.iter().filter_map(|&i| {
         let scan = c.w.scans.get(i).filter(|s| fits(s))?;
-        let (first, last, (clock, zoned)) = (scan.first_ns?, scan.last_ns?, c.w.clocks.main(i)?);
-        let zone = scan.zones.iter().filter(|(z, _)| **z != i32::MIN).max_by_key(|(_, n)| **n).map_or(0, |(z, _)| i64::from(*z) * SECOND);
-        let shift = clock.shift_ns + if zoned { zone } else { 0 };
-        Some((first - shift, last - shift))
+        Some((c.w.true_ns(i, scan.first_ns?)?, c.w.true_ns(i, scan.last_ns?)?))
     });
     // A rotated set covers what lies between its files.
     let (from, to) = spans.fold((i64::MAX, i64::MIN), |(a, b), (x, y)| (a.min(x), b.max(y)));

@@ -300,6 +300,13 @@ pub struct SourceScan {
     pub problems: Vec<String>,
 }
 
+impl SourceScan {
+    /// The zone that most of its lines write, in seconds east of UTC; `None` when none writes one.
+    pub fn written_zone_s(&self) -> Option<i64> {
+        self.zones.iter().filter(|(zone, _)| **zone != i32::MIN).max_by_key(|(_, lines)| **lines).map(|(zone, _)| i64::from(*zone))
+    }
+}
+
 /// What the origin pass leaves behind, one entry a source, in source order.
 #[derive(Clone, Debug, Default)]
 pub struct OriginScan {

@@ -125,7 +125,7 @@ fn borrow(scans: &[SourceScan], members: &[usize], clocks: &mut Clocks) {
     let server_unzoned = best(&clocks.unzoned);
     for &i in members {
         let Some(scan) = scans.get(i) else { continue };
-        let stated_zone = scan.zones.iter().filter(|(z, _)| **z != i32::MIN).max_by_key(|(_, n)| **n).map(|(z, _)| i64::from(*z) * SECOND);
+        let stated_zone = scan.written_zone_s().map(|zone| zone * SECOND);
         let own_zoned = clocks.zoned.get(i).copied().flatten();
         if own_zoned.is_none() && stated_zone.is_some() {
             // A stated zone is believed; the skew is the machine's. A measured shift of zoned lines

@@ -36,8 +36,7 @@ impl Coverage {
                 continue;
             }
             let server = w.servers.iter().position(|s| s.scans.contains(&i)).unwrap_or(0);
-            let zoned_share =
-                scan.zones.iter().filter(|(z, _)| **z != i32::MIN).max_by_key(|(_, n)| **n).map(|(z, _)| i64::from(*z) * SECOND);
+            let zoned_share = scan.written_zone_s().map(|zone| zone * SECOND);
             let Some(clock) = w.clocks.of(i, zoned_share.is_some()) else { continue };
             for (minute, n) in &scan.minutes {
                 // Minutes are kept as written, without the zone.
@@ -93,10 +92,5 @@ impl Coverage {
         let before = self.minutes.range((server, i64::MIN)..=(server, minute)).next().is_some();
         let after = self.minutes.range((server, minute)..=(server, i64::MAX)).next().is_some();
         if here > 0 && before && after { Covered::Unclear } else { Covered::No }
-    }
-
-    /// Minutes (true time) in which the server wrote access lines.
-    pub fn minutes(&self, server: usize) -> impl Iterator<Item = (i64, u32)> {
-        self.minutes.range((server, i64::MIN)..=(server, i64::MAX)).map(|((_, m), n)| (*m, *n))
     }
 }

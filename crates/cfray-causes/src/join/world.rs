@@ -271,9 +271,11 @@ impl World {
             .filter_map(move |&i| Some((i, self.evs.get(i as usize).filter(|e| e.utc.is_some_and(|s| s.meets(window)))?)))
     }
 
-    /// All events of a server with a signature.
-    pub fn all(&self, server: usize, sig: Sig) -> impl Iterator<Item = (u32, &Ev)> {
-        self.by_sig.get(&(server, sig)).into_iter().flatten().filter_map(|&i| Some((i, self.evs.get(i as usize)?)))
+    /// True time of civil digits of a source, by the clock that speaks for it as a whole.
+    pub fn true_ns(&self, scan: usize, civil_ns: i64) -> Option<i64> {
+        let (clock, zoned) = self.clocks.main(scan)?;
+        let zone_s = if zoned { self.scans.get(scan)?.written_zone_s().unwrap_or(0) } else { 0 };
+        Some(civil_ns - zone_s * SECOND - clock.shift_ns)
     }
 
     /// Was the origin pass looking for this row's line? Logs that carry rays are searched by ray only.

@@ -1,8 +1,8 @@
 //! Usual sizes of answers by kind of path, from the access lines of requests that Cloudflare took.
 
 use crate::join::world::{Ev, World};
-use cfray_model::{Fact, LineKind, key};
-use std::collections::{BTreeMap, BTreeSet};
+use cfray_model::{LineKind, key};
+use std::collections::BTreeMap;
 
 /// A size beside what is usual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,11 +19,10 @@ pub struct Excess {
 #[derive(Debug, Default)]
 pub struct Sizes {
     by_shape: BTreeMap<(usize, u16), Vec<u64>>,
-    answered_pages: BTreeSet<u32>,
 }
 
 impl Sizes {
-    /// Collects sizes of tied lines whose row is not a 520, and pages that were answered.
+    /// Collects sizes of tied lines whose row is not a 520.
     pub fn build(w: &World) -> Self {
         let mut by_shape: BTreeMap<(usize, u16), Vec<u64>> = BTreeMap::new();
         for (ev, owner) in w.evs.iter().zip(&w.ties.owner) {
@@ -39,8 +38,7 @@ impl Sizes {
         for list in by_shape.values_mut() {
             list.sort_unstable();
         }
-        let answered_pages = w.edge.facts.iter().filter(|f| super::answered(f)).map(|f| f.page).collect();
-        Self { by_shape, answered_pages }
+        Self { by_shape }
     }
 
     /// Compares a line's size with its peers. `None` when the line shows no size.
@@ -57,11 +55,6 @@ impl Sizes {
             (Some(sent), None) => sent > 0 && sent < 65_536,
             _ => false,
         }
-    }
-
-    /// No request for the page of this fact was ever answered.
-    pub fn page_always_fails(&self, fact: Option<&Fact>) -> bool {
-        fact.is_some_and(|f| !self.answered_pages.contains(&f.page))
     }
 }
 
