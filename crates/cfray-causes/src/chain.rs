@@ -21,9 +21,9 @@ pub enum Death {
 const FPM_BEFORE: i64 = 1_200 * MILLI;
 const FPM_AFTER: i64 = 2_200 * MILLI;
 
-/// The end of an FPM child that fits a broken upstream at `moment`: nearest first, a timeout before
-/// the signal that carries it out.
-pub fn fpm_death<'w>(c: &Case<'w>, moment: Span) -> Option<(Death, Vec<&'w Ev>)> {
+/// The end of an FPM child, or of an application server's worker, that fits a broken upstream at `moment`:
+/// nearest first, a timeout before the signal that carries it out.
+pub fn worker_death<'w>(c: &Case<'w>, moment: Span) -> Option<(Death, Vec<&'w Ev>)> {
     let server = c.server?;
     let window = Span { lo: moment.lo - FPM_BEFORE, hi: moment.hi + FPM_AFTER };
     let near = |sig: Sig| c.w.near(server, sig, window).map(|(_, e)| e);
@@ -54,6 +54,26 @@ pub fn fpm_death<'w>(c: &Case<'w>, moment: Span) -> Option<(Death, Vec<&'w Ev>)>
         let death = match signal {
             9 => Death::Killed,
             4 | 5 | 6 | 7 | 8 | 11 | 31 => Death::Fault,
+            _ => continue,
+        };
+        found.push((distance(e, moment), 2, death, vec![e]));
+    }
+    // Application servers tell of their workers in the same way.
+    for e in near(Sig::AppWorkerTimeout) {
+        found.push((distance(e, moment), 0, Death::TimedOut, vec![e]));
+    }
+    for e in near(Sig::AppWorkerSignal) {
+        let pid = e.e.sig.as_ref().and_then(|h| h.pid);
+        let before = Span { lo: window.lo - 6 * SECOND, hi: window.hi };
+        let timeout =
+            c.w.near(server, Sig::AppWorkerTimeout, before).find(|(_, t)| pid.is_some() && t.e.sig.as_ref().and_then(|h| h.pid) == pid);
+        let death = match (timeout, e.e.sig.as_ref().and_then(|h| h.num)) {
+            (Some((_, timeout)), _) => {
+                found.push((distance(e, moment), 1, Death::TimedOut, vec![timeout, e]));
+                continue;
+            }
+            (None, Some(9)) => Death::Killed,
+            (None, Some(4 | 5 | 6 | 7 | 8 | 11)) => Death::Fault,
             _ => continue,
         };
         found.push((distance(e, moment), 2, death, vec![e]));
@@ -192,6 +212,11 @@ pub fn refused_after(c: &Case<'_>) -> Option<Refused> {
     if first > 1_500 + 2 * tick && answers >= 2 {
         return None;
     }
+    // Nor does one that answers some while it refuses others: a ban of single edge addresses does that.
+    let last = refused.get(refused.partition_point(|t| *t <= end_ms + 10_000).saturating_sub(1)).map_or(0, |t| t - end_ms);
+    if count(c.p.origins.spoken(origin), end_ms + first + tick + 200, end_ms + last - tick - 200) >= 3 {
+        return None;
+    }
     let together = count(c.p.origins.cut(origin), end_ms - 2_000, end_ms + 2_000);
     (after >= 2 && before == 0).then_some(Refused {
         count: after,
@@ -230,6 +255,12 @@ pub fn php_fatal<'w>(c: &Case<'w>) -> Option<Fatal<'w>> {
     let explained = c.own(crate::population::drops::EXPLAINS_CLOSE).is_some();
     if explained || !c.closed_by_rule() {
         return None;
+    }
+    // An application names the page that failed; the access line of the same moment and page is the second trace.
+    let page = c.access.map_or("", |a| a.1.e.path.as_str());
+    let thrown = c.near(&[Sig::AppException], crate::population::windows::FATAL_MS, crate::population::windows::FATAL_MS);
+    if let Some((_, ev)) = thrown.into_iter().find(|(_, e)| !page.is_empty() && e.e.path == page) {
+        return Some(build(ev, Tie::Chain, 0.94));
     }
     let near = c.near(&sigs, crate::population::windows::FATAL_MS, crate::population::windows::FATAL_MS);
     let (_, ev) = near.into_iter().find(|(i, e)| {

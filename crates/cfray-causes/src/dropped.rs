@@ -5,7 +5,7 @@ use crate::chain;
 use crate::join::world::{EdgeKind, Ev};
 use crate::population::drops::{self, Best, Property};
 use crate::rule::{Case, Finding, sentence};
-use cfray_model::{Cause, EvidenceKind, Sig, key};
+use cfray_model::{Cause, EvidenceKind, Sig, Tie, key};
 
 /// Which of the three rules asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,11 @@ pub fn by_edge_address(c: &Case<'_>, ev: &Ev) -> bool {
     if edge != 0 { ev.e.client == edge } else { visitor != 0 && ev.e.client != 0 && ev.e.client != visitor }
 }
 
+/// Do the limits on connections of this server hit a few visitors only?
+pub fn few_visitors(c: &Case<'_>) -> bool {
+    c.server.is_some_and(|s| (1..=FEW_VISITORS).contains(&c.p.drops.limited_visitors(s)))
+}
+
 /// Did the server close without asking a backend? Only the line itself is asked: its own duration and an
 /// upstream's status. What the edge measured depends on fields that a job may not deliver.
 fn at_once(c: &Case<'_>) -> Option<bool> {
@@ -39,17 +44,22 @@ fn at_once(c: &Case<'_>) -> Option<bool> {
 pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
     let fact = c.fact_id?;
     let server = drops::unexplained(c.w, fact)?;
+    // The application says that this page failed at this moment: what hung up was its error page.
+    if chain::php_fatal(c).is_some_and(|f| f.tie >= Tie::Chain) {
+        return None;
+    }
     let drop_line = c.own(&[Sig::ModsecDrop, Sig::ModsecDeny, Sig::AccessForbidden]);
     let tie = c.access.or(drop_line)?.2;
     let lines = |f: Finding| f.with_all(c.access_line()).with_all(drop_line.map(|o| c.line(o.1)));
     // Without an error log of that moment, or after a backend was asked, a hidden fault looks the same.
     let has_error_log = chain::error_log_covers(c, server);
     let asked_nobody = at_once(c);
-    let full = c.w.edge_kind == EdgeKind::Full;
+    let compared = c.p.drops.compared(server);
     let limit: f64 = match (drop_line.is_some(), asked_nobody) {
-        _ if !full => 0.6,
+        _ if !compared => 0.6,
         (true, _) => 1.0,
-        (_, Some(false)) => 0.55,
+        // A backend was asked: what it did is the cause, and these logs do not show it.
+        (_, Some(false)) => 0.45,
         (_, Some(true)) => 0.96,
         _ if has_error_log => 0.96,
         _ => 0.6,
@@ -57,35 +67,60 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
     // Who is turned away is no property of a fault; what is turned away may be.
     let limit = match kind {
         Kind::Other => limit,
-        _ if !full => 0.6,
+        _ if !compared => 0.6,
         _ if has_error_log || drop_line.is_some() => 1.0,
         _ => 0.9,
     };
+    // Edge addresses that nothing tells look like their visitors.
+    let hidden_edge = kind == Kind::Client && !c.p.drops.knows_edge_addresses(server);
     let Some(best) = c.p.drops.explains(server, fact) else {
         if kind != Kind::Other {
             return None;
         }
-        let f = lines(Finding::new(cause, (if drop_line.is_some() { 0.8 } else { 0.66_f64 }).min(limit), tie));
-        return Some(lacking(c, f.with(c.timing()), has_error_log));
+        // Enough closes, and nothing that they have in common: chance decides, which is not how a rule works.
+        let scattered = compared && c.p.drops.closes(server) >= 8;
+        let score: f64 = match (drop_line.is_some(), scattered) {
+            (true, _) => 0.8,
+            (false, true) => 0.45,
+            (false, false) => 0.58,
+        };
+        let f = lines(Finding::new(cause, score.min(limit), tie));
+        return Some(lacking(c, server, f.with(c.timing()), has_error_log));
     };
     let (of, score) = kind_of(best);
     if of != kind {
         return None;
     }
+    // Nobody tells what stood behind the close, but the time that it took speaks of work.
+    let least = if limit <= 0.6 { WORK_MS } else { LONG_WORK_MS };
+    let worked = kind == Kind::Other && drop_line.is_none() && best.late_ms.is_some_and(|ms| ms >= least);
+    let limit = if worked { 0.45 } else { limit };
     let mut f = lines(Finding::new(cause, score.min(limit), tie)).with(sentence(EvidenceKind::Contrast, contrast(best)));
     if kind == Kind::Other && asked_nobody != Some(true) && !has_error_log {
         f = f.or_else(Cause::AppFatal, 0.3);
     }
+    if hidden_edge && best.property == Property::Client && best.split.blocked.len() > FEW_VISITORS {
+        f.score = f.score.min(0.55);
+        f = f.or_else(Cause::EdgeIpBlocked, 0.4).lacking("Logpush field EdgeServerIP");
+    }
     if kind == Kind::Other && matches!(best.property, Property::Client | Property::Agent) {
         f = f.or_else(Cause::ClientBlocked, 0.25);
     }
-    Some(lacking(c, f, has_error_log))
+    Some(lacking(c, server, f, has_error_log))
 }
 
-fn lacking(c: &Case<'_>, f: Finding, has_error_log: bool) -> Finding {
+/// A close that takes this much longer than a round trip, in milliseconds, was not decided by a rule alone.
+const WORK_MS: i64 = 6;
+/// And this much longer even where the error log, silent about it, seems to cover the moment.
+const LONG_WORK_MS: i64 = 400;
+/// More blocked visitors than this may as well share a blocked edge address.
+const FEW_VISITORS: usize = 5;
+
+fn lacking(c: &Case<'_>, server: usize, f: Finding, has_error_log: bool) -> Finding {
     let f = if has_error_log { f } else { f.lacking("the server's error log of that moment (444 may hide a 500, 502 or 504)") };
     match c.w.edge_kind {
         EdgeKind::Full => f,
+        _ if c.p.drops.compared(server) => f,
         _ => f.lacking("Logpush rows of succeeding requests (this job delivers failures or a sample only)"),
     }
 }

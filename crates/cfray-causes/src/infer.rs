@@ -27,8 +27,8 @@ const PROCESS_WIDE: &[Cause] = &[
 const REACH_S: i64 = 4;
 /// Neighbours on either side that are looked at.
 const NEAREST: usize = 200;
-/// What is said of an inferred verdict.
-const CONFIDENCE: f64 = 0.62;
+/// Score of an inferred verdict.
+const SCORE: f64 = 0.62;
 
 /// Fills such gaps. `silent` tells for each row that the origin wrote no line of it under coverage.
 /// Rows come in order of time.
@@ -76,7 +76,7 @@ pub fn infer(rows: &mut [Row], silent: &[bool]) {
         evidence.truncate(crate::rank::ITEMS);
         row.verdict = Verdict {
             cause,
-            confidence: CONFIDENCE,
+            confidence: crate::confidence::of(SCORE),
             tie: old.tie.max(Tie::Window),
             evidence,
             missing: old.missing,

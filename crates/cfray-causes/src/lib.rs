@@ -9,6 +9,7 @@ pub mod assemble;
 pub mod audit;
 pub mod chain;
 pub mod clocks;
+pub mod confidence;
 pub mod contrast;
 pub mod doc;
 pub mod dropped;

@@ -1,5 +1,6 @@
 //! From findings to a verdict.
 
+use crate::confidence;
 use crate::join::coverage::Covered;
 use crate::registry::RULES;
 use crate::rule::{Case, Finding, sentence};
@@ -83,6 +84,7 @@ pub fn verdict(c: &Case<'_>) -> Verdict {
         Some((_, r)) if r > best.score - 0.15 && best.score < 0.9 => (best.score - (r - (best.score - 0.15)) * 0.6).max(0.35),
         _ => best.score,
     };
+    let confidence = confidence::of(confidence);
     if confidence < NAMED {
         let mut evidence = best.evidence.clone();
         evidence.truncate(ITEMS);

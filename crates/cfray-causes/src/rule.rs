@@ -5,7 +5,7 @@ use crate::join::coverage::Covered;
 use crate::join::world::{Ev, Span, World};
 use crate::population::Population;
 use cfray_model::time::{MILLI, SECOND};
-use cfray_model::{Cause, EdgeRow, Evidence, EvidenceKind, Fact, LineKind, Sig, Stack, Tie};
+use cfray_model::{Cause, EdgeRow, Evidence, EvidenceKind, Fact, LineKind, Sig, Stack, Tie, key};
 
 /// A cause rule: documentation and check. One file each, listed in `registry.rs`.
 pub struct Rule {
@@ -126,7 +126,7 @@ impl<'w> Case<'w> {
         let lines: Vec<Owned<'w>> = owned.into_iter().filter(|o| access.is_none_or(|a| a.0 != o.0)).collect();
         let server = access.or(lines.first().copied()).map(|o| o.1.server).or_else(|| p.server_of(w, row));
         let covered = match (server, end) {
-            (Some(s), Some(end)) => p.coverage.at(s, end),
+            (Some(s), Some(end)) => p.coverage.at(s, end, row.host.as_deref().map_or(0, |h| key::host_key(h.as_bytes()))),
             _ => Covered::No,
         };
         let colo = row.colo.clone().unwrap_or_default();
@@ -150,9 +150,11 @@ impl<'w> Case<'w> {
         self.access.is_none()
     }
 
-    /// The server closed on purpose: 444, or an error line is tied and there is no access log at all.
+    /// The server closed on purpose. nginx logs 444 where a `return 444` or a named location closes, and
+    /// the first status with no byte where an `error_page` leads to a location that does.
     pub fn closed_by_rule(&self) -> bool {
-        self.access_status() == Some(444)
+        let sent_nothing = |a: &Owned<'_>| a.1.e.bytes_sent.or(a.1.e.body_bytes).or(a.1.e.size) == Some(0);
+        self.access_status() == Some(444) || self.access.is_some_and(|a| matches!(a.1.e.status, Some(500..=504)) && sent_nothing(&a))
     }
 
     /// An error line of the request counts although no access line tells how it was answered: the

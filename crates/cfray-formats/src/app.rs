@@ -45,7 +45,16 @@ impl RecordParser for App {
         line.level = first_level(text);
         line.message = Cow::Borrowed(text);
         line.raw_text = true;
+        name_request(&mut line, text);
         Ok(line)
+    }
+}
+
+/// An exception line says which request it was.
+pub(crate) fn name_request<'a>(line: &mut Line<'a>, text: &'a [u8]) {
+    if let Some((method, uri)) = crate::signatures::request_of_exception(text) {
+        line.method = method.map(Cow::Borrowed);
+        line.uri = Some(Cow::Borrowed(uri));
     }
 }
 

@@ -187,6 +187,9 @@ fn other(sender: Sender, message: &[u8]) -> Line<'_> {
     let mut line = Line::new(LineKind::Other, stack);
     line.message = Cow::Borrowed(message);
     line.raw_text = true;
+    if stack == Stack::App {
+        crate::app::name_request(&mut line, message);
+    }
     line
 }
 

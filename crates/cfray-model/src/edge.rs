@@ -288,6 +288,11 @@ pub struct Reject {
 }
 
 impl EdgeScan {
+    /// Does the job deliver `EdgeServerIP`?
+    pub fn tells_edge_address(&self) -> bool {
+        self.combos.iter().any(|c| !c.edge_ip.is_empty())
+    }
+
     /// Builds the index that the origin pass needs.
     pub fn index(&self) -> IncidentIndex {
         IncidentIndex::build(self)

@@ -133,7 +133,7 @@ sigs! {
     ModsecDrop = "modsec-drop";
     /// ModSecurity `Access denied with code N`. num = N.
     ModsecDeny = "modsec-deny";
-    /// LiteSpeed `Reached per client ... connection limit`.
+    /// LiteSpeed `Reached per client ... connection limit`, Apache mod_qos `QS_SrvMaxConnPerIP`.
     LiteSpeedThrottle = "litespeed-throttle";
     /// FPM `child P exited on signal N`. num = N, pid = P, name = pool.
     FpmChildSignal = "fpm-child-signal";
@@ -145,6 +145,12 @@ sigs! {
     FpmSlow = "fpm-slow";
     /// FPM `server reached pm.max_children setting (N)`. num = N, name = pool.
     FpmMaxChildren = "fpm-max-children";
+    /// An application server ended a worker that did not answer: gunicorn `WORKER TIMEOUT`, uWSGI `HARAKIRI`. pid = worker.
+    AppWorkerTimeout = "app-worker-timeout";
+    /// An application server's worker died on a signal. num = signal, pid = worker.
+    AppWorkerSignal = "app-worker-signal";
+    /// An application reports an exception that it did not catch, with the path of the request: Flask, Django, gunicorn.
+    AppException = "app-exception";
     /// FPM `seems busy`.
     FpmBusy = "fpm-busy";
     /// FPM `Terminating ...`, `exiting, bye-bye`, `Finishing`.
@@ -251,6 +257,31 @@ pub struct OriginEvent {
     pub text: String,
 }
 
+/// What is kept of an ordinary answer in an access log: hashes to compare failing requests with.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct AnsweredLine {
+    /// Hash of its place: the lines with the smallest are kept.
+    pub hash: u64,
+    /// When, as stated.
+    pub time: Option<LogTime>,
+    /// [`key::addr_key`] of the logged client.
+    pub client: u64,
+    /// [`key::network_key`] of it.
+    pub network: u64,
+    /// [`key::addr_key`] of the second address in the line.
+    pub visitor: u64,
+    /// Hash of the user agent as logged, unescaped (0: not in the line).
+    pub agent: u64,
+    /// Hash of the path without query, in its canonical spelling.
+    pub path: u64,
+    /// [`key::shape_key`] of it.
+    pub shape: u16,
+    /// [`key::host_key`] (0: not in the line).
+    pub host: u64,
+    /// Hash of the method.
+    pub method: u64,
+}
+
 /// What one source covers and how it was read. Merges by addition, union, minimum.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct SourceScan {
@@ -296,6 +327,8 @@ pub struct SourceScan {
     pub events: Vec<OriginEvent>,
     /// Events not kept because one second held too many of one signature.
     pub folded: u64,
+    /// A choice of its ordinary answers, where [`IncidentIndex::answers`] asks for them.
+    pub answers: Vec<AnsweredLine>,
     /// What went wrong while the source was read (ends early, became shorter, cap reached), one clause each.
     pub problems: Vec<String>,
 }
@@ -323,6 +356,9 @@ pub struct IncidentIndex {
     pub requests: HashSet<u32>,
     /// Keep every line that names a request (for `cfray ray` without Logpush data: rays only).
     pub only_rays: bool,
+    /// Keep a choice of ordinary answers: the edge rows lack something that failing requests have to be
+    /// compared by (succeeding requests, or the edge address).
+    pub answers: bool,
 }
 
 /// Upper bound on rows chosen for measuring clocks.
@@ -336,7 +372,8 @@ impl IncidentIndex {
     /// Incidents, plus the rows with the smallest ray hash for clocks: a choice that depends only
     /// on the set of rows, not on their order.
     pub fn build(scan: &EdgeScan) -> Self {
-        let mut index = Self::default();
+        let mut index =
+            Self { answers: !scan.incidents.is_empty() && (scan.counters.below_500 == 0 || !scan.tells_edge_address()), ..Self::default() };
         for row in &scan.incidents {
             index.rays.extend(row.ray.map(|r| r.0));
             index.rays.extend(row.parent_ray.map(|r| r.0));

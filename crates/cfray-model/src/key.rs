@@ -42,6 +42,16 @@ pub fn addr_key(addr: &[u8]) -> u64 {
     }
 }
 
+/// Key of the /24 (IPv4) or /48 (IPv6) that an address lies in; 0 for other text.
+pub fn network_key(addr: &[u8]) -> u64 {
+    let parsed = std::str::from_utf8(addr).ok().and_then(|s| s.trim_matches(['[', ']']).parse::<std::net::IpAddr>().ok());
+    match parsed.map(|ip| ip.to_canonical()) {
+        Some(std::net::IpAddr::V4(ip)) => xxh3_64(&ip.octets()[..3]).max(1),
+        Some(std::net::IpAddr::V6(ip)) => xxh3_64(&ip.octets()[..6]).max(1),
+        None => 0,
+    }
+}
+
 /// Host without port, as sent (case folded by the callers that hash it).
 pub fn host_name(host: &[u8]) -> &[u8] {
     if host.first() == Some(&b'[') {

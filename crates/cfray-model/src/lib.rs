@@ -25,7 +25,7 @@ pub mod verdict;
 
 pub use cause::{Cause, Family};
 pub use edge::{EdgeCounters, EdgeField, EdgeFilter, EdgeRow, EdgeScan};
-pub use event::{IncidentIndex, OriginEvent, OriginScan, Sig, SigHit, SourceScan};
+pub use event::{AnsweredLine, IncidentIndex, OriginEvent, OriginScan, Sig, SigHit, SourceScan};
 pub use fact::{Combo, Fact, FactFlags};
 pub use line::{Level, Line, LineKind, Stack};
 pub use ray::RayId;

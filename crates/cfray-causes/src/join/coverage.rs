@@ -1,6 +1,6 @@
 //! Does a server's access log cover a moment? Absence is evidence only where it does.
 
-use super::world::{Ev, Span, World};
+use super::world::{EdgeKind, Ev, Span, World};
 use cfray_model::time::SECOND;
 use cfray_model::{FactFlags, LineKind};
 use std::collections::BTreeMap;
@@ -21,6 +21,8 @@ pub enum Covered {
 pub struct Coverage {
     /// (server, ten-second slot) to (answered with a line, answered without).
     slots: BTreeMap<(usize, i64), (u32, u32)>,
+    /// (server, host) to the same: a virtual host may have no log at all.
+    hosts: BTreeMap<(usize, u64), (u32, u32)>,
     /// Minutes with access lines in true time, by server.
     minutes: BTreeMap<(usize, i64), u32>,
 }
@@ -47,13 +49,17 @@ impl Coverage {
         let only_server =
             (w.servers.iter().filter(|s| s.has_access).count() == 1).then(|| w.servers.iter().position(|s| s.has_access)).flatten();
         for (i, f) in w.edge.facts.iter().enumerate() {
-            let valid = f.edge_status < 500 && f.flags.has(FactFlags::CONTACTED) && f.request != 0;
+            // A job that delivers failures only still has those that the origin itself answered with.
+            let own_error = w.edge_kind == EdgeKind::Filtered && matches!(f.origin_status, 500..=504) && f.edge_status == f.origin_status;
+            let valid = (f.edge_status < 500 || own_error) && f.flags.has(FactFlags::CONTACTED) && f.request != 0;
             let (true, Some(end)) = (valid, f.end()) else { continue };
             let owner = w.ties.of_fact.get(&(i as u32)).and_then(|list| {
                 list.iter().filter_map(|&e| w.evs.get(e as usize)).find(|ev: &&Ev| ev.e.kind == LineKind::Access).map(|ev| ev.server)
             });
             let slot = end.0.div_euclid(SLOT);
+            let host = w.keys.get(f.combo as usize).map_or(0, |k| k.host);
             if let Some(server) = owner {
+                c.hosts.entry((server, host)).or_default().0 += 1;
                 c.slots.entry((server, slot)).or_default().0 += 1;
                 continue;
             }
@@ -64,14 +70,21 @@ impl Coverage {
             let origin = w.edge.combos.get(f.combo as usize).map(|c| c.origin_ip.as_str()).unwrap_or_default();
             let expected = w.origin_servers.get(origin).and_then(|l| l.first()).map(|(s, _)| *s).or(only_server);
             if let Some(server) = expected {
+                c.hosts.entry((server, host)).or_default().1 += 1;
                 c.slots.entry((server, slot)).or_default().1 += 1;
             }
         }
         c
     }
 
-    /// Is the span covered by the server's access log?
-    pub fn at(&self, server: usize, span: Span) -> Covered {
+    /// Is the span covered by the server's access log, for requests to a host ([`cfray_model::key::host_key`])?
+    pub fn at(&self, server: usize, span: Span, host: u64) -> Covered {
+        if let Some((with, without)) = self.hosts.get(&(server, host))
+            && with + without >= 4
+            && with * 10 < (with + without) * 3
+        {
+            return Covered::No;
+        }
         let (mut with, mut without) = (0u32, 0u32);
         // Narrow first: a log that starts or stops in the middle must not be averaged away.
         for reach in [1, 3, 6] {

@@ -54,6 +54,9 @@ impl FactIndex {
 pub struct ComboKeys {
     /// [`key::host_key`].
     pub host: u64,
+    /// The same, but 0 for a host that no access log names although they name others: Apache's `%v` is the
+    /// virtual host's own name, whichever alias was asked for.
+    pub logged_host: u64,
     /// [`key::addr_key`] of the edge address.
     pub edge_ip: u64,
 }
@@ -61,7 +64,8 @@ pub struct ComboKeys {
 impl ComboKeys {
     /// Hashes one combo.
     pub fn of(combo: &Combo) -> Self {
-        Self { host: key::host_key(combo.host.as_bytes()), edge_ip: key::addr_key(combo.edge_ip.as_bytes()) }
+        let host = key::host_key(combo.host.as_bytes());
+        Self { host, logged_host: host, edge_ip: key::addr_key(combo.edge_ip.as_bytes()) }
     }
 }
 
@@ -77,7 +81,7 @@ pub enum ClientColumn {
 
 /// Do event and fact agree wherever both sides say something? Time is not looked at.
 pub fn agrees(e: &OriginEvent, f: &Fact, keys: &ComboKeys, column: ClientColumn, check_agent: bool) -> bool {
-    if e.host != 0 && keys.host != 0 && e.host != keys.host {
+    if e.host != 0 && keys.logged_host != 0 && e.host != keys.logged_host {
         return false;
     }
     if check_agent && e.agent != 0 && f.agent != 0 && e.agent as u16 != f.agent {

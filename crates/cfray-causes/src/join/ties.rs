@@ -3,7 +3,7 @@
 use super::index::{ClientColumn, ComboKeys, FactIndex, agrees, may_have_reached_origin};
 use super::world::{EdgeKind, Ev, Span};
 use cfray_model::time::SECOND;
-use cfray_model::{Fact, LineKind, Sig, Stack, Tie};
+use cfray_model::{Fact, LineKind, Sig, SigHit, Stack, Tie};
 use std::collections::{HashMap, HashSet};
 
 /// Owners of events and events of owners.
@@ -36,7 +36,7 @@ const SLACK: i64 = SECOND;
 fn explains(ev: &Ev, f: &Fact, kind: EdgeKind) -> Option<u8> {
     let e = &ev.e;
     if e.kind == LineKind::Error {
-        return Some(error_explains(e.sig.as_ref().map(|h| h.sig), f));
+        return Some(error_explains(e.sig.as_ref(), f));
     }
     let status = e.status?;
     if f.edge_status == 520 {
@@ -70,10 +70,11 @@ fn sent_nothing(ev: &Ev) -> bool {
 }
 
 /// For error lines: rows with the status the message leads to come first, then 520s.
-fn error_explains(sig: Option<Sig>, f: &Fact) -> u8 {
+fn error_explains(hit: Option<&SigHit>, f: &Fact) -> u8 {
     use Sig::*;
     let s = f.edge_status;
-    let expected = match sig {
+    let num = hit.and_then(|h| h.num);
+    let expected = match hit.map(|h| h.sig) {
         Some(ConnectQueueFull | ConnectFailed | UpstreamClosed | UpstreamReset | UpstreamNone | UpstreamBigHeader | UpstreamBadHeader) => {
             s == 502 || s == 503
         }
@@ -82,6 +83,8 @@ fn error_explains(sig: Option<Sig>, f: &Fact) -> u8 {
         Some(LimitRequests | LimitConnections) => s == 503 || s == 429,
         Some(AccessForbidden | ModsecDeny) => s == 403,
         Some(PhpFatal | PhpMemory | PhpTime) => s == 500,
+        // A missing file is a 404, not an I/O fault.
+        Some(FileIo) if num == Some(2) => s == 404,
         Some(CgiMalformed | WorkerConnectionsUpstream) => s == 500,
         Some(ClientCert | ClientBadRequest) => s == 400,
         Some(UpstreamNotHttp | ModsecDrop) => return u8::from(s != 520),
@@ -186,7 +189,7 @@ fn distance_to_end(ev: &Ev, f: &Fact) -> i64 {
 fn by_page(evs: &[Ev], ties: &mut Ties) {
     let mut pages: HashMap<(usize, &str), Vec<u32>> = HashMap::new();
     for (i, ev) in evs.iter().enumerate() {
-        let closing = matches!(ev.e.status, Some(403 | 406 | 444));
+        let closing = matches!(ev.e.status, Some(403 | 406 | 408 | 444));
         if ev.e.kind == LineKind::Access && closing && ties.owner.get(i).is_some_and(Option::is_some) {
             pages.entry((ev.server, ev.e.path.as_str())).or_default().push(i as u32);
         }
@@ -272,6 +275,7 @@ fn by_request(
         }
     }
     candidates.sort_by_key(|c| (c.rank, c.distance, c.ev, c.fact));
+    let alike = (kind != EdgeKind::Full).then(|| Alike::count(evs));
     for c in &candidates {
         let Some(ev) = evs.get(c.ev as usize) else { continue };
         let class = class_of(ev);
@@ -280,10 +284,56 @@ fn by_request(
         }
         used.insert((c.fact, class));
         ties.set(c.ev as usize, c.fact, Tie::Request);
-        // With a job that delivers only failures, an ordinary line may as well be somebody else's.
-        if c.rank >= 3 && kind != EdgeKind::Full {
+        // With a job that delivers only failures, an ordinary line may as well be somebody else's, unless
+        // such lines are too rare to be there by chance.
+        if c.rank >= 3
+            && let Some(alike) = &alike
+            && !alike.rare(evs, ev, facts.get(c.fact as usize))
+        {
             ties.open.insert(c.ev);
         }
+    }
+}
+
+/// How often a source logs the same request of the same client, and how long its lines reach.
+struct Alike {
+    lines: HashMap<(usize, u64, u64, u64), u32>,
+    /// First and last moment by source.
+    spans: HashMap<usize, (i64, i64)>,
+}
+
+impl Alike {
+    fn key(ev: &Ev) -> (usize, u64, u64, u64) {
+        (ev.scan, ev.e.request, ev.e.client, ev.e.agent)
+    }
+
+    fn count(evs: &[Ev]) -> Self {
+        let mut alike = Self { lines: HashMap::new(), spans: HashMap::new() };
+        for ev in evs.iter().filter(|ev| ev.e.kind == LineKind::Access && ev.e.request != 0) {
+            *alike.lines.entry(Self::key(ev)).or_default() += 1;
+            let Some(at) = ev.utc.map(Span::mid) else { continue };
+            let span = alike.spans.entry(ev.scan).or_insert((at, at));
+            *span = (span.0.min(at), span.1.max(at));
+        }
+        alike
+    }
+
+    /// Is a line at this very moment unlikely (below 1 in 20) if it had nothing to do with the row? The line
+    /// has to fit the end of the request (its start, for servers that log that) within the clock's error,
+    /// so that a repetition of the request after its failure is not taken for it.
+    fn rare(&self, evs: &[Ev], ev: &Ev, fact: Option<&Fact>) -> bool {
+        const TIGHT: i64 = SECOND / 4;
+        let (Some(at), Some(fact)) = (ev.utc, fact) else { return false };
+        let Some(life) = super::World::life(fact) else { return false };
+        let moment = if ev.e.time_is_start { Span { lo: life.lo, hi: life.lo + fact.precision_ns() } } else { life };
+        if !at.meets(Span { lo: moment.lo - TIGHT, hi: moment.hi + TIGHT }) {
+            return false;
+        }
+        let others = f64::from(self.lines.get(&Self::key(ev)).copied().unwrap_or(1).saturating_sub(1));
+        let (first, last) = self.spans.get(&ev.scan).copied().unwrap_or_default();
+        let reach = (at.hi - at.lo) + (moment.hi - moment.lo) + 2 * TIGHT;
+        let known = evs.len() >= 20 && last - first > 20 * reach;
+        known && others * reach as f64 <= 0.05 * (last - first) as f64
     }
 }
 

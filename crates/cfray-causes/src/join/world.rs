@@ -177,7 +177,7 @@ impl World {
         for scan in &mut scans {
             fix_years(scan, middle);
         }
-        let keys: Vec<ComboKeys> = edge.combos.iter().map(ComboKeys::of).collect();
+        let keys = combo_keys(&edge, &scans);
         let index = FactIndex::build(&edge.facts, scans.iter().flat_map(|s| s.events.iter()));
         let columns: Vec<ClientColumn> = scans.iter().map(|s| client_column(s, &edge.facts, &keys, &index)).collect();
         let clocks = clocks::resolve(&scans, &edge.facts, &keys, &index, &columns, &settings);
@@ -198,12 +198,13 @@ impl World {
         let edge_kind = edge_kind(&edge);
         let ties = ties::tie(&evs, &edge.facts, &keys, &index, &columns, edge_kind);
         let mut origin_ties: BTreeMap<String, BTreeMap<usize, u64>> = BTreeMap::new();
-        for (ev, owner) in evs.iter().zip(&ties.owner) {
-            let Some((fact, _)) = owner else { continue };
+        for (i, (ev, owner)) in evs.iter().zip(&ties.owner).enumerate() {
+            // A line that may as well be somebody else's tells nothing of who answers for an address.
+            let Some((fact, _)) = owner.filter(|_| !ties.open.contains(&(i as u32))) else { continue };
             if let Some(server) = servers.get_mut(ev.server) {
                 server.tied += 1;
             }
-            let Some(combo) = edge.facts.get(*fact as usize).and_then(|f| edge.combos.get(f.combo as usize)) else { continue };
+            let Some(combo) = edge.facts.get(fact as usize).and_then(|f| edge.combos.get(f.combo as usize)) else { continue };
             *origin_ties.entry(combo.origin_ip.clone()).or_default().entry(ev.server).or_default() += 1;
         }
         let origin_servers = origin_ties
@@ -293,6 +294,18 @@ impl World {
     pub fn life(f: &Fact) -> Option<Span> {
         Some(Span { lo: f.start()?.0, hi: f.end()?.0 + f.precision_ns() })
     }
+}
+
+/// Hashes of the combos; hosts that are logged under another name are left open.
+fn combo_keys(edge: &EdgeScan, scans: &[SourceScan]) -> Vec<ComboKeys> {
+    let logged: BTreeSet<u64> = scans.iter().flat_map(|s| s.hosts.keys().copied()).filter(|h| *h != 0).collect();
+    let mut keys: Vec<ComboKeys> = edge.combos.iter().map(ComboKeys::of).collect();
+    for k in &mut keys {
+        if !logged.contains(&k.host) {
+            k.logged_host = 0;
+        }
+    }
+    keys
 }
 
 /// Sources of one (scope, server) form a server.

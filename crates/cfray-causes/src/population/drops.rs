@@ -1,7 +1,8 @@
 //! Unexplained closes: the server hung up on purpose and no line says why. What do these requests
 //! have in common that answered ones have not?
 
-use super::{Population, answered};
+use super::Population;
+use super::compared::{Compared, Values};
 use crate::contrast::{Split, split};
 use crate::join::world::World;
 use cfray_model::{LineKind, Sig};
@@ -51,7 +52,8 @@ pub enum Property {
 }
 
 impl Property {
-    const ALL: [Self; 8] =
+    /// All, those that explain in fewest words first.
+    pub const ALL: [Self; 8] =
         [Self::EdgeAddress, Self::EdgeNetwork, Self::Agent, Self::Client, Self::Host, Self::Method, Self::Shape, Self::Page];
 
     /// For sentences.
@@ -78,16 +80,28 @@ pub struct Best {
     pub split: Split,
     /// Share of the closed requests whose kind of path others reach.
     pub paths_answered: f64,
+    /// Median time to the close over one round trip, in milliseconds, where the edge measured both. A rule
+    /// closes at once; an application that failed behind the close had run before.
+    pub late_ms: Option<i64>,
 }
 
 /// Answered requests that are compared at most.
 const ENOUGH: usize = 50_000;
+/// Fewer answered requests than this tell nothing.
+pub const FEWEST: usize = 20;
 
 /// By server.
 #[derive(Debug, Default)]
 pub struct Drops {
     best: BTreeMap<usize, Vec<Best>>,
-    values: BTreeMap<u32, [u64; 8]>,
+    values: BTreeMap<u32, Values>,
+    counts: BTreeMap<usize, usize>,
+    /// Visitors that a limit on connections hit.
+    limited: BTreeMap<usize, BTreeSet<u32>>,
+    /// Servers with enough answered requests to compare with.
+    compared: BTreeSet<usize>,
+    /// Servers whose closes can be told apart by edge address.
+    by_edge_address: BTreeSet<usize>,
 }
 
 impl Drops {
@@ -99,61 +113,81 @@ impl Drops {
                 closes.entry(server).or_default().push(*fact);
             }
         }
-        let networks: Vec<u64> = w.edge.combos.iter().map(|c| network(&c.edge_ip)).collect();
+        let late = lateness(w);
         let mut drops = Self::default();
+        for fact in w.incident_fact.iter().flatten() {
+            let lines = w.ties.of_fact.get(fact).into_iter().flatten().filter_map(|&e| w.evs.get(e as usize));
+            for ev in lines.filter(|ev| ev.e.sig.as_ref().is_some_and(|h| h.sig == Sig::LimitConnections)) {
+                drops.limited.entry(ev.server).or_default().extend(w.edge.facts.get(*fact as usize).map(|f| f.client));
+            }
+        }
         for (server, mut list) in closes {
             list.sort_unstable();
             list.dedup();
-            let hosts: BTreeSet<&str> = list.iter().filter_map(|&i| combo(w, i)).map(|c| c.host.as_str()).collect();
-            let mine: BTreeMap<&str, bool> = w
-                .edge
-                .combos
-                .iter()
-                .map(|c| c.origin_ip.as_str())
-                .collect::<BTreeSet<_>>()
-                .into_iter()
-                .map(|o| (o, p.server_of_origin(w, o) == Some(server)))
-                .collect();
-            let ends: Vec<i64> =
-                list.iter().filter_map(|&i| w.edge.facts.get(i as usize)).map(|f| f.start_ms).filter(|t| *t != i64::MIN).collect();
-            let (from, to) = (ends.iter().min().copied().unwrap_or(0) - 300_000, ends.iter().max().copied().unwrap_or(0) + 300_000);
-            let oks: Vec<u32> = (0..w.edge.facts.len() as u32)
-                .filter(|&i| {
-                    w.edge.facts.get(i as usize).is_some_and(|f| answered(f) && (from..=to).contains(&f.start_ms))
-                        && combo(w, i).is_some_and(|c| hosts.contains(c.host.as_str()) && mine.get(c.origin_ip.as_str()) == Some(&true))
-                })
-                .collect();
-            let shape = |i: &u32| value(w, *i, Property::Shape, &networks);
-            let answered_shapes: BTreeSet<u64> = oks.iter().map(shape).collect();
-            // Shares are known from a few ten thousand answered requests; every n-th in order of time stays.
-            let oks: Vec<u32> = oks.iter().step_by(oks.len() / ENOUGH + 1).copied().collect();
-            // Several rules may close at one server: the one that explains most comes first, then what
-            // explains most of the rest.
-            let mut rest = list.clone();
-            let mut found: Vec<Best> = Vec::new();
-            while rest.len() >= 5 && found.len() < 4 {
-                let splits = Property::ALL.into_iter().map(|property| {
-                    let of = |i: &u32| value(w, *i, property, &networks);
-                    (property, split(rest.iter().map(of), oks.iter().map(of)))
-                });
-                let best = splits.filter(|(_, s)| s.is_rule()).max_by(|a, b| a.1.gain.total_cmp(&b.1.gain).then(b.0.cmp(&a.0)));
-                let Some((property, split)) = best else { break };
-                let inside = |i: &u32| split.blocked.binary_search(&value(w, *i, property, &networks)).is_ok();
-                let covered: Vec<u32> = rest.iter().filter(|i| inside(i)).copied().collect();
-                let paths = covered.iter().filter(|i| answered_shapes.contains(&shape(i))).count();
-                rest.retain(|i| !inside(i));
-                found.push(Best { property, split, paths_answered: paths as f64 / covered.len().max(1) as f64 });
-            }
-            for &i in &list {
-                let mut row = [0u64; 8];
-                for (slot, property) in row.iter_mut().zip(Property::ALL) {
-                    *slot = value(w, i, property, &networks);
-                }
-                drops.values.insert(i, row);
-            }
-            drops.best.insert(server, found);
+            let compared = Compared::of(w, p, server, &list);
+            let late: Vec<Option<i64>> = list.iter().map(|f| late.get(f).copied()).collect();
+            drops.add(server, &list, &compared, &late);
         }
         drops
+    }
+
+    fn add(&mut self, server: usize, list: &[u32], compared: &Compared, late: &[Option<i64>]) {
+        // Shares are known from a few ten thousand answered requests; every n-th stays.
+        let oks: Vec<&Values> = compared.oks.iter().step_by(compared.oks.len() / ENOUGH + 1).collect();
+        if oks.len() >= FEWEST {
+            self.compared.insert(server);
+        }
+        if compared.known(Property::EdgeAddress) {
+            self.by_edge_address.insert(server);
+        }
+        let answered_shapes: BTreeSet<u64> = oks.iter().map(|v| v.of(Property::Shape)).collect();
+        // Several rules may close at one server: the one that explains most comes first, then what
+        // explains most of the rest.
+        let mut rest: Vec<&Values> = compared.closes.iter().collect();
+        let mut found: Vec<Best> = Vec::new();
+        while rest.len() >= 5 && found.len() < 4 {
+            let splits = Property::ALL.into_iter().filter(|p| compared.known(*p)).map(|property| {
+                let of = |v: &&Values| v.of(property);
+                let with = compared.with(property);
+                let every = with.len() / ENOUGH + 1;
+                (property, split(rest.iter().map(of), with.iter().step_by(every).map(|v| v.of(property))))
+            });
+            let best = splits.filter(|(_, s)| s.is_rule()).max_by(|a, b| a.1.share.total_cmp(&b.1.share).then(b.0.cmp(&a.0)));
+            let Some((property, split)) = best else { break };
+            let inside = |v: &Values| split.blocked.binary_search(&v.of(property)).is_ok();
+            let covered: Vec<&Values> = rest.iter().filter(|v| inside(v)).copied().collect();
+            let paths = covered.iter().filter(|v| answered_shapes.contains(&v.of(Property::Shape))).count();
+            rest.retain(|v| !inside(v));
+            let mut times: Vec<i64> = compared.closes.iter().zip(late).filter(|(v, _)| inside(v)).filter_map(|(_, late)| *late).collect();
+            times.sort_unstable();
+            let late_ms = times.get(times.len() / 2).copied();
+            found.push(Best { property, split, paths_answered: paths as f64 / covered.len().max(1) as f64, late_ms });
+        }
+        for (&fact, values) in list.iter().zip(&compared.closes) {
+            self.values.insert(fact, *values);
+        }
+        self.counts.insert(server, list.len());
+        self.best.insert(server, found);
+    }
+
+    /// How many closes of a server nothing explains.
+    pub fn closes(&self, server: usize) -> usize {
+        self.counts.get(&server).copied().unwrap_or(0)
+    }
+
+    /// How many visitors a server's limits on connections hit.
+    pub fn limited_visitors(&self, server: usize) -> usize {
+        self.limited.get(&server).map_or(0, BTreeSet::len)
+    }
+
+    /// Are there answered requests to compare a server's closes with?
+    pub fn compared(&self, server: usize) -> bool {
+        self.compared.contains(&server)
+    }
+
+    /// Do edge rows or lines tell through which edge address a server's requests came?
+    pub fn knows_edge_addresses(&self, server: usize) -> bool {
+        self.by_edge_address.contains(&server)
     }
 
     /// Splits of a server's closes, best first.
@@ -163,12 +197,20 @@ impl Drops {
 
     /// The first split whose blocked values hold this request.
     pub fn explains(&self, server: usize, fact: u32) -> Option<&Best> {
-        let row = self.values.get(&fact)?;
-        self.of(server).iter().find(|b| {
-            let at = Property::ALL.iter().position(|x| *x == b.property).unwrap_or(0);
-            row.get(at).is_some_and(|v| b.split.blocked.binary_search(v).is_ok())
-        })
+        let values = self.values.get(&fact)?;
+        self.of(server).iter().find(|b| b.split.blocked.binary_search(&values.of(b.property)).is_ok())
     }
+}
+
+/// How long after one round trip each incident came back, in milliseconds.
+fn lateness(w: &World) -> BTreeMap<u32, i64> {
+    let rows = w.edge.incidents.iter().zip(&w.incident_fact);
+    rows.filter_map(|(row, fact)| {
+        let key = (row.colo.clone().unwrap_or_default(), row.origin_ip.clone().unwrap_or_default());
+        let late = row.header_ms.or(row.duration_ms)? as f64 - w.rtt_ms.get(&key)?;
+        Some(((*fact)?, late.round() as i64))
+    })
+    .collect()
 }
 
 /// The server, if a fact's access line says that the server hung up and no line says why.
@@ -183,32 +225,4 @@ pub fn unexplained(w: &World, fact: u32) -> Option<usize> {
             (ev.e.kind == LineKind::Access && ev.e.status == Some(444)) || ev.e.sig.as_ref().is_some_and(|h| h.sig == Sig::ModsecDrop)
         })
         .map(|ev| ev.server)
-}
-
-fn combo(w: &World, fact: u32) -> Option<&cfray_model::Combo> {
-    w.edge.combos.get(w.edge.facts.get(fact as usize)?.combo as usize)
-}
-
-fn value(w: &World, fact: u32, property: Property, networks: &[u64]) -> u64 {
-    let Some(f) = w.edge.facts.get(fact as usize) else { return 0 };
-    let keys = w.keys.get(f.combo as usize).copied().unwrap_or_default();
-    match property {
-        Property::EdgeAddress => keys.edge_ip,
-        Property::EdgeNetwork => networks.get(f.combo as usize).copied().unwrap_or(0),
-        Property::Client => u64::from(f.client),
-        Property::Agent => u64::from(f.agent),
-        Property::Page => u64::from(f.page),
-        Property::Shape => u64::from(f.shape),
-        Property::Host => keys.host,
-        Property::Method => combo(w, fact).map_or(0, |c| cfray_model::key::bytes_key(c.method.as_bytes())),
-    }
-}
-
-/// Hash of the /24 or /48 an address lies in.
-fn network(addr: &str) -> u64 {
-    match addr.parse::<std::net::IpAddr>() {
-        Ok(std::net::IpAddr::V4(ip)) => cfray_model::key::bytes_key(&ip.octets()[..3]),
-        Ok(std::net::IpAddr::V6(ip)) => cfray_model::key::bytes_key(&ip.octets()[..6]),
-        Err(_) => 0,
-    }
 }

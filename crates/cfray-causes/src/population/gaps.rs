@@ -4,9 +4,12 @@
 //! them at that very moment, so the gaps of such failures gather at N; and no connection is ever
 //! reused with success after a longer pause.
 
+use super::windows::{AFTER_MS, BEFORE_MS};
 use super::{Population, answered, has_access_line};
-use crate::join::world::{EdgeKind, World};
-use cfray_model::FactFlags;
+use crate::contrast::fisher;
+use crate::join::world::{EdgeKind, Span, World};
+use cfray_model::time::MILLI;
+use cfray_model::{FactFlags, Sig};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -25,9 +28,44 @@ pub struct Gathering {
     pub reused_ok: u64,
 }
 
+/// How requests to one origin that left no line in its logs failed, by kind of connection.
+///
+/// Only a reused connection can lose the race against the end of an idle one, and it loses at once. Whatever
+/// else closes without a line (a crash, a stop, a filter) takes new connections in their usual share and
+/// lets some requests run for a while.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Silent {
+    /// On new connections.
+    pub new: u64,
+    /// On reused connections, within a round trip.
+    pub reused_at_once: u64,
+    /// On reused connections, later.
+    pub reused_later: u64,
+    /// New connections among the requests that the origin answered.
+    pub answered_new: u64,
+    /// Reused ones among them.
+    pub answered_reused: u64,
+}
+
+impl Silent {
+    /// Failures look as if they had nothing to do with idle connections.
+    pub fn on_any_connection(&self) -> bool {
+        let reused = self.reused_at_once + self.reused_later;
+        let all = self.new + reused;
+        let answered = self.answered_new + self.answered_reused;
+        // What to expect if the connection did not matter.
+        let share = if answered >= 20 { self.answered_new as f64 / answered as f64 } else { 0.2 };
+        let many_new = self.new >= 2 && self.new as f64 >= 0.4 * share.max(0.05) * all as f64;
+        let many_late = self.reused_later >= 2 && self.reused_later * 3 >= reused;
+        many_new || many_late
+    }
+}
+
 /// Idle gaps of a run.
 #[derive(Debug, Default)]
 pub struct Gaps {
+    /// By origin address.
+    silent: BTreeMap<String, Silent>,
     /// By fact: seconds, NaN when there is no earlier request of the pair.
     gap_s: Vec<f32>,
     /// By origin address.
@@ -41,7 +79,7 @@ pub const AT_ONCE_MS: f64 = 12.0;
 
 impl Gaps {
     /// Computes gaps of all facts and the gatherings.
-    pub fn build(w: &World, _p: &Population) -> Self {
+    pub fn build(w: &World, p: &Population) -> Self {
         let facts = &w.edge.facts;
         let mut pair_of: Vec<Option<u32>> = Vec::with_capacity(w.edge.combos.len());
         let mut pairs: BTreeMap<(&str, &str), u32> = BTreeMap::new();
@@ -74,7 +112,7 @@ impl Gaps {
             }
             open.push(Reverse(f.start_ms + i64::from(f.dur_ms)));
         }
-        let mut gaps = Self { gap_s, gathering: BTreeMap::new() };
+        let mut gaps = Self { gap_s, silent: silent(w, p), gathering: BTreeMap::new() };
         // Without the succeeding requests a gap is not a connection's idle time.
         if w.edge_kind == EdgeKind::Full {
             gaps.gather(w);
@@ -90,6 +128,11 @@ impl Gaps {
     /// Where the suspicious failures of an origin gather, if they do.
     pub fn gathering(&self, origin: &str) -> Option<&Gathering> {
         self.gathering.get(origin)
+    }
+
+    /// How an origin's silent failures look.
+    pub fn silent(&self, origin: &str) -> Silent {
+        self.silent.get(origin).copied().unwrap_or_default()
     }
 
     fn gather(&mut self, w: &World) {
@@ -124,18 +167,60 @@ impl Gaps {
             }
             let middle = list.get((best.0 + best.1) / 2).map_or(0.0, |g| g.0);
             let top = list.get(best.1.saturating_sub(1)).map_or(0.0, |g| g.0) + tick.max(0.05 * middle).max(0.1);
-            let (mut longer_ok, mut reused_ok) = (0, 0);
+            let bottom = list.get(best.0).map_or(0.0, |g| g.0) - tick;
+            let (mut longer_ok, mut reused_ok, mut inside_ok) = (0, 0, 0u64);
             for (i, f) in w.edge.facts.iter().enumerate() {
                 let same = w.edge.combos.get(f.combo as usize).is_some_and(|c| c.origin_ip == origin);
                 if same && answered(f) && f.flags.has(FactFlags::REUSED) {
                     reused_ok += 1;
-                    longer_ok += u64::from(self.of(i as u32).is_some_and(|g| g > top));
+                    let gap = self.of(i as u32);
+                    longer_ok += u64::from(gap.is_some_and(|g| g > top));
+                    inside_ok += u64::from(gap.is_some_and(|g| (bottom..=top).contains(&g)));
                 }
             }
-            let found = Gathering { at_s: middle, inside: (best.1 - best.0) as u64, all: list.len() as u64, longer_ok, reused_ok };
+            // Where answered reuses lie as densely, the failures gather for no reason of their own.
+            let inside = (best.1 - best.0) as u64;
+            if fisher(inside, list.len() as u64, inside_ok, reused_ok) * list.len() as f64 > 0.001 {
+                continue;
+            }
+            let found = Gathering { at_s: middle, inside, all: list.len() as u64, longer_ok, reused_ok };
             self.gathering.insert(origin.to_owned(), found);
         }
     }
+}
+
+/// Ends of processes.
+const ENDS: [Sig; 7] =
+    [Sig::NginxWorkerSignal, Sig::ApacheChildSignal, Sig::OomKill, Sig::KernelFault, Sig::NginxStop, Sig::ApacheStop, Sig::UnitStop];
+
+fn silent(w: &World, p: &Population) -> BTreeMap<String, Silent> {
+    let mut by: BTreeMap<String, Silent> = BTreeMap::new();
+    for (row, fact) in w.edge.incidents.iter().zip(&w.incident_fact) {
+        let lined = fact.is_some_and(|f| w.ties.of_fact.contains_key(&f));
+        let (Some(origin), Some(reused), false) = (row.origin_ip.as_deref(), row.reused(), lined) else { continue };
+        // What a death or a stop of this moment explains is no sign against a race.
+        if let (Some(server), Some(end)) = (p.server_of(w, row), row.end.or(row.start)) {
+            let moment = Span { lo: end.0 - BEFORE_MS * MILLI, hi: end.0 + row.precision_ns + AFTER_MS * MILLI };
+            if ENDS.iter().any(|sig| w.near(server, *sig, moment).next().is_some()) {
+                continue;
+            }
+        }
+        let rtt = w.rtt_ms.get(&(row.colo.clone().unwrap_or_default(), origin.to_owned())).copied();
+        let at_once = row.header_ms.or(row.duration_ms).is_none_or(|ms| within_round_trip(ms, rtt));
+        let n = by.entry(origin.to_owned()).or_default();
+        match (reused, at_once) {
+            (false, _) => n.new += 1,
+            (true, true) => n.reused_at_once += 1,
+            (true, false) => n.reused_later += 1,
+        }
+    }
+    // A job that delivers failures only has the errors that the origin answered with.
+    for f in w.edge.facts.iter().filter(|f| super::spoke_http(f)) {
+        let Some(n) = w.edge.combos.get(f.combo as usize).and_then(|c| by.get_mut(&c.origin_ip)) else { continue };
+        n.answered_new += u64::from(f.flags.has(FactFlags::NEW));
+        n.answered_reused += u64::from(f.flags.has(FactFlags::REUSED));
+    }
+    by
 }
 
 /// Did a failure come back within about one round trip?

@@ -1,6 +1,7 @@
 //! What the incidents of a run share and do not share with succeeding requests. Computed once, read
 //! by every rule.
 
+pub mod compared;
 pub mod drops;
 pub mod gaps;
 pub mod origins;
@@ -14,7 +15,7 @@ use drops::Drops;
 use gaps::Gaps;
 use origins::Origins;
 use sizes::Sizes;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use windows::Windows;
 
 /// Shared findings.
@@ -91,6 +92,12 @@ impl Population {
         }
         Some(only)
     }
+}
+
+/// The server behind each origin address of a run.
+pub fn server_of_all<'w>(w: &'w World, p: &Population) -> BTreeMap<&'w str, Option<usize>> {
+    let origins: BTreeSet<&str> = w.edge.combos.iter().map(|c| c.origin_ip.as_str()).collect();
+    origins.into_iter().map(|o| (o, p.server_of_origin(w, o))).collect()
 }
 
 /// Did the origin give a usable answer?

@@ -32,6 +32,8 @@ pub struct Origins {
     refused: Moments,
     /// Starts of requests that an origin address answered, likewise.
     spoken: Moments,
+    /// Starts of 521s and 522s by edge address, likewise.
+    refused_by_edge: Moments,
     /// Ends of 520s by origin address, likewise.
     cut: Moments,
 }
@@ -40,6 +42,11 @@ impl Origins {
     /// When requests to an origin address were refused (521).
     pub fn refused(&self, origin: &str) -> &[i64] {
         self.refused.get(origin).map_or(&[], Vec::as_slice)
+    }
+
+    /// How many requests through an edge address were refused or not taken from a moment on (milliseconds since the epoch).
+    pub fn refused_by_edge(&self, edge_ip: &str, from_ms: i64) -> usize {
+        self.refused_by_edge.get(edge_ip).map_or(0, |list| list.len() - list.partition_point(|t| *t < from_ms))
     }
 
     /// When requests started that an origin address answered.
@@ -76,7 +83,8 @@ impl Origins {
             count.asked += 1;
             count.spoke += u64::from(spoke_http(f));
             count.failed += u64::from(f.edge_status == 520);
-            count.tied += u64::from(w.ties.of_fact.contains_key(&(i as u32)));
+            let own = |l: &Vec<u32>| l.iter().any(|e| !w.ties.open.contains(e));
+            count.tied += u64::from(w.ties.of_fact.get(&(i as u32)).is_some_and(own));
         }
         for (c, n) in w.edge.combos.iter().zip(&by_combo) {
             if c.origin_ip.is_empty() {
@@ -90,9 +98,14 @@ impl Origins {
         }
         let bad_colos = bad_colos(w);
         let (mut refused, mut cut, mut spoken) = (Moments::new(), Moments::new(), Moments::new());
+        let mut refused_by_edge = Moments::new();
         let mut anywhere = Vec::new();
         for f in w.edge.facts.iter().filter(|f| f.start_ms != i64::MIN) {
-            let Some(origin) = w.edge.combos.get(f.combo as usize).map(|c| c.origin_ip.as_str()) else { continue };
+            let Some(combo) = w.edge.combos.get(f.combo as usize) else { continue };
+            if matches!(f.edge_status, 521 | 522) && !combo.edge_ip.is_empty() {
+                refused_by_edge.entry(combo.edge_ip.clone()).or_default().push(f.start_ms);
+            }
+            let origin = combo.origin_ip.as_str();
             match f.edge_status {
                 521 if origin.is_empty() => anywhere.push(f.start_ms),
                 521 => refused.entry(origin.to_owned()).or_default().push(f.start_ms),
@@ -112,10 +125,10 @@ impl Origins {
                 list.extend(&anywhere);
             }
         }
-        for list in refused.values_mut().chain(cut.values_mut()) {
+        for list in refused.values_mut().chain(cut.values_mut()).chain(refused_by_edge.values_mut()) {
             list.sort_unstable();
         }
-        Self { by_host, bad_colos, refused, spoken, cut }
+        Self { by_host, bad_colos, refused, refused_by_edge, spoken, cut }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::contrast::fisher;
 use crate::join::world::{Span, World};
 use cfray_model::Sig;
 use cfray_model::time::{MILLI, SECOND};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Contrast of one signature on one server.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -138,18 +138,10 @@ impl Windows {
             fails.entry(server).or_default().push(Span { lo: end.0, hi: end.0 + row.precision_ns });
         }
         let mut by = BTreeMap::new();
+        let servers = super::server_of_all(w, p);
         for (&server, ends) in &fails {
             let first = ends.iter().map(|e| e.lo).min().unwrap_or(0) - 60 * SECOND;
             let last = ends.iter().map(|e| e.hi).max().unwrap_or(0) + 60 * SECOND;
-            let servers: BTreeMap<&str, Option<usize>> = w
-                .edge
-                .combos
-                .iter()
-                .map(|c| c.origin_ip.as_str())
-                .collect::<BTreeSet<_>>()
-                .into_iter()
-                .map(|o| (o, p.server_of_origin(w, o)))
-                .collect();
             let mut oks: Vec<Span> = w
                 .edge
                 .facts

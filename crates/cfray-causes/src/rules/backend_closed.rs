@@ -52,12 +52,12 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     }
     let o = c.own(&[Sig::UpstreamClosed, Sig::UpstreamReset, Sig::ConnectFailed, Sig::UpstreamNone])?;
     let fastcgi = chain::is_fastcgi(o.1);
-    let died = chain::fpm_death(c, o.1.utc?).is_some();
+    let died = chain::worker_death(c, o.1.utc?).is_some();
     let score = match (fastcgi, died) {
-        (false, _) => 0.9,
+        (_, true) => 0.1,
+        (false, false) => 0.9,
         (true, false) if chain::has_fpm_log(c) => 0.45,
         (true, false) => 0.4,
-        (true, true) => 0.1,
     };
     Some(Finding::new(DOC.cause, score, o.2).with(c.line(o.1)).with_all(c.access_line()))
 }

@@ -2,8 +2,8 @@
 
 use crate::doc::{CauseDoc, Fix};
 use crate::dropped::{self, Kind};
-use crate::rule::{Case, Finding};
-use cfray_model::Cause;
+use crate::rule::{Case, Finding, sentence};
+use cfray_model::{Cause, EvidenceKind, Sig};
 
 /// What a person may read about `client-blocked`.
 pub static DOC: CauseDoc = CauseDoc {
@@ -42,5 +42,15 @@ pub static DOC: CauseDoc = CauseDoc {
 
 /// Closing is a function of the visitor, on paths where others succeed.
 pub fn check(c: &Case<'_>) -> Option<Finding> {
+    // A limit on connections counts one key at a time. The visitor's own address in the line, and nobody but a few
+    // visitors hit: it works on those visitors.
+    let limited = c.own(&[Sig::LimitConnections]).filter(|o| c.hidden_failure() && !dropped::by_edge_address(c, o.1));
+    if let Some(o) = limited.filter(|_| dropped::few_visitors(c)) {
+        let score = if c.closed_by_rule() { 0.94 } else { 0.85 };
+        let seen = sentence(EvidenceKind::Field, format!("the limit counted {}, the visitor", c.row.client_ip.as_deref().unwrap_or("it")));
+        return Some(
+            Finding::new(DOC.cause, score, o.2).with(c.line(o.1)).with_all(c.access_line()).with(seen).or_else(Cause::RuleDropped, 0.05),
+        );
+    }
     dropped::finding(c, Kind::Client, DOC.cause)
 }

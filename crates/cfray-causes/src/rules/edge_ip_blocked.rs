@@ -2,8 +2,10 @@
 
 use crate::doc::{CauseDoc, Fix};
 use crate::dropped::{self, Kind};
-use crate::rule::{Case, Finding};
-use cfray_model::Cause;
+use crate::join::world::Span;
+use crate::rule::{Case, Finding, sentence};
+use cfray_model::time::{MILLI, SECOND};
+use cfray_model::{Cause, EvidenceKind, Sig, Tie, key};
 
 /// What a person may read about `edge-ip-blocked`.
 pub static DOC: CauseDoc = CauseDoc {
@@ -52,5 +54,41 @@ pub static DOC: CauseDoc = CauseDoc {
 
 /// Closing is a function of the edge address.
 pub fn check(c: &Case<'_>) -> Option<Finding> {
-    dropped::finding(c, Kind::EdgeAddress, DOC.cause)
+    banned(c).or_else(|| dropped::finding(c, Kind::EdgeAddress, DOC.cause))
+}
+
+/// How long a ban explains the end of a connection that was open before it, in milliseconds. Each such connection
+/// fails once, when it is used next; new ones are refused (521) or swallowed (522).
+const BAN_MS: i64 = 900_000;
+/// A failure this soon after the ban needs no second sign.
+const SOON: i64 = 10 * SECOND;
+
+/// A ban of this very edge address cut a connection that Cloudflare was still using.
+fn banned(c: &Case<'_>) -> Option<Finding> {
+    let edge = key::addr_key(c.row.edge_ip.as_deref()?.as_bytes());
+    let (server, end) = (c.server?, c.end?);
+    if c.row.reused() != Some(true) || !c.no_line() || !c.lines.is_empty() {
+        return None;
+    }
+    let last = |sig: Sig| {
+        let window = Span { lo: end.lo - BAN_MS * MILLI, hi: end.hi + SECOND };
+        c.w.near(server, sig, window).filter(|(_, ev)| ev.e.client == edge).last().map(|(_, ev)| ev)
+    };
+    let ban = last(Sig::Ban).or_else(|| last(Sig::FirewallBlock))?;
+    let moment = ban.utc?;
+    if last(Sig::Unban).and_then(|u| u.utc).is_some_and(|u| u.lo >= moment.lo && u.hi < end.lo) {
+        return None;
+    }
+    let refused = c.p.origins.refused_by_edge(c.row.edge_ip.as_deref().unwrap_or_default(), moment.lo.div_euclid(MILLI) - 1_000);
+    let score = match (end.distance(moment) <= SOON, refused > 0) {
+        (_, true) => 0.94,
+        (true, false) => 0.88,
+        (false, false) => 0.6,
+    };
+    let mut f = Finding::new(DOC.cause, score, Tie::Window).with(c.line(ban));
+    if refused > 0 {
+        let text = format!("{refused} new connections from this edge address were refused or swallowed (521, 522) since then");
+        f = f.with(sentence(EvidenceKind::Contrast, text));
+    }
+    Some(f.with(c.timing()))
 }

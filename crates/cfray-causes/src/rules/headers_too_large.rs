@@ -88,6 +88,10 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             Some(_) if e.bytes_sent.is_some() => return None,
             _ => {}
         }
+        // A wire size of nothing is nothing.
+        if e.bytes_sent == Some(0) {
+            return None;
+        }
         if matches!(e.status, Some(200..=399)) {
             return Some(
                 Finding::new(DOC.cause, 0.5, a.2)

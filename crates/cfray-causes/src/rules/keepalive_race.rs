@@ -81,11 +81,18 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             );
             (if inside { 0.94 } else { 0.68 }, Some(sentence(EvidenceKind::Contrast, text)))
         }
+        // Near and without TLS even a new connection shows handshakes of 0 ms.
+        (_, gap) if !surely_reused(c) => (0.45, gap.map(|g| sentence(EvidenceKind::Field, format!("idle for {g:.1} s before")))),
+        // Without a constant, what the other failures look like decides whether it is worth naming.
+        (_, gap) if c.p.gaps.silent(origin).on_any_connection() => {
+            (0.4, gap.map(|g| sentence(EvidenceKind::Field, format!("idle for {g:.1} s before"))))
+        }
         (_, gap) => (0.6, gap.map(|g| sentence(EvidenceKind::Field, format!("idle for {g:.1} s before")))),
     };
     // The reset needs its way back, and a row that does not say whom it asked says nothing of reuse either.
     let too_fast = c.rtt_ms.is_some_and(|rtt| rtt >= 10.0 && (ms as f64) < 0.2 * rtt);
-    let score = if c.row.contacted().is_none() {
+    // An ordinary line that may or may not be this request's speaks as much against as for.
+    let score = if c.row.contacted().is_none() || c.open {
         score.min(0.45)
     } else if too_fast {
         score * 0.7
@@ -105,4 +112,11 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         f = f.lacking("an origin access log that covers the moment (a race leaves no line in it)");
     }
     Some(f)
+}
+
+/// Could a new connection have been told from a reused one? Handshakes are whole milliseconds: TLS always takes
+/// some, TCP only where the colo is not next door.
+fn surely_reused(c: &Case<'_>) -> bool {
+    let tls = c.row.origin_tls.as_deref().is_some_and(|v| !matches!(v, "" | "none" | "unknown"));
+    tls || c.rtt_ms.is_some()
 }

@@ -106,7 +106,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     if c.hidden_failure() {
         let own = c.own(&[Sig::UpstreamReset, Sig::UpstreamClosed, Sig::ProxyDispatch, Sig::ConnectFailed]);
         let moment = own.and_then(|o| o.1.utc).or(c.end)?;
-        if let Some((Death::Killed, evs)) = chain::fpm_death(c, moment) {
+        if let Some((Death::Killed, evs)) = chain::worker_death(c, moment) {
             let pids: Vec<u64> = evs.iter().filter_map(|e| e.e.sig.as_ref()?.pid).collect();
             let of_php = |ev: &crate::join::Ev| {
                 let named = |n: &str| n.contains("php") || n.contains("fpm");

@@ -50,7 +50,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
                 Finding::new(DOC.cause, if c.closed_by_rule() { 0.96 } else { 0.8 }, o.2).with(c.line(o.1)).with_all(c.access_line()),
             );
         }
-        if let Some(o) = c.own(&[Sig::LimitConnections]).filter(|o| !dropped::by_edge_address(c, o.1)) {
+        if let Some(o) = c.own(&[Sig::LimitConnections]).filter(|o| !dropped::by_edge_address(c, o.1) && !dropped::few_visitors(c)) {
             return Some(Finding::new(DOC.cause, 0.85, o.2).with(c.line(o.1)).with_all(c.access_line()));
         }
     }

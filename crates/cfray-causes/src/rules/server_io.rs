@@ -58,6 +58,8 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             let near = c.near(&[Sig::FileIo, Sig::AllocFailed], 1200, 1200).first().map(|x| c.line(x.1));
             let score = match (proven, near.is_some()) {
                 (_, true) => 0.85,
+                // `500 0` is also what an error page that closes leaves of any hidden failure.
+                (true, false) if a.1.e.status == Some(500) && a.1.e.bytes_sent.is_none() => 0.58,
                 (true, false) => 0.66,
                 (false, false) => 0.4,
             };

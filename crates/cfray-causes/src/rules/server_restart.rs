@@ -61,10 +61,15 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             }
         }
     }
-    if !c.no_line() {
+    // Apache logs what it had in hand when it was stopped, with no byte sent.
+    let cut = |a: &crate::rule::Owned<'_>| {
+        matches!(a.1.e.status, Some(200..=399)) && a.1.e.bytes_sent.or(a.1.e.size).or(a.1.e.body_bytes) == Some(0)
+    };
+    if !c.no_line() && !c.access.as_ref().is_some_and(cut) {
         return None;
     }
-    let stops = c.near(&[Sig::NginxStop, Sig::ApacheStop, Sig::ApacheFatal, Sig::UnitStop, Sig::UnitKilled], 1_500, 1_500);
+    // The parent says so when its children are gone, up to a few seconds after the signal.
+    let stops = c.near(&[Sig::NginxStop, Sig::ApacheStop, Sig::ApacheFatal, Sig::UnitStop, Sig::UnitKilled], 1_500, 3_000);
     let stop = stops.iter().find(|(_, e)| {
         e.e.sig.as_ref().is_some_and(|h| match h.sig {
             Sig::UnitStop => h.name.as_deref().is_some_and(|n| chain::is_front_process(n, c.stack())),

@@ -3,7 +3,7 @@
 use crate::doc::{CauseDoc, Fix};
 use crate::dropped;
 use crate::rule::{Case, Finding, sentence};
-use cfray_model::{Cause, EvidenceKind, Sig, Tie};
+use cfray_model::{Cause, EvidenceKind, Sig, Tie, key};
 
 /// What a person may read about `throttled`.
 pub static DOC: CauseDoc = CauseDoc {
@@ -58,9 +58,19 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     if !c.no_line() {
         return None;
     }
-    let (_, ev) =
-        c.near(&[Sig::LiteSpeedThrottle], 1_500, 1_500).into_iter().find(|(_, e)| e.e.client == 0 || dropped::by_edge_address(c, e))?;
+    let (_, ev) = c.near(&[Sig::LiteSpeedThrottle], 1_500, 1_500).into_iter().find(|(_, e)| counted_edge(c, e))?;
     let contrast = c.p.windows.get(c.server?, Sig::LiteSpeedThrottle);
     let f = Finding::new(DOC.cause, 0.94 * contrast.weight() * c.absence_weight(), Tie::Window).with(c.line(ev));
     Some(f.with(sentence(EvidenceKind::Contrast, contrast.sentence("a client was over its connection limit"))).with(c.timing()))
+}
+
+/// Did the limit count the edge address of this request (or one that the line or the row leaves open)?
+fn counted_edge(c: &Case<'_>, ev: &crate::join::Ev) -> bool {
+    let named = ev.e.sig.as_ref().and_then(|h| h.name.as_deref()).map_or(0, |a| key::addr_key(a.as_bytes()));
+    let edge = c.row.edge_ip.as_deref().map_or(0, |ip| key::addr_key(ip.as_bytes()));
+    match (named, edge) {
+        (0, _) => ev.e.client == 0 || dropped::by_edge_address(c, ev),
+        (_, 0) => true,
+        _ => named == edge,
+    }
 }

@@ -50,7 +50,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     }
     let own = c.own(&[Sig::UpstreamReset, Sig::UpstreamClosed, Sig::ProxyDispatch, Sig::UpstreamTimedOut]);
     let moment = own.and_then(|o| o.1.utc).or(c.end)?;
-    let (death, evs) = chain::fpm_death(c, moment)?;
+    let (death, evs) = chain::worker_death(c, moment)?;
     if death != Death::TimedOut {
         return None;
     }

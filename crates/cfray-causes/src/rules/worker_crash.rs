@@ -95,7 +95,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     if c.hidden_failure() {
         let own = c.own(&[Sig::UpstreamReset, Sig::UpstreamClosed, Sig::ProxyDispatch]);
         let moment = own.and_then(|o| o.1.utc).or(c.end)?;
-        if let Some((death, evs)) = chain::fpm_death(c, moment) {
+        if let Some((death, evs)) = chain::worker_death(c, moment) {
             if matches!(death, Death::Fault) {
                 let score = match own {
                     Some(o) if c.closed_by_rule() => {
@@ -106,6 +106,8 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
                         }
                     }
                     Some(_) => 0.85,
+                    // An application's log is raw text: alone it proves nothing.
+                    None if evs.iter().all(|e| e.e.raw_text) => 0.4,
                     None => 0.68,
                 };
                 let tie = own.map_or(Tie::Window, |_| Tie::Chain);

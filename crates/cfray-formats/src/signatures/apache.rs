@@ -38,6 +38,17 @@ fn strip(mut text: &[u8]) -> Bare<'_> {
     Bare { text, code, os }
 }
 
+/// mod_qos `QS_SrvMaxConnPerIP`: the connection is closed without an answer (mod_qos.c, message 031). The
+/// address is the peer's.
+fn throttled(line: &Line<'_>, text: &[u8]) -> Option<SigHit> {
+    if line.module.as_deref() != Some(b"qos") || !text.starts_with(b"mod_qos(031): access denied, QS_SrvMaxConnPerIP rule: ") {
+        return None;
+    }
+    let address = text.rsplit(|&b| b == b'=').next().unwrap_or_default();
+    let known = std::str::from_utf8(address).ok().filter(|a| a.parse::<std::net::IpAddr>().is_ok())?;
+    Some(SigHit { name: Some(known.to_owned()), ..bare(Sig::LiteSpeedThrottle) })
+}
+
 /// The signature of an Apache error line.
 pub(super) fn signature(line: &Line<'_>) -> Option<SigHit> {
     let Bare { text, code, os } = strip(&line.message);
@@ -51,6 +62,9 @@ pub(super) fn signature(line: &Line<'_>) -> Option<SigHit> {
     }
     if line.module.as_deref().is_some_and(|m| m.starts_with(b"php")) || text.starts_with(b"PHP ") {
         return php::signature(text);
+    }
+    if let Some(hit) = throttled(line, text) {
+        return Some(hit);
     }
     let hit = TABLE.find(line, text).or_else(|| by_code(line, code?, text));
     hit.or_else(|| match os? {

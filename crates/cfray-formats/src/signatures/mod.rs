@@ -6,6 +6,7 @@
 //! a line that belongs to no connection: nobody can write such a line by asking for an odd URI.
 
 mod apache;
+mod app;
 mod fault;
 mod fpm;
 mod litespeed;
@@ -14,6 +15,7 @@ mod php;
 mod system;
 mod table;
 
+pub use app::request_of_exception;
 pub use fault::php_fault_file;
 
 use cfray_model::{Line, LineKind, Sig, SigHit, Stack};
@@ -23,6 +25,8 @@ pub fn signature(line: &Line<'_>) -> Option<SigHit> {
     match line.kind {
         LineKind::Access => return preface(line),
         LineKind::Audit => return system::audit(line),
+        // Anything may stand in an application's log: only whole messages of known servers count.
+        LineKind::Other if line.stack == Stack::App => return app::signature(line),
         LineKind::Other => return None,
         LineKind::Error | LineKind::Fpm | LineKind::Php | LineKind::System => {}
     }

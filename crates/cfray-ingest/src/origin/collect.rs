@@ -1,5 +1,6 @@
 //! What accumulates while a source is read. Parts merge in any order.
 
+use super::answers::Answers;
 use super::event::{event, mere_noise, odd_access, placed, request_of};
 use super::fold::Fold;
 use crate::blocks::{Block, trim_cr};
@@ -52,6 +53,7 @@ struct Coverage {
     name: (u64, u64),
     lowest_cid: Option<(u64, i64)>,
     fold: Fold,
+    answers: Answers,
 }
 
 impl Collector {
@@ -269,6 +271,9 @@ impl Coverage {
         let wanted = if ask && index.wants(0, request) { request } else { 0 };
         let sig = match line.kind {
             LineKind::Access => {
+                if index.answers {
+                    self.answers.add(line, at, plan.json);
+                }
                 let odd = odd_access(line);
                 if !odd && ray == 0 && wanted == 0 {
                     return;
@@ -363,6 +368,7 @@ impl Coverage {
             (a, b) => a.or(b),
         };
         self.fold.merge(other.fold);
+        self.answers.merge(other.answers);
     }
 
     fn finish(mut self) -> SourceScan {
@@ -387,6 +393,7 @@ impl Coverage {
             lowest_cid: self.lowest_cid,
             events,
             folded,
+            answers: self.answers.finish(),
             ..SourceScan::default()
         }
     }

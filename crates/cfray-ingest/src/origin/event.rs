@@ -1,6 +1,6 @@
 //! From a parsed line to the event that is kept of it.
 
-use super::unescape::unescape;
+use super::answers::text_key;
 use crate::discover::OriginPlan;
 use cfray_model::{Line, LineKind, LineRef, OriginEvent, Sig, SigHit, Stack, key};
 use std::borrow::Cow;
@@ -31,14 +31,10 @@ pub fn odd_access(line: &Line<'_>) -> bool {
 
 /// Builds the event of a line that is kept.
 pub fn event(line: &Line<'_>, record: &[u8], at: LineRef, sig: Option<SigHit>, request: u64, plan: &OriginPlan) -> OriginEvent {
-    let raw_key = |value: &Option<Cow<'_, [u8]>>| match value.as_deref() {
-        None | Some(b"" | b"-") => 0,
-        Some(text) if plan.json => key::bytes_key(text),
-        Some(text) => key::bytes_key(&unescape(text)),
-    };
+    let raw_key = |value| text_key(value, plan.json);
     let addr = |value: &Option<Cow<'_, [u8]>>| value.as_deref().map_or(0, key::addr_key);
     let path = match line.uri.as_deref() {
-        Some(uri) if request != 0 => {
+        Some(uri) if request != 0 || line.stack == Stack::App => {
             let uri = key::canonical_uri(uri);
             let path = uri.split(|&b| b == b'?').next().unwrap_or_default();
             cut(&String::from_utf8_lossy(path), MAX_PATH).to_owned()
@@ -78,7 +74,8 @@ pub fn event(line: &Line<'_>, record: &[u8], at: LineRef, sig: Option<SigHit>, r
         path,
         raw_text: line.raw_text,
         file,
-        text: text_of(record),
+        // An audit record is a page long; what the module decided stands at its end.
+        text: if line.kind == LineKind::Audit && !line.message.is_empty() { text_of(&line.message) } else { text_of(record) },
     }
 }
 

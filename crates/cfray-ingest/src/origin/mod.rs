@@ -3,6 +3,7 @@
 //! What remains of a source is what it covers (minutes, zones, levels, ...) and the lines that may
 //! matter: those with a known meaning, and those that the incident index wants.
 
+mod answers;
 mod collect;
 mod event;
 mod fold;
