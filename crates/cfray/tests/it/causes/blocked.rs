@@ -52,7 +52,7 @@ fn edge_ip_blocked_near() {
     site.report().leaves_out(&answered).denies(&closed, "edge-ip-blocked").denies(&strangers, "edge-ip-blocked");
 }
 
-fn by_agent(site: &mut Site, wire: Wire) -> Vec<String> {
+pub fn by_agent(site: &mut Site, wire: Wire) -> Vec<String> {
     refuse(site, wire, 20, |site, at| {
         let mut row = site.request(at);
         "Mozilla/5.0 (compatible; GreedyBot/3.1; +https://greedy.example/bot)".clone_into(&mut row.agent);
