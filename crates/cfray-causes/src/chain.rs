@@ -268,7 +268,7 @@ pub fn php_fatal<'w>(c: &Case<'w>) -> Option<Fatal<'w>> {
         unowned && matches!(e.e.kind, LineKind::Php | LineKind::Fpm)
     })?;
     // PHP's log names no request; what counts is that failures and fatals come in pairs.
-    Some(build(ev, Tie::Window, if c.p.windows.fatals(c.server?).one_to_one() { 0.96 } else { 0.55 }))
+    Some(build(ev, Tie::Window, if c.p.windows.fatals(c.server?).one_to_one() { 0.96 } else { 0.45 }))
 }
 
 /// `wp-content/plugins/woocommerce/...` is "the plugin woocommerce".
