@@ -173,6 +173,23 @@ fn escapes_and_rays_meet_the_edge() {
 }
 
 #[test]
+fn the_choice_of_answers_is_the_parsers_although_most_lines_are_only_glanced_at() {
+    let log = access(12_000);
+    let dir = tree(&[("access.log", &log)]);
+    let d = look(dir.path());
+    let (id, plan) = d.origin().next().unwrap();
+    let mut all = super::answers::Answers::default();
+    let mut offset = 0;
+    for (i, line) in log.split_inclusive('\n').enumerate() {
+        let at = cfray_model::LineRef { source: id, line: i as u64 + 1, offset };
+        all.add(&plan.parser.parse(line.trim_end().as_bytes()).unwrap(), at, plan.json);
+        offset += line.len() as u64;
+    }
+    let scan = scan(&d, &IncidentIndex { answers: true, ..IncidentIndex::default() });
+    assert_eq!(source(&scan, "access.log").answers, all.finish());
+}
+
+#[test]
 fn a_request_of_bytes_that_are_no_text_meets_its_line() {
     let failing = edge(30).replace("/page/7?q=1\",\"EdgeResponseStatus\":200", "/page/\u{1}?q=1\",\"EdgeResponseStatus\":520");
     // What the visitor sent, as Cloudflare writes it and as nginx does.
