@@ -10,7 +10,8 @@ use cfray_model::report::{
 };
 use cfray_model::time::SECOND;
 use cfray_model::{Cause, EdgeCounters, SourceInfo, Stamp, Tie};
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Summaries of the origin sources of one world.
 pub fn origin_sources(w: &World, _p: &Population) -> Vec<SourceSummary> {
@@ -228,11 +229,19 @@ fn endpoints(rows: &[&Row], totals: &Totals) -> Vec<Share> {
         causes: BTreeMap<Cause, u64>,
         pages: BTreeSet<u32>,
     }
-    let mut by: BTreeMap<String, Endpoint> = BTreeMap::new();
+    let mut by: HashMap<String, Endpoint> = HashMap::new();
+    let mut name = String::new();
     for r in rows {
         let (method, host) = (r.edge.method.as_deref().unwrap_or("?"), r.edge.host.as_deref().unwrap_or("?"));
         let uri = r.edge.uri.as_deref().unwrap_or("?");
-        let slot = by.entry(format!("{method} {host}{}", path_shape(uri))).or_default();
+        name.clear();
+        for piece in [method, " ", host, &path_shape(uri)] {
+            name.push_str(piece);
+        }
+        if !by.contains_key(&name) {
+            by.insert(name.clone(), Endpoint::default());
+        }
+        let Some(slot) = by.get_mut(&name) else { continue };
         slot.count += 1;
         *slot.causes.entry(r.verdict.cause).or_default() += 1;
         slot.pages.insert(cfray_model::key::page_key(host.as_bytes(), uri.as_bytes()) as u32);
@@ -250,42 +259,48 @@ fn endpoints(rows: &[&Row], totals: &Totals) -> Vec<Share> {
 }
 
 fn breakdowns(rows: &[&Row], totals: &Totals) -> Vec<Breakdown> {
-    type Get = fn(&Row) -> Option<String>;
+    type Get = for<'a> fn(&'a Row) -> Option<Cow<'a, str>>;
     let dimensions: [(&str, Get); 6] = [
-        ("host", |r| r.edge.host.as_ref().map(|h| h.to_ascii_lowercase())),
-        ("path", |r| r.edge.uri.as_deref().map(path_shape)),
-        ("colo", |r| r.edge.colo.clone()),
-        ("origin_ip", |r| r.edge.origin_ip.clone()),
-        ("method", |r| r.edge.method.clone()),
-        ("client", |r| r.edge.client_ip.clone()),
+        ("host", |r| r.edge.host.as_deref().map(lower)),
+        ("path", |r| r.edge.uri.as_deref().map(|uri| path_shape(uri).into())),
+        ("colo", |r| r.edge.colo.as_deref().map(Cow::Borrowed)),
+        ("origin_ip", |r| r.edge.origin_ip.as_deref().map(Cow::Borrowed)),
+        ("method", |r| r.edge.method.as_deref().map(Cow::Borrowed)),
+        ("client", |r| r.edge.client_ip.as_deref().map(Cow::Borrowed)),
     ];
     dimensions
         .into_iter()
         .filter_map(|(dimension, get)| {
-            let mut by: BTreeMap<String, BTreeMap<Cause, u64>> = BTreeMap::new();
+            let mut by: HashMap<Cow<'_, str>, BTreeMap<Cause, u64>> = HashMap::new();
             for r in rows {
                 if let Some(v) = get(r).filter(|v| !v.is_empty()) {
                     *by.entry(v).or_default().entry(r.verdict.cause).or_default() += 1;
                 }
             }
-            let mut values: Vec<Share> = by
+            let mut list: Vec<_> = by.into_iter().map(|(name, causes)| (causes.values().sum::<u64>(), name, causes)).collect();
+            list.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+            list.truncate(12);
+            let values: Vec<Share> = list
                 .into_iter()
-                .map(|(name, causes)| Share {
-                    count: causes.values().sum(),
+                .map(|(count, name, causes)| Share {
+                    count,
                     total: totals.by.iter().find(|((d, v), _)| *d == dimension && *v == name).map(|(_, n)| *n),
                     cause: most(&causes),
-                    name,
+                    name: name.into_owned(),
                 })
                 .collect();
-            values.sort_by(|a, b| b.count.cmp(&a.count).then(a.name.cmp(&b.name)));
-            values.truncate(12);
             (!values.is_empty()).then(|| Breakdown { dimension: dimension.to_owned(), values })
         })
         .collect()
 }
 
+/// Lower case; most hosts are.
+fn lower(host: &str) -> Cow<'_, str> {
+    if host.bytes().any(|b| b.is_ascii_uppercase()) { host.to_ascii_lowercase().into() } else { host.into() }
+}
+
 fn impact(rows: &[&Row]) -> Impact {
-    let clients: BTreeSet<&str> = rows.iter().filter_map(|r| r.edge.client_ip.as_deref()).collect();
+    let clients: HashSet<&str> = rows.iter().filter_map(|r| r.edge.client_ip.as_deref()).collect();
     let mut cleared: Vec<f64> = rows.iter().filter(|r| r.retry == "cleared").filter_map(|r| r.cleared_after_s).collect();
     cleared.sort_by(f64::total_cmp);
     Impact {
@@ -352,7 +367,7 @@ fn headline(meta: &Meta, edge: &EdgeSummary, causes: &[CauseSummary], episodes: 
         };
     }
     let Some(first) = causes.first() else { return String::new() };
-    let hosts = crate::episodes::top(rows.iter().filter_map(|r| r.edge.host.clone()), 2);
+    let hosts = crate::episodes::top(rows.iter().filter_map(|r| r.edge.host.as_deref()), 2);
     let on = match hosts.as_slice() {
         [(one, _)] => format!(" on {one}"),
         [(one, n), ..] if *n * 10 >= total * 9 => format!(" on {one}"),

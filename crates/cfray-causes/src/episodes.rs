@@ -3,18 +3,19 @@
 use cfray_model::key::path_shape;
 use cfray_model::report::{Episode, Row};
 use cfray_model::{Cause, EvidenceKind};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hash;
 
 /// A longer pause than this ends an episode.
 const PAUSE_S: i64 = 120;
 
 /// Numbers the episodes into the rows and returns them, most incidents first.
 pub fn episodes(rows: &mut [Row]) -> Vec<Episode> {
-    let mut open: BTreeMap<(String, Cause), (i64, usize)> = BTreeMap::new();
+    let mut open: HashMap<(&str, Cause), (i64, usize)> = HashMap::new();
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (i, row) in rows.iter().enumerate() {
         let Some(start) = row.edge.start.map(|s| s.secs()) else { continue };
-        let key = (row.server.clone(), row.verdict.cause);
+        let key = (row.server.as_str(), row.verdict.cause);
         let slot = match open.get(&key) {
             Some((last, group)) if start - last <= PAUSE_S => *group,
             _ => {
@@ -48,7 +49,7 @@ fn describe(number: i64, group: Vec<usize>, rows: &[Row]) -> Episode {
     for r in &counted {
         *minutes.entry(r.edge.start.map_or(0, |s| s.secs().div_euclid(60))).or_default() += 1;
     }
-    let clients: BTreeSet<&str> = counted.iter().filter_map(|r| r.edge.client_ip.as_deref()).collect();
+    let clients: HashSet<&str> = counted.iter().filter_map(|r| r.edge.client_ip.as_deref()).collect();
     Episode {
         number,
         cause: members.first().map(|r| r.verdict.cause),
@@ -59,9 +60,9 @@ fn describe(number: i64, group: Vec<usize>, rows: &[Row]) -> Episode {
         peak_per_minute: minutes.values().copied().max().unwrap_or(0),
         requests: 0,
         server: members.first().map(|r| r.server.clone()).unwrap_or_default(),
-        hosts: top(counted.iter().filter_map(|r| r.edge.host.clone()), 5),
+        hosts: top(counted.iter().filter_map(|r| r.edge.host.as_deref()), 5),
         paths: top(counted.iter().filter_map(|r| r.edge.uri.as_deref().map(path_shape)), 5),
-        colos: top(counted.iter().filter_map(|r| r.edge.colo.clone()), 5),
+        colos: top(counted.iter().filter_map(|r| r.edge.colo.as_deref()), 5),
         clients: clients.len() as u64,
         decisive: decisive(&members),
         rows: group,
@@ -86,13 +87,13 @@ fn decisive(members: &[&Row]) -> Vec<String> {
 }
 
 /// The most frequent values, ties in order of name.
-pub fn top(values: impl Iterator<Item = String>, n: usize) -> Vec<(String, u64)> {
-    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+pub fn top<T: Into<String> + Ord + Hash>(values: impl Iterator<Item = T>, n: usize) -> Vec<(String, u64)> {
+    let mut counts: HashMap<T, u64> = HashMap::new();
     for v in values {
         *counts.entry(v).or_default() += 1;
     }
-    let mut list: Vec<(String, u64)> = counts.into_iter().collect();
+    let mut list: Vec<(T, u64)> = counts.into_iter().collect();
     list.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
     list.truncate(n);
-    list
+    list.into_iter().map(|(value, count)| (value.into(), count)).collect()
 }

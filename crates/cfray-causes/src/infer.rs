@@ -8,7 +8,7 @@ use crate::rank::NAMED;
 use crate::rule::sentence;
 use cfray_model::report::Row;
 use cfray_model::{Cause, EvidenceKind, Tie, Verdict};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Causes that one line reports for several requests.
 const PROCESS_WIDE: &[Cause] = &[
@@ -33,9 +33,17 @@ const SCORE: f64 = 0.62;
 /// Fills such gaps. `silent` tells for each row that the origin wrote no line of it under coverage.
 /// Rows come in order of time.
 pub fn infer(rows: &mut [Row], silent: &[bool]) {
-    let verdicts: Vec<(i64, String, Cause, f64)> = rows
+    let mut servers: HashMap<String, usize> = HashMap::new();
+    let mut number = |name: &str| {
+        servers.get(name).copied().unwrap_or_else(|| {
+            let next = servers.len();
+            servers.insert(name.to_owned(), next);
+            next
+        })
+    };
+    let verdicts: Vec<(i64, usize, Cause, f64)> = rows
         .iter()
-        .map(|r| (r.edge.end.or(r.edge.start).map_or(i64::MIN, |s| s.millis()), r.server.clone(), r.verdict.cause, r.verdict.confidence))
+        .map(|r| (r.edge.end.or(r.edge.start).map_or(i64::MIN, |s| s.millis()), number(&r.server), r.verdict.cause, r.verdict.confidence))
         .collect();
     // Neighbours are found by time; in a storm the nearest few hundred say enough.
     let mut by_time: Vec<(i64, usize)> = verdicts.iter().enumerate().map(|(i, v)| (v.0, i)).collect();

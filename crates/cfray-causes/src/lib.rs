@@ -16,6 +16,7 @@ pub mod dropped;
 pub mod episodes;
 pub mod infer;
 pub mod join;
+pub mod judge;
 pub mod limits;
 pub mod population;
 pub mod rank;
@@ -36,7 +37,6 @@ use cfray_model::{Cause, EdgeScan, OriginScan, SourceInfo};
 use join::World;
 use join::world::EdgeKind;
 use population::Population;
-use rule::Case;
 
 /// One part of the input that stands for itself: its edge rows have nothing to do with the servers
 /// of another part.
@@ -53,10 +53,14 @@ pub fn analyze(parts: Vec<Part>, sources: &[SourceInfo], skipped: Vec<Skipped>, 
     let mut report = Report { meta: settings.meta.clone(), skipped, ..Report::default() };
     let mut totals = Totals::default();
     let mut kinds = Vec::new();
+    let several = parts.len() > 1;
     for part in parts {
         one_part(part, sources, settings, &mut report, &mut totals, &mut kinds);
     }
-    once_each(&mut report);
+    // Within a part the edge pass has seen to it.
+    if several {
+        once_each(&mut report);
+    }
     report.rows.sort_by(|a, b| (a.edge.start, a.edge.ray, &a.source).cmp(&(b.edge.start, b.edge.ray, &b.source)));
     report.episodes = episodes::episodes(&mut report.rows);
     report.audit.sort();
@@ -85,43 +89,10 @@ fn once_each(report: &mut Report) {
 }
 
 fn one_part(part: Part, sources: &[SourceInfo], settings: &Settings, report: &mut Report, totals: &mut Totals, kinds: &mut Vec<EdgeKind>) {
-    let w = World::build(part.edge, part.origin, settings.clone());
+    let mut w = World::build(part.edge, part.origin, settings.clone());
     let p = Population::build(&w);
     let retries = retry::retries(&w);
-    let mut rows: Vec<Row> = Vec::with_capacity(w.edge.incidents.len());
-    let mut silent = Vec::with_capacity(w.edge.incidents.len());
-    for i in 0..w.edge.incidents.len() {
-        let Some(case) = Case::build(&w, &p, i) else { continue };
-        let verdict = rank::verdict(&case);
-        let retry = retries.get(i).cloned().unwrap_or_default();
-        // The server is shown when something ties the row to it, not merely because it is the only one.
-        let tied = verdict.tie != cfray_model::Tie::None || verdict.cause == Cause::KeepaliveRace || case.silent();
-        silent.push(case.silent());
-        rows.push(Row {
-            source: assemble::place(sources, case.row.at),
-            server: case.server.filter(|_| tied).and_then(|s| w.servers.get(s)).map(|s| s.name.clone()).unwrap_or_default(),
-            connection: match (case.row.contacted(), case.row.reused()) {
-                (Some(false), _) => "none",
-                (_, Some(true)) => "reused",
-                (_, Some(false)) => "new",
-                _ => "",
-            }
-            .to_owned(),
-            idle_gap_s: case
-                .fact_id
-                .filter(|_| w.edge_kind == EdgeKind::Full)
-                .and_then(|f| p.gaps.of(f))
-                .map(|g| (g * 1000.0).round() / 1000.0),
-            verdict,
-            episode: None,
-            retry: retry.word.to_owned(),
-            cleared_after_s: retry.after_s,
-            counted: case.row.counted(),
-            edge: case.row.clone(),
-        });
-    }
-    infer::infer(&mut rows, &silent);
-    report.rows.append(&mut rows);
+    let judged = judge::all(&w, &p, settings.threads);
     if w.edge.counters.rows > 0 {
         kinds.push(w.edge_kind);
         notes(&w, report);
@@ -143,6 +114,37 @@ fn one_part(part: Part, sources: &[SourceInfo], settings: &Settings, report: &mu
     }
     report.audit.extend(audit::audit(&w));
     totals.add(&w);
+    let servers: Vec<String> = w.servers.iter().map(|s| s.name.clone()).collect();
+    // Each incident becomes a row of the report; what it was judged by makes room for it.
+    let incidents = std::mem::take(&mut w.edge.incidents);
+    drop((w, p));
+    if report.rows.is_empty() {
+        report.rows.reserve_exact(incidents.len());
+    }
+    let first = report.rows.len();
+    let mut silent = Vec::with_capacity(incidents.len());
+    for ((edge, judged), retry) in incidents.into_iter().zip(judged).zip(retries) {
+        silent.push(judged.silent);
+        report.rows.push(Row {
+            source: assemble::place(sources, edge.at),
+            server: judged.server.and_then(|s| servers.get(s)).cloned().unwrap_or_default(),
+            connection: match (edge.contacted(), edge.reused()) {
+                (Some(false), _) => "none",
+                (_, Some(true)) => "reused",
+                (_, Some(false)) => "new",
+                _ => "",
+            }
+            .to_owned(),
+            idle_gap_s: judged.idle_gap_s,
+            verdict: judged.verdict,
+            episode: None,
+            retry: retry.word.to_owned(),
+            cleared_after_s: retry.after_s,
+            counted: edge.counted(),
+            edge,
+        });
+    }
+    infer::infer(report.rows.get_mut(first..).unwrap_or_default(), &silent);
 }
 
 fn notes(w: &World, report: &mut Report) {

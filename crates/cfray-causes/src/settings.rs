@@ -37,6 +37,8 @@ pub struct Settings {
     pub zones: Vec<(Option<globset::GlobMatcher>, ZoneSpec)>,
     /// Passed through to the report.
     pub meta: Meta,
+    /// Most threads that look at incidents; 0 counts as 1. The result does not depend on it.
+    pub threads: usize,
 }
 
 impl Settings {

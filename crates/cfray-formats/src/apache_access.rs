@@ -6,8 +6,9 @@
 //! requests. Without any of these a file counts as nginx's until a neighbouring error log says otherwise.
 
 use crate::clf::{self, Learned, learn};
+use crate::fields::time::ClfMemo;
 use crate::nginx_access::{share, why};
-use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
+use crate::spec::{Detection, FormatSpec, Glance, LineError, RecordParser, Sample};
 use cfray_model::{Line, Stack};
 
 /// The registry's entry.
@@ -41,6 +42,10 @@ impl ApacheAccess {
 impl RecordParser for ApacheAccess {
     fn format(&self) -> &'static str {
         FORMAT.name
+    }
+
+    fn glance<'a>(&self, record: &'a [u8], memo: &mut ClfMemo) -> Option<Glance<'a>> {
+        clf::glance::glance(record, Stack::Apache, &self.learned, memo)
     }
 
     fn parse<'a>(&self, record: &'a [u8]) -> Result<Line<'a>, LineError> {

@@ -13,7 +13,7 @@ const fn v6(a: u16, b: u16, prefix: u8) -> (IpAddr, u8) {
     (IpAddr::V6(Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, 0)), prefix)
 }
 
-static RANGES: &[(IpAddr, u8)] = &[
+const RANGES: &[(IpAddr, u8)] = &[
     v4(173, 245, 48, 20),
     v4(103, 21, 244, 22),
     v4(103, 22, 200, 22),
@@ -38,6 +38,19 @@ static RANGES: &[(IpAddr, u8)] = &[
     v6(0x2c0f, 0xf248, 32),
 ];
 
+/// First octets of the networks of IPv4; none of these is larger than a /8.
+static FIRST_OCTETS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut i = 0;
+    while i < RANGES.len() {
+        if let IpAddr::V4(network) = RANGES[i].0 {
+            table[network.octets()[0] as usize] = true;
+        }
+        i += 1;
+    }
+    table
+};
+
 /// The published list as (network, prefix length); 15 networks of IPv4, then 7 of IPv6.
 pub fn cloudflare_ranges() -> &'static [(IpAddr, u8)] {
     RANGES
@@ -46,6 +59,11 @@ pub fn cloudflare_ranges() -> &'static [(IpAddr, u8)] {
 /// Does the address lie in the published list? IPv4 mapped into IPv6 counts as IPv4.
 pub fn is_cloudflare(addr: IpAddr) -> bool {
     let addr = addr.to_canonical();
+    if let IpAddr::V4(v4) = addr
+        && !FIRST_OCTETS[usize::from(v4.octets()[0])]
+    {
+        return false;
+    }
     RANGES.iter().any(|(network, prefix)| match (network, addr) {
         (IpAddr::V4(network), IpAddr::V4(addr)) => (network.to_bits() ^ addr.to_bits()) >> (32 - prefix) == 0,
         (IpAddr::V6(network), IpAddr::V6(addr)) => (network.to_bits() ^ addr.to_bits()) >> (128 - prefix) == 0,
@@ -74,6 +92,7 @@ mod tests {
         ] {
             assert_eq!(is_cloudflare(addr.parse().unwrap()), inside, "{addr}");
         }
+        assert!(RANGES.iter().all(|(_, prefix)| *prefix >= 8));
         assert_eq!(RANGES.iter().filter(|(a, _)| a.is_ipv4()).count(), 15);
     }
 }

@@ -42,7 +42,8 @@ pub mod systemd;
 
 pub use cloudflare::{cloudflare_ranges, is_cloudflare};
 pub use detect::detect;
+pub use fields::time::ClfMemo;
 pub use registry::FORMATS;
 pub use signatures::{php_fault_file, signature};
-pub use spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
+pub use spec::{Detection, FormatSpec, Glance, LineError, RecordParser, Sample};
 pub use template::{TemplateError, from_template};

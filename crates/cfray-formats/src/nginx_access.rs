@@ -2,7 +2,8 @@
 //! `$http_cf_ray` behind, and the like. A `log_format` of another shape is given as a template.
 
 use crate::clf::{self, Learned, learn};
-use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
+use crate::fields::time::ClfMemo;
+use crate::spec::{Detection, FormatSpec, Glance, LineError, RecordParser, Sample};
 use cfray_model::{Line, Stack};
 
 /// The registry's entry.
@@ -41,6 +42,10 @@ impl RecordParser for NginxAccess {
     fn continues(&self, record_so_far: &[u8], line: &[u8]) -> bool {
         // Containers often write both logs to one stream; access lines themselves never go on.
         crate::nginx_error::NginxError::default().continues(record_so_far, line)
+    }
+
+    fn glance<'a>(&self, record: &'a [u8], memo: &mut ClfMemo) -> Option<Glance<'a>> {
+        clf::glance::glance(record, Stack::Nginx, &self.learned, memo)
     }
 
     fn parse<'a>(&self, record: &'a [u8]) -> Result<Line<'a>, LineError> {

@@ -9,7 +9,7 @@
 
 use crate::fields::addr::is_listen;
 use crate::fields::number::integer;
-use crate::fields::suffix::{self, Found, Suffix};
+use crate::fields::suffix::{self, FIND_CLIENT, FIND_WHILE, Found, Suffix};
 use crate::fields::text::present;
 use crate::fields::time::{Parsed, nginx_error_time};
 use crate::fields::{modsec, request};
@@ -149,12 +149,12 @@ fn continues(record: &[u8], line: &[u8], max: usize) -> bool {
     if message.starts_with(STDERR) || message.starts_with(BROKEN) {
         return !closes_quote(last);
     }
-    !starts(line) && !crate::clf::looks_plain(line) && memmem::find(last, b", client: ").is_none()
+    !starts(line) && !crate::clf::looks_plain(line) && FIND_CLIENT.find(last).is_none()
 }
 
 /// `" while reading response header from upstream, client: `: the end of quoted raw text.
 fn closes_quote(line: &[u8]) -> bool {
-    memmem::rfind(line, b"\" while ").is_some_and(|at| line.get(at..).is_some_and(|tail| memmem::find(tail, b", client: ").is_some()))
+    FIND_WHILE.rfind(line).is_some_and(|at| line.get(at..).is_some_and(|tail| FIND_CLIENT.find(tail).is_some()))
 }
 
 /// Parses one record of the error log and nothing else.

@@ -1,6 +1,7 @@
 //! The words every format shares: what a format is, what a parser does, what detection says.
 
-use cfray_model::{Line, Stack};
+use crate::fields::time::ClfMemo;
+use cfray_model::{Line, LogTime, RayId, Stack};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -27,8 +28,34 @@ pub trait RecordParser: Send + Sync + fmt::Debug {
         !self.starts_record(line)
     }
 
+    /// A cheap look at an access line. `Some` says, field by field, what [`RecordParser::parse`] says,
+    /// and that the line is an access line without a syslog host; `None` says nothing.
+    fn glance<'a>(&self, record: &'a [u8], memo: &mut ClfMemo) -> Option<Glance<'a>> {
+        let _ = (record, memo);
+        None
+    }
+
     /// Parses one whole record: continuation lines joined by `\n`, no final newline, CR stripped.
     fn parse<'a>(&self, record: &'a [u8]) -> Result<Line<'a>, LineError>;
+}
+
+/// The fields of an access line that decide whether it has to be parsed, and what its source covers.
+/// Each is the field of [`Line`] with that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Glance<'a> {
+    pub stack: Stack,
+    pub time: LogTime,
+    pub client: Option<&'a [u8]>,
+    pub host: Option<&'a [u8]>,
+    /// The request line: [`crate::fields::request::split`] gives `method` and `uri`.
+    pub request: &'a [u8],
+    pub status: Option<u16>,
+    pub size: Option<u64>,
+    pub body_bytes: Option<u64>,
+    pub bytes_sent: Option<u64>,
+    pub ray: Option<RayId>,
+    pub cid: Option<u64>,
 }
 
 /// One entry of the registry.

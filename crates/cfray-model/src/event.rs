@@ -374,12 +374,18 @@ impl IncidentIndex {
     pub fn build(scan: &EdgeScan) -> Self {
         let mut index =
             Self { answers: !scan.incidents.is_empty() && (scan.counters.below_500 == 0 || !scan.tells_edge_address()), ..Self::default() };
+        let mut lossy = false;
         for row in &scan.incidents {
             index.rays.extend(row.ray.map(|r| r.0));
             index.rays.extend(row.parent_ray.map(|r| r.0));
             if let (Some(method), Some(uri)) = (&row.method, &row.uri) {
                 index.requests.insert(key::request_key(method.as_bytes(), uri.as_bytes()) as u32);
+                lossy |= uri.contains(char::REPLACEMENT_CHARACTER) || method.contains(char::REPLACEMENT_CHARACTER);
             }
+        }
+        // A row holds text. Where bytes were no UTF-8, only its fact knows what the origin's log has.
+        if lossy {
+            index.requests.extend(scan.facts.iter().filter(|f| f.flags.has(FactFlags::INCIDENT) && f.request != 0).map(|f| f.request));
         }
         // A choice by hash depends on the set of rows only, not on their order.
         let hash = |f: &Fact| key::bytes_key(&[f.ray.to_le_bytes(), f.start_ms.to_le_bytes()].concat());

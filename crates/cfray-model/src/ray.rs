@@ -9,32 +9,46 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct RayId(pub u64);
 
+/// In [`DIGITS`]: not a hexadecimal digit.
+const NO_DIGIT: u8 = 0x80;
+
+/// Value of each byte as a hexadecimal digit.
+static DIGITS: [u8; 256] = {
+    let mut table = [NO_DIGIT; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        let (lower, upper) = (b"0123456789abcdef"[digit], b"0123456789ABCDEF"[digit]);
+        table[lower as usize] = digit as u8;
+        table[upper as usize] = digit as u8;
+        digit += 1;
+    }
+    table
+};
+
 impl RayId {
     /// Reads `9e0ad402c9afa70a` or `9e0ad402c9afa70a-FRA`; anything else, the empty string, and
     /// Logpush's "no parent" value `00` give `None`.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let hex = match text.iter().position(|&b| b == b'-') {
-            Some(dash) => {
-                let colo = &text[dash + 1..];
-                if colo.is_empty() || colo.len() > 8 || !colo.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-') {
-                    return None;
-                }
-                &text[..dash]
-            }
-            None => text,
+        // The dash can only stand behind the digits.
+        let digits = match text.get(15) {
+            Some(b'-') => 15,
+            None => 15,
+            Some(_) => 16,
         };
-        if hex.len() != 16 && hex.len() != 15 {
+        let (hex, rest) = text.split_at_checked(digits)?;
+        if let [dash, colo @ ..] = rest
+            && (*dash != b'-' || colo.is_empty() || colo.len() > 8 || !colo.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-'))
+        {
             return None;
         }
-        let mut value = 0u64;
+        let (mut value, mut bad) = (0u64, 0u8);
         for &b in hex {
-            let digit = match b {
-                b'0'..=b'9' => b - b'0',
-                b'a'..=b'f' => b - b'a' + 10,
-                b'A'..=b'F' => b - b'A' + 10,
-                _ => return None,
-            };
-            value = value << 4 | u64::from(digit);
+            let digit = DIGITS[usize::from(b)];
+            bad |= digit;
+            value = value << 4 | u64::from(digit & 15);
+        }
+        if bad & NO_DIGIT != 0 {
+            return None;
         }
         (value != 0).then_some(Self(value))
     }

@@ -29,7 +29,20 @@ impl Stamp {
 
     /// `2026-11-22T12:24:07.123Z`, the form every report uses.
     pub fn to_rfc3339_ms(self) -> String {
-        chrono::DateTime::from_timestamp_millis(self.millis()).map(|t| t.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()).unwrap_or_default()
+        use chrono::{Datelike, Timelike};
+        let Some(t) = chrono::DateTime::from_timestamp_millis(self.millis()) else { return String::new() };
+        let (date, time) = (t.date_naive(), t.time());
+        // A format string would be read anew for each of a million stamps.
+        format!(
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
+            date.year(),
+            date.month(),
+            date.day(),
+            time.hour(),
+            time.minute(),
+            time.second(),
+            time.nanosecond() / 1_000_000
+        )
     }
 }
 

@@ -4,16 +4,18 @@ use crate::columns::{Column, ColumnType, Value, columns};
 use crate::view::View;
 use crate::{RenderOptions, ReportError};
 use cfray_model::report::Row;
-use polars_core::chunked_array::builder::get_list_builder;
 use polars_core::prelude::{
-    BooleanChunked, Column as Series, DataFrame, DataType, Field, Int16Chunked, Int32Chunked, Int64Chunked, IntoColumn, IntoSeries,
-    NamedFrom, NewChunkedArray, PlSmallStr, PolarsError, PolarsResult, Schema, StringChunked, StructChunked, TimeUnit, TimeZone,
+    BooleanChunked, Column as Series, CompatLevel, DataFrame, DataType, Field, Int16Chunked, Int32Chunked, Int64Chunked, IntoColumn,
+    IntoSeries, NamedFrom, NewChunkedArray, PlSmallStr, PolarsError, PolarsResult, Schema, StringChunked, StructChunked, TimeUnit,
+    TimeZone,
 };
+use polars_core::utils::arrow::array::ListArray;
+use polars_core::utils::arrow::offset::Offsets;
 use polars_io::prelude::{ParquetCompression, ParquetWriter};
 use std::io::Write;
 
-/// Rows in one row group, and in memory at once.
-const GROUP: usize = 100_000;
+/// Rows in one row group, and in memory at once: masked rows and columns take some kilobytes each.
+const GROUP: usize = 20_000;
 
 impl From<PolarsError> for ReportError {
     fn from(error: PolarsError) -> Self {
@@ -28,14 +30,12 @@ impl From<PolarsError> for ReportError {
 pub fn render(view: &View<'_>, _: &RenderOptions, out: &mut dyn Write) -> Result<(), ReportError> {
     let schema = Schema::from_iter(columns().iter().map(|column| Field::new(column.name.into(), dtype(column.kind))));
     let mut writer = ParquetWriter::new(out).with_compression(ParquetCompression::Zstd(None)).batched(&schema)?;
-    let mut rows = Vec::new();
-    let mut from = 0;
-    while from < view.len() {
-        let to = (from + GROUP).min(view.len());
-        rows.clear();
-        rows.extend((from..to).filter_map(|index| view.row(index)));
-        writer.write_batch(&frame(&rows)?)?;
-        from = to;
+    for from in (0..view.len()).step_by(GROUP) {
+        let group = {
+            let rows = view.batch(from, from + GROUP);
+            frame(&rows)?
+        };
+        writer.write_batch(&group)?;
     }
     writer.finish()?;
     Ok(())
@@ -127,16 +127,14 @@ fn evidence(name: PlSmallStr, rows: &[Row]) -> PolarsResult<polars_core::prelude
         Int64Chunked::from_iter_options("offset_ms".into(), items.iter().map(|i| i.offset_ms)).into_series(),
         StringChunked::from_iter_options("text".into(), items.iter().map(|i| Some(i.text.as_str()))).into_series(),
     ];
-    let structs = StructChunked::from_series("item".into(), items.len(), fields.iter())?.into_series();
-    let mut lists = get_list_builder(&item(), items.len(), rows.len(), name);
-    let mut from = 0;
-    for row in rows {
-        let len = row.verdict.evidence.len();
-        let offset = i64::try_from(from).map_err(|_| PolarsError::ComputeError("too many items of evidence".into()))?;
-        lists.append_series(&structs.slice(offset, len))?;
-        from += len;
-    }
-    Ok(lists.finish().into_series())
+    let structs = StructChunked::from_series("item".into(), items.len(), fields.iter())?.into_series().rechunk();
+    // One array of structs, and where each row's part of it ends: a slice a row would cost more than all other columns.
+    let values = structs.to_arrow(0, CompatLevel::newest());
+    let offsets = Offsets::<i64>::try_from_lengths(rows.iter().map(|row| row.verdict.evidence.len()))?;
+    let list = ListArray::<i64>::try_new(ListArray::<i64>::default_datatype(values.dtype().clone()), offsets.into(), values, None)?;
+    let lists = polars_core::prelude::Series::from_arrow(name, Box::new(list))?;
+    debug_assert_eq!(lists.dtype(), &dtype(ColumnType::Evidence));
+    Ok(lists)
 }
 
 #[cfg(test)]

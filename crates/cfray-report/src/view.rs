@@ -5,6 +5,7 @@ use crate::escape::{EVIDENCE_CHARS, clip, controls};
 use crate::mask::Masker;
 use cfray_model::report::{Breakdown, Episode, Report, Row, Share, SourceSummary, Timeline};
 use cfray_model::verdict::Evidence;
+use std::borrow::Cow;
 
 /// A masked report. Rows are masked one by one, on demand: there may be millions.
 #[derive(Debug)]
@@ -13,14 +14,20 @@ pub struct View<'a> {
     pub head: Report,
     rows: &'a [Row],
     masker: Masker,
+    threads: usize,
 }
+
+/// Rows that are masked at a time, and in memory masked.
+const BATCH: usize = 4096;
+/// A thread is not worth its start for fewer rows.
+const SHARE: usize = 256;
 
 impl<'a> View<'a> {
     /// Masks all but the rows.
     pub fn new(report: &'a Report, options: &RenderOptions) -> Self {
         let masker = Masker::new(options);
         let head = mask_head(report, &masker);
-        Self { head, rows: &report.rows, masker }
+        Self { head, rows: &report.rows, masker, threads: options.threads }
     }
 
     /// Number of rows.
@@ -40,7 +47,29 @@ impl<'a> View<'a> {
 
     /// All rows, masked, in order.
     pub fn rows(&self) -> impl Iterator<Item = Row> + '_ {
-        self.rows.iter().map(|row| mask_row(row, &self.masker))
+        (0..self.len()).step_by(BATCH).flat_map(|from| self.batch(from, from + BATCH))
+    }
+
+    /// The rows of a range, masked, in order.
+    pub fn batch(&self, from: usize, to: usize) -> Vec<Row> {
+        let rows = self.rows.get(from..to.min(self.rows.len())).unwrap_or_default();
+        let masked = |rows: &[Row]| rows.iter().map(|row| mask_row(row, &self.masker)).collect::<Vec<_>>();
+        let threads = self.threads.min(rows.len() / SHARE).max(1);
+        if threads == 1 {
+            return masked(rows);
+        }
+        let masked = &masked;
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = rows.chunks(rows.len().div_ceil(threads)).map(|part| scope.spawn(move || masked(part))).collect();
+            let mut all = Vec::with_capacity(rows.len());
+            for worker in workers {
+                match worker.join() {
+                    Ok(mut part) => all.append(&mut part),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            all
+        })
     }
 
     /// The rows themselves, for choosing among them only: what they hold is not masked.
@@ -71,35 +100,47 @@ pub fn mask_row(row: &Row, masker: &Masker) -> Row {
     .into_iter()
     .flatten()
     {
-        change(text, |t| masker.text(t).into_owned());
+        change(text, |t| masker.text(t));
     }
     for text in [&mut edge.client_ip, &mut edge.edge_ip, &mut edge.origin_ip].into_iter().flatten() {
-        change(text, |t| masker.address(t).into_owned());
+        change(text, |t| masker.address(t));
     }
-    change(&mut row.source, |t| masker.own(t).into_owned());
-    change(&mut row.server, |t| masker.own(t).into_owned());
+    change(&mut row.source, |t| masker.own(t));
+    change(&mut row.server, |t| masker.own(t));
     for item in &mut row.verdict.evidence {
         mask_evidence(item, masker);
     }
     for item in &mut row.verdict.missing {
-        change(item, |t| masker.own(t).into_owned());
+        change(item, |t| masker.own(t));
     }
     row
 }
 
 fn mask_evidence(item: &mut Evidence, masker: &Masker) {
-    item.text = evidence_text(&item.text, masker);
-    change(&mut item.source, |t| masker.own(t).into_owned());
+    change(&mut item.text, |t| shown(t, masker));
+    change(&mut item.source, |t| masker.own(t));
 }
 
 /// A line of evidence as reports show it: masked first, so that no cut can hide what a secret is.
 pub fn evidence_text(text: &str, masker: &Masker) -> String {
-    clip(&controls(&masker.text(text)), EVIDENCE_CHARS).into_owned()
+    shown(text, masker).into_owned()
 }
 
-fn change(text: &mut String, f: impl Fn(&str) -> String) {
-    if !text.is_empty() {
-        *text = f(text);
+fn shown<'a>(text: &'a str, masker: &Masker) -> Cow<'a, str> {
+    let masked = masker.text(text);
+    // What no step had to change is what came in.
+    match (&masked, clip(&controls(&masked), EVIDENCE_CHARS)) {
+        (Cow::Borrowed(_), Cow::Borrowed(same)) if same.len() == text.len() => Cow::Borrowed(text),
+        (_, changed) => Cow::Owned(changed.into_owned()),
+    }
+}
+
+fn change(text: &mut String, f: impl for<'a> Fn(&'a str) -> Cow<'a, str>) {
+    if text.is_empty() {
+        return;
+    }
+    if let Cow::Owned(changed) = f(text) {
+        *text = changed;
     }
 }
 

@@ -145,6 +145,7 @@ fn complain(parts: &[Part]) -> bool {
 pub fn settings(reading: &Reading, selection: &Selection) -> Settings {
     Settings {
         zones: reading.zones.clone(),
+        threads: reading.options.workers(),
         meta: Meta {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             inputs: reading.inputs.names(),

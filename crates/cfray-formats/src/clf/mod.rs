@@ -8,6 +8,7 @@
 //! every line with the same arrangement of fields, so that no single line can decide which of its
 //! fields is the ray.
 
+pub mod glance;
 pub mod learn;
 pub mod shape;
 pub mod tokens;
@@ -70,10 +71,6 @@ pub fn parse<'a>(record: &'a [u8], stack: Stack, learned: &Learned) -> Result<Li
 /// Index of the client among the words before the time.
 fn client_at(shape: &Shape<'_>) -> Option<usize> {
     let words = shape.head();
-    let is_client = |word: &[u8]| {
-        let word = word.strip_suffix(b",").unwrap_or(word);
-        addr::is_addr(word) || word == b"unix:"
-    };
     if let Some(at) = words.iter().take(3).position(|w| is_client(w)) {
         return Some(at);
     }
@@ -84,6 +81,11 @@ fn client_at(shape: &Shape<'_>) -> Option<usize> {
         [host, name, ident, ..] if memchr::memchr(b':', host).is_some() && is_name(name) && ident == b"-" => Some(1),
         _ => None,
     }
+}
+
+fn is_client(word: &[u8]) -> bool {
+    let word = word.strip_suffix(b",").unwrap_or(word);
+    addr::is_addr(word) || word == b"unix:"
 }
 
 fn is_name(word: &[u8]) -> bool {

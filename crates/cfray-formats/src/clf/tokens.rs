@@ -58,19 +58,40 @@ impl<'a> Tokens<'a> {
 
     /// Hash of kinds and names, not of values: equal for all lines of one `log_format`.
     pub fn signature(&self) -> u64 {
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        let mut add = |b: u8| hash = (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3);
-        for token in self.iter() {
-            add(token.kind as u8);
-            for &b in token.key.unwrap_or_default() {
-                add(b);
-            }
-        }
-        hash
+        let mut signature = Signature::default();
+        self.iter().for_each(|token| signature.add(token));
+        signature.value()
     }
 }
 
-fn next(text: &[u8]) -> (Token<'_>, &[u8]) {
+/// [`Tokens::signature`] while fields are read one by one.
+#[derive(Clone, Copy, Debug)]
+pub struct Signature(u64);
+
+impl Default for Signature {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Signature {
+    /// Adds the next field.
+    pub fn add(&mut self, token: &Token<'_>) {
+        let mut add = |b: u8| self.0 = (self.0 ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3);
+        add(token.kind as u8);
+        for &b in token.key.unwrap_or_default() {
+            add(b);
+        }
+    }
+
+    /// The hash.
+    pub fn value(self) -> u64 {
+        self.0
+    }
+}
+
+/// The first field of a text that is not empty, and what follows it.
+pub fn next(text: &[u8]) -> (Token<'_>, &[u8]) {
     match text.first() {
         Some(b'"') => quoted(text, None),
         Some(b'[') => match memchr(b']', text) {

@@ -6,7 +6,8 @@
 //! functions here never guess between two readings: see [`find`].
 
 use super::addr::is_addr;
-use memchr::memmem;
+use memchr::memmem::{Finder, FinderRev};
+use std::sync::LazyLock;
 
 /// The values of the tail as they stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +42,11 @@ const LONGEST: usize = 16 * 1024;
 
 const CLIENT: &[u8] = b", client: ";
 const SERVER: &[u8] = b", server: ";
+/// Built once: for texts as short as these, building a searcher costs more than the search.
+pub(crate) static FIND_CLIENT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(CLIENT));
+static FIND_SERVER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(SERVER));
+/// The end of something quoted, and what nginx was doing.
+pub(crate) static FIND_WHILE: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(b"\" while "));
 const KEYS: [&[u8]; 5] = [b", request: \"", b", subrequest: \"", b", upstream: \"", b", host: \"", b", referrer: \""];
 
 /// Finds the tail of `text` (everything after the line's prefix).
@@ -60,7 +66,7 @@ pub fn find(text: &[u8]) -> Found<'_> {
     let mut first: Option<(usize, Suffix<'_>)> = None;
     let mut finished: Option<(usize, Suffix<'_>)> = None;
     let (mut candidates, mut finished_count) = (0usize, 0usize);
-    for at in memmem::find_iter(text, CLIENT) {
+    for at in FIND_CLIENT.find_iter(text) {
         let Some(suffix) = text.get(at..).and_then(read) else { continue };
         candidates += 1;
         if first.is_none() {
@@ -84,7 +90,7 @@ pub fn find(text: &[u8]) -> Found<'_> {
 /// Reads a whole tail; `None` unless it ends where the text ends.
 fn read(text: &[u8]) -> Option<Suffix<'_>> {
     let rest = text.strip_prefix(CLIENT)?;
-    let comma = memmem::find(rest, SERVER)?;
+    let comma = FIND_SERVER.find(rest)?;
     let client = rest.get(..comma)?;
     if !(is_addr(client) || client.starts_with(b"unix:")) {
         return None;
@@ -136,7 +142,7 @@ fn is_finished(message: &[u8]) -> bool {
         return true;
     }
     // `" while reading response header from upstream`
-    match memmem::rfind(message, b"\" while ") {
+    match FIND_WHILE.rfind(message) {
         Some(at) => {
             message.get(at + 8..).is_some_and(|action| action.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b' ' | b'/')))
         }

@@ -155,6 +155,41 @@ pub fn clf_time(input: &[u8]) -> Parsed<'_, LogTime> {
     }
 }
 
+/// The minute that was read last: lines come in order of time, so that of most stamps only the
+/// seconds are new.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClfMemo {
+    /// `22/Nov/2026:12:30:` and ` +0000` as they stood, and what they mean.
+    minute: Option<([u8; 18], [u8; 6], LogTime)>,
+}
+
+impl ClfMemo {
+    /// [`clf_time`] for a text of exactly the form `22/Nov/2026:12:30:52 +0000`; `None` for any other.
+    pub fn read(&mut self, text: &[u8]) -> Option<LogTime> {
+        let text: &[u8; 26] = text.try_into().ok()?;
+        let ([tens @ b'0'..=b'6', ones @ b'0'..=b'9'], b' ') = ([text[18], text[19]], text[20]) else { return None };
+        let seconds = i64::from(tens - b'0') * 10 + i64::from(ones - b'0');
+        if seconds > 60 {
+            return None;
+        }
+        let (minute, zone): ([u8; 18], [u8; 6]) = (text.first_chunk().copied()?, text.last_chunk().copied()?);
+        let start = match self.minute {
+            Some((m, z, start)) if m == minute && z == zone => start,
+            _ => {
+                let (b"", time) = clf_time(text).ok()? else { return None };
+                // A day in one column would shift everything behind it.
+                if minute[17] != b':' || time.precision_ns != SECONDS || time.offset_s.is_none() {
+                    return None;
+                }
+                let start = LogTime { civil_ns: time.civil_ns - seconds * SECOND, ..time };
+                self.minute = Some((minute, zone, start));
+                start
+            }
+        };
+        Some(LogTime { civil_ns: start.civil_ns + seconds * SECOND, ..start })
+    }
+}
+
 /// `2026/11/22 12:30:36`, the form of nginx's error log: no zone.
 pub fn nginx_error_time(input: &[u8]) -> Parsed<'_, LogTime> {
     let (rest, (year, _, month, _, day, _, (h, m, s))) =

@@ -23,15 +23,14 @@ impl Answers {
     pub fn add(&mut self, line: &Line<'_>, at: LineRef, json: bool) {
         // 401, 403 and 406 stay out: a ModSecurity drop is logged as one of them.
         let (Some(200..=399 | 404), Some(uri)) = (line.status, line.uri.as_deref()) else { return };
-        let hash = key::bytes_key(&[&at.source.0.to_le_bytes()[..], &at.offset.to_le_bytes(), &at.line.to_le_bytes()].concat());
-        if self.kept.len() >= KEPT && self.kept.last().is_some_and(|last| hash > last.hash) {
+        if !self.wants(at) {
             return;
         }
         let uri = key::canonical_uri(uri);
         let path = uri.split(|&b| b == b'?').next().unwrap_or_default();
         let client = line.client.as_deref().unwrap_or_default();
         self.kept.insert(AnsweredLine {
-            hash,
+            hash: hash_of(at),
             time: line.time,
             client: key::addr_key(client),
             network: key::network_key(client),
@@ -43,6 +42,11 @@ impl Answers {
             method: line.method.as_deref().map_or(0, key::bytes_key),
         });
         self.cut();
+    }
+
+    /// Would the line at this place be kept, if it tells of an answer?
+    pub fn wants(&self, at: LineRef) -> bool {
+        self.kept.len() < KEPT || self.kept.last().is_none_or(|last| hash_of(at) <= last.hash)
     }
 
     /// Adds another part of the same source.
@@ -61,6 +65,14 @@ impl Answers {
             self.kept.pop_last();
         }
     }
+}
+
+/// Hash of a place: which lines are kept depends on nothing else.
+fn hash_of(at: LineRef) -> u64 {
+    let mut bytes = [0; 20];
+    let parts = at.source.0.to_le_bytes().into_iter().chain(at.offset.to_le_bytes()).chain(at.line.to_le_bytes());
+    bytes.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+    key::bytes_key(&bytes)
 }
 
 /// Hash of a logged text as it was sent; 0 when absent.

@@ -1,24 +1,20 @@
 //! What accumulates while a source is read. Parts merge in any order.
 
-use super::answers::Answers;
-use super::event::{event, mere_noise, odd_access, placed, request_of};
-use super::fold::Fold;
+use super::coverage::{Counted, Coverage, same};
+use super::event::idle;
+use super::wanted::Wanted;
 use crate::blocks::{Block, trim_cr};
 use crate::discover::OriginPlan;
 use crate::options::Options;
+use cfray_formats::ClfMemo;
 use cfray_model::edge::Reject;
-use cfray_model::{IncidentIndex, Level, Line, LineKind, LineRef, SourceId, SourceInfo, SourceScan, Stack, key};
+use cfray_model::{LineRef, SourceId, SourceInfo, SourceScan};
 use memchr::memchr_iter;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
 
 /// Rejected lines that are kept as a sample.
 const REJECTS: usize = 5;
-/// Hosts that are counted by name in one source; of more, those with the smallest keys.
-const MAX_HOSTS: usize = 10_000;
-/// Nanoseconds in a minute.
-const MINUTE: i64 = 60_000_000_000;
 
 /// What one source, or a part of it, has left behind.
 #[derive(Debug, Default)]
@@ -30,35 +26,12 @@ pub struct Collector {
     /// By syslog host; lines without one under the empty name. Most sources have one entry.
     hosts: Vec<(Vec<u8>, Coverage)>,
     by_host: HashMap<Vec<u8>, usize>,
-}
-
-/// Coverage and events of one writer.
-#[derive(Debug, Default)]
-struct Coverage {
-    lines: u64,
-    parsed: u64,
-    minutes: BTreeMap<i64, u32>,
-    minute: (i64, u32),
-    zones: BTreeMap<i32, u64>,
-    zone: (i32, u64),
-    /// Earliest and latest time with a year, and without.
-    span: [Option<(i64, i64)>; 2],
-    kinds: BTreeMap<LineKind, u64>,
-    stacks: BTreeMap<Stack, u64>,
-    levels: BTreeMap<Level, u64>,
-    with_ray: u64,
-    edge_clients: u64,
-    with_wire_size: u64,
-    names: BTreeMap<u64, u64>,
-    name: (u64, u64),
-    lowest_cid: Option<(u64, i64)>,
-    fold: Fold,
-    answers: Answers,
+    memo: ClfMemo,
 }
 
 impl Collector {
     /// Takes a block in.
-    pub fn block(&mut self, source: SourceId, plan: &OriginPlan, index: &IncidentIndex, options: &Options, block: &Block) {
+    pub fn block(&mut self, source: SourceId, plan: &OriginPlan, wanted: &Wanted<'_>, options: &Options, block: &Block) {
         let bytes = block.bytes();
         self.lines += block.lines + block.long_lines.len() as u64;
         self.bytes += bytes.len() as u64;
@@ -81,7 +54,7 @@ impl Collector {
             let part = bytes.get(start..end).unwrap_or_default();
             let lines = count(part).max(1);
             let at = LineRef { source, line, offset: block.offset + start as u64 };
-            self.record(part.get(..options.max_record).unwrap_or(part), at, lines, plan, index);
+            self.record(part.get(..options.max_record).unwrap_or(part), at, lines, plan, wanted);
             line += lines;
         }
     }
@@ -97,10 +70,19 @@ impl Collector {
     }
 
     /// Takes one record in: physical lines joined by newlines, as they stand in the file.
-    fn record(&mut self, raw: &[u8], at: LineRef, lines: u64, plan: &OriginPlan, index: &IncidentIndex) {
+    fn record(&mut self, raw: &[u8], at: LineRef, lines: u64, plan: &OriginPlan, wanted: &Wanted<'_>) {
         let record = if lines == 1 { Cow::Borrowed(tidy_line(raw)) } else { tidy(raw) };
         if record.is_empty() {
             return;
+        }
+        // Nearly every line is one that nobody asks about: what it counts for is read without the rest.
+        if let Some(glance) = plan.parser.glance(&record, &mut self.memo)
+            && idle(&glance, wanted)
+        {
+            let coverage = self.coverage(b"");
+            if !wanted.answers() || !coverage.answers.wants(at) {
+                return coverage.count(&Counted::glance(&glance, plan), lines);
+            }
         }
         let line = match plan.parser.parse(&record) {
             Ok(line) => line,
@@ -112,13 +94,13 @@ impl Collector {
             }
         };
         let coverage = self.coverage(line.syslog_host.as_deref().unwrap_or_default());
-        coverage.count(&line, lines, plan);
-        coverage.keep(&line, &record, at, plan, index);
+        coverage.count(&Counted::line(&line, plan), lines);
+        coverage.keep(&line, &record, at, plan, wanted);
     }
 
     fn coverage(&mut self, host: &[u8]) -> &mut Coverage {
         let slot = match self.hosts.last() {
-            Some((name, _)) if name == host => self.hosts.len() - 1,
+            Some((name, _)) if same(name, host) => self.hosts.len() - 1,
             _ => match self.by_host.get(host) {
                 Some(&slot) => slot,
                 None => {
@@ -218,187 +200,4 @@ fn tidy(raw: &[u8]) -> Cow<'_, [u8]> {
         out.extend_from_slice(trim_cr(line));
     }
     Cow::Owned(out)
-}
-
-impl Coverage {
-    fn count(&mut self, line: &Line<'_>, lines: u64, plan: &OriginPlan) {
-        self.lines += lines;
-        self.parsed += 1;
-        *self.kinds.entry(line.kind).or_default() += 1;
-        *self.stacks.entry(placed(line, plan).0).or_default() += 1;
-        if let Some(level) = line.level {
-            *self.levels.entry(level).or_default() += 1;
-        }
-        if let Some(time) = &line.time {
-            let minute = time.civil_ns.div_euclid(MINUTE);
-            if self.minute.0 != minute {
-                self.flush_minute();
-                self.minute.0 = minute;
-            }
-            self.minute.1 += 1;
-            let zone = time.offset_s.unwrap_or(i32::MIN);
-            if self.zone.0 != zone {
-                self.flush_zone();
-                self.zone.0 = zone;
-            }
-            self.zone.1 += 1;
-            let t = time.civil_ns;
-            let span = &mut self.span[usize::from(time.yearless)];
-            *span = Some(span.map_or((t, t), |(from, to)| (from.min(t), to.max(t))));
-            if let (Some(cid), Stack::Nginx) = (line.cid, line.stack) {
-                self.lowest_cid = Some(self.lowest_cid.map_or((cid, t), |low| low.min((cid, t))));
-            }
-        }
-        if line.kind == LineKind::Access {
-            self.with_ray += u64::from(line.ray.is_some());
-            self.with_wire_size += u64::from(line.bytes_sent.is_some());
-            self.edge_clients += u64::from(line.client.as_deref().is_some_and(from_cloudflare));
-            let name = line.host.as_deref().map_or(0, key::host_key);
-            if self.name.0 != name {
-                self.flush_name();
-                self.name.0 = name;
-            }
-            self.name.1 += 1;
-        }
-    }
-
-    fn keep(&mut self, line: &Line<'_>, record: &[u8], at: LineRef, plan: &OriginPlan, index: &IncidentIndex) {
-        let ray = line.ray.map(|r| r.0).filter(|r| index.rays.contains(r)).unwrap_or(0);
-        // The request key costs a hash: it is made where somebody may ask for it. A line with a ray of its
-        // own belongs to that ray's row, whoever else asked for the same.
-        let ask = line.ray.is_none() && !index.requests.is_empty() && !index.only_rays;
-        let mut request = if ask || ray != 0 { request_of(line) } else { 0 };
-        let wanted = if ask && index.wants(0, request) { request } else { 0 };
-        let sig = match line.kind {
-            LineKind::Access => {
-                if index.answers {
-                    self.answers.add(line, at, plan.json);
-                }
-                let odd = odd_access(line);
-                if !odd && ray == 0 && wanted == 0 {
-                    return;
-                }
-                if odd { cfray_formats::signature(line) } else { None }
-            }
-            _ => {
-                let sig = cfray_formats::signature(line);
-                if sig.is_none() && ray == 0 && wanted == 0 {
-                    return;
-                }
-                sig
-            }
-        };
-        if request == 0 {
-            request = request_of(line);
-        }
-        if ray == 0 && wanted == 0 && !index.only_rays && sig.as_ref().is_some_and(|s| mere_noise(s, request)) {
-            return;
-        }
-        self.fold.add(event(line, record, at, sig, request, plan), ray, wanted);
-    }
-
-    fn flush_minute(&mut self) {
-        let (minute, n) = std::mem::take(&mut self.minute);
-        if n > 0 {
-            let count = self.minutes.entry(minute).or_default();
-            *count = count.saturating_add(n);
-        }
-    }
-
-    fn flush_zone(&mut self) {
-        let (zone, n) = std::mem::take(&mut self.zone);
-        if n > 0 {
-            *self.zones.entry(zone).or_default() += n;
-        }
-    }
-
-    fn flush_name(&mut self) {
-        let (name, n) = std::mem::take(&mut self.name);
-        if n > 0 {
-            *self.names.entry(name).or_default() += n;
-            self.cap_names();
-        }
-    }
-
-    /// Drops the largest keys over the cap. A key among the smallest of all is among the smallest of
-    /// every part, so its count is complete.
-    fn cap_names(&mut self) {
-        while self.names.len() > MAX_HOSTS {
-            self.names.pop_last();
-        }
-    }
-
-    fn flush(&mut self) {
-        self.flush_minute();
-        self.flush_zone();
-        self.flush_name();
-    }
-
-    fn merge(&mut self, mut other: Self) {
-        fn add<K: Ord>(to: &mut BTreeMap<K, u64>, from: BTreeMap<K, u64>) {
-            for (k, n) in from {
-                *to.entry(k).or_default() += n;
-            }
-        }
-        self.flush();
-        other.flush();
-        self.lines += other.lines;
-        self.parsed += other.parsed;
-        for (minute, n) in other.minutes {
-            let count = self.minutes.entry(minute).or_default();
-            *count = count.saturating_add(n);
-        }
-        add(&mut self.zones, other.zones);
-        add(&mut self.kinds, other.kinds);
-        add(&mut self.stacks, other.stacks);
-        add(&mut self.levels, other.levels);
-        add(&mut self.names, other.names);
-        self.cap_names();
-        for (mine, theirs) in self.span.iter_mut().zip(other.span) {
-            *mine = match (*mine, theirs) {
-                (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
-                (a, b) => a.or(b),
-            };
-        }
-        self.with_ray += other.with_ray;
-        self.edge_clients += other.edge_clients;
-        self.with_wire_size += other.with_wire_size;
-        self.lowest_cid = match (self.lowest_cid, other.lowest_cid) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        self.fold.merge(other.fold);
-        self.answers.merge(other.answers);
-    }
-
-    fn finish(mut self) -> SourceScan {
-        self.flush();
-        // Times without year stand in 1970: they tell the span only where nothing better does.
-        let span = self.span[0].or(self.span[1]);
-        let (events, folded) = self.fold.finish();
-        SourceScan {
-            lines: self.lines,
-            parsed: self.parsed,
-            minutes: self.minutes,
-            zones: self.zones,
-            first_ns: span.map(|s| s.0),
-            last_ns: span.map(|s| s.1),
-            kinds: self.kinds,
-            stacks: self.stacks,
-            levels: self.levels,
-            with_ray: self.with_ray,
-            edge_clients: self.edge_clients,
-            with_wire_size: self.with_wire_size,
-            hosts: self.names,
-            lowest_cid: self.lowest_cid,
-            events,
-            folded,
-            answers: self.answers.finish(),
-            ..SourceScan::default()
-        }
-    }
-}
-
-fn from_cloudflare(addr: &[u8]) -> bool {
-    std::str::from_utf8(addr).ok().and_then(|a| a.trim_matches(['[', ']']).parse::<IpAddr>().ok()).is_some_and(cfray_formats::is_cloudflare)
 }

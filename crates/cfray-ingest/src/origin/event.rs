@@ -1,7 +1,10 @@
 //! From a parsed line to the event that is kept of it.
 
 use super::answers::text_key;
+use super::wanted::Wanted;
 use crate::discover::OriginPlan;
+use cfray_formats::Glance;
+use cfray_formats::fields::request::{self, Request};
 use cfray_model::{Line, LineKind, LineRef, OriginEvent, Sig, SigHit, Stack, key};
 use std::borrow::Cow;
 
@@ -20,12 +23,40 @@ pub fn request_of(line: &Line<'_>) -> u64 {
 
 /// Does this access line say by itself that something odd went out: nothing, no header, a close?
 pub fn odd_access(line: &Line<'_>) -> bool {
-    let no_bytes = line.bytes_sent == Some(0);
-    let empty = no_bytes || line.body_bytes == Some(0) || line.size == Some(0);
-    match line.status {
+    let preface = line.method.as_deref().is_some_and(|m| m.starts_with(PREFACE));
+    preface || odd_answer(line.status, line.bytes_sent, line.body_bytes, line.size)
+}
+
+/// The same of a line that was only glanced at.
+fn odd_glance(glance: &Glance<'_>) -> bool {
+    // A method is what its request begins with; one that has none is not odd, and may be looked at.
+    glance.request.starts_with(PREFACE) || odd_answer(glance.status, glance.bytes_sent, glance.body_bytes, glance.size)
+}
+
+const PREFACE: &[u8] = b"PRI";
+
+fn odd_answer(status: Option<u16>, bytes_sent: Option<u64>, body_bytes: Option<u64>, size: Option<u64>) -> bool {
+    let no_bytes = bytes_sent == Some(0);
+    let empty = no_bytes || body_bytes == Some(0) || size == Some(0);
+    match status {
         Some(444 | 0 | 9 | 499 | 520) => true,
         Some(408 | 500) if empty => true,
-        _ => no_bytes || line.method.as_deref().is_some_and(|m| m.starts_with(b"PRI")),
+        _ => no_bytes,
+    }
+}
+
+/// Can the line be passed over, once it is counted?
+pub fn idle(glance: &Glance<'_>, wanted: &Wanted<'_>) -> bool {
+    if odd_glance(glance) {
+        return false;
+    }
+    match glance.ray {
+        Some(ray) => !wanted.ray(ray.0),
+        None if !wanted.ask_requests => true,
+        None => match request::split(glance.request) {
+            Request { method: Some(method), uri: Some(uri), .. } => !wanted.request(key::request_key(method, uri)),
+            _ => true,
+        },
     }
 }
 
@@ -82,14 +113,19 @@ pub fn event(line: &Line<'_>, record: &[u8], at: LineRef, sig: Option<SigHit>, r
 /// Stack of a line, and whether its time is the request's start. An access line in a format that
 /// several servers share takes both from the source: Apache logs when a request began, nginx when it
 /// ended.
-pub fn placed(line: &Line<'_>, plan: &OriginPlan) -> (Stack, bool) {
+fn placed(line: &Line<'_>, plan: &OriginPlan) -> (Stack, bool) {
+    let stack = stack_of(line.kind, line.stack, plan);
+    match stack {
+        _ if stack == line.stack => (stack, line.time_is_start),
+        _ => (stack, stack == Stack::Apache),
+    }
+}
+
+/// The stack of [`placed`].
+pub fn stack_of(kind: LineKind, stack: Stack, plan: &OriginPlan) -> Stack {
     match plan.stack {
-        Some(stack) if line.kind == LineKind::Access && stack != line.stack => match stack {
-            Stack::Apache => (stack, true),
-            Stack::Nginx | Stack::LiteSpeed => (stack, false),
-            _ => (line.stack, line.time_is_start),
-        },
-        _ => (line.stack, line.time_is_start),
+        Some(other @ (Stack::Apache | Stack::Nginx | Stack::LiteSpeed)) if kind == LineKind::Access => other,
+        _ => stack,
     }
 }
 

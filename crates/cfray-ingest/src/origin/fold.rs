@@ -58,6 +58,10 @@ impl Fold {
             group.events.push(event);
             smallest(&mut group.events);
         } else {
+            // Most groups stay alone: a vector's usual first capacity would take the room of four.
+            if group.events.is_empty() {
+                group.events.reserve_exact(1);
+            }
             group.events.push(event);
         }
     }
@@ -69,7 +73,11 @@ impl Fold {
         for (key, part) in other.groups {
             let group = self.groups.entry(key).or_default();
             group.count += part.count;
-            group.events.extend(part.events);
+            if group.events.is_empty() {
+                group.events = part.events;
+            } else {
+                group.events.extend(part.events);
+            }
             if group.count > ALL as u64 {
                 smallest(&mut group.events);
             }
@@ -79,7 +87,7 @@ impl Fold {
     /// Events by (time, place), and the number of those that were not kept.
     pub fn finish(self) -> (Vec<OriginEvent>, u64) {
         let mut folded = 0;
-        let mut events = Vec::new();
+        let mut events = Vec::with_capacity(self.groups.values().map(|g| g.events.len()).sum());
         // Sorted below.
         #[allow(clippy::iter_over_hash_type)]
         for group in self.groups.into_values() {

@@ -5,9 +5,11 @@
 
 mod answers;
 mod collect;
+mod coverage;
 mod event;
 mod fold;
 mod unescape;
+mod wanted;
 
 pub use unescape::unescape;
 
@@ -17,6 +19,7 @@ use crate::parallel::{Job, for_each_block};
 use cfray_model::{IncidentIndex, OriginScan, SourceId};
 use collect::Collector;
 use std::collections::BTreeMap;
+use wanted::Wanted;
 
 /// Reads every origin source. One [`cfray_model::SourceScan`] a source, in source order; a source in
 /// which several syslog hosts write gives one a server (`info.server`), with the server's name in
@@ -26,12 +29,13 @@ use std::collections::BTreeMap;
 pub fn scan_origin(d: &Discovery, index: &IncidentIndex, o: &Options, p: &dyn Progress) -> OriginScan {
     p.phase("origin logs");
     let plans: BTreeMap<SourceId, _> = d.origin().collect();
+    let wanted = Wanted::new(index);
     let jobs: Vec<Job<'_>> = plans.iter().map(|(id, plan)| d.job(*id, plan.split(), o)).collect();
     p.total(jobs.iter().map(|j| j.size).sum());
     let (parts, problems) = for_each_block(&jobs, o, p, BTreeMap::<SourceId, Collector>::new, |state, job, block| {
         if let (Some(plan), Some(block)) = (plans.get(&job.source), block) {
             let collector = state.entry(job.source).or_default();
-            collector.block(job.source, plan, index, o, block);
+            collector.block(job.source, plan, &wanted, o, block);
         }
     });
     let mut all: BTreeMap<SourceId, Collector> = plans.keys().map(|id| (*id, Collector::default())).collect();

@@ -1,7 +1,7 @@
 //! The origin pass over small trees.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use crate::testing::{access, access_line, errors, fpm, gzip, look, look_with, put, syslog, tree};
+use crate::testing::{access, access_line, edge, errors, fpm, gzip, look, look_with, put, syslog, tree};
 use crate::{Discovery, NoProgress, Options, scan_origin};
 use cfray_model::{IncidentIndex, OriginScan, Sig, SourceScan, Stack, key};
 
@@ -170,6 +170,41 @@ fn escapes_and_rays_meet_the_edge() {
     let event = &source.events[0];
     assert_eq!((event.ray, event.path.as_str()), (ray.0, "/p/13"));
     assert_eq!(event.agent, key::bytes_key("Bot \"13\" é".as_bytes()));
+}
+
+#[test]
+fn the_choice_of_answers_is_the_parsers_although_most_lines_are_only_glanced_at() {
+    let log = access(12_000);
+    let dir = tree(&[("access.log", &log)]);
+    let d = look(dir.path());
+    let (id, plan) = d.origin().next().unwrap();
+    let mut all = super::answers::Answers::default();
+    let mut offset = 0;
+    for (i, line) in log.split_inclusive('\n').enumerate() {
+        let at = cfray_model::LineRef { source: id, line: i as u64 + 1, offset };
+        all.add(&plan.parser.parse(line.trim_end().as_bytes()).unwrap(), at, plan.json);
+        offset += line.len() as u64;
+    }
+    let scan = scan(&d, &IncidentIndex { answers: true, ..IncidentIndex::default() });
+    assert_eq!(source(&scan, "access.log").answers, all.finish());
+}
+
+#[test]
+fn a_request_of_bytes_that_are_no_text_meets_its_line() {
+    let failing = edge(30).replace("/page/7?q=1\",\"EdgeResponseStatus\":200", "/page/\u{1}?q=1\",\"EdgeResponseStatus\":520");
+    // What the visitor sent, as Cloudflare writes it and as nginx does.
+    let rows: Vec<u8> = failing.bytes().map(|b| if b == 1 { 0xe9 } else { b }).collect();
+    let mut log = access(6000);
+    log.push_str(&access_line(7, r"/page/\xE9?q=1", 404));
+    let dir = tree(&[("nginx/access.log", &log)]);
+    put(dir.path(), "cloudflare/rows.log", &rows);
+    let d = look(dir.path());
+    let options = Options { threads: 2, ..Options::default() };
+    let edge = crate::scan_edge(&d, &cfray_model::EdgeFilter::default(), &options, &NoProgress);
+    assert_eq!(edge.incidents.len(), 1);
+    assert_eq!(edge.incidents[0].uri.as_deref(), Some("/page/\u{fffd}?q=1"));
+    let scan = scan(&d, &edge.index());
+    assert!(source(&scan, "access.log").events.iter().any(|e| e.status == Some(404)));
 }
 
 #[test]

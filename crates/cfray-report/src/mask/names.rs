@@ -1,5 +1,8 @@
 //! Which names speak of secrets.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 /// Parts of a name that give a secret away wherever they stand.
 const SPEAKING: &[&str] = &[
     "token",
@@ -76,8 +79,32 @@ pub enum Speaks {
     Header,
 }
 
+/// Names that a thread remembers, and the longest of them in bytes: logs repeat a few hundred.
+const REMEMBERED: (usize, usize) = (1024, 40);
+
+thread_local! {
+    static KNOWN: RefCell<HashMap<String, Speaks>> = RefCell::default();
+}
+
 /// What does the name say? It may be percent-encoded and have brackets: `user%5Bpassword%5D`.
 pub fn speaks(name: &str) -> Speaks {
+    let (most, longest) = REMEMBERED;
+    if name.len() > longest {
+        return work_out(name);
+    }
+    KNOWN.with_borrow_mut(|known| {
+        if let Some(speaks) = known.get(name) {
+            return *speaks;
+        }
+        let speaks = work_out(name);
+        if known.len() < most {
+            known.insert(name.to_owned(), speaks);
+        }
+        speaks
+    })
+}
+
+fn work_out(name: &str) -> Speaks {
     if name == "PWD" {
         // The shell's working directory, as sudo logs it.
         return Speaks::No;

@@ -49,6 +49,10 @@ pub fn values(text: &str) -> Option<String> {
     }
     // ModSecurity repeats what it matched: (Value: `…' ) and [data "… found within ARGS:x: …"].
     for (mark, end) in [("(Value: `", "' )"), ("found within ", "\"")] {
+        // Hardly any text has the first: a look for one byte is cheaper than a searcher.
+        if mark.starts_with('(') && !text.contains('`') {
+            continue;
+        }
         for (start, _) in text.match_indices(mark) {
             let mut from = start + mark.len();
             let rest = text.get(from..).unwrap_or_default();

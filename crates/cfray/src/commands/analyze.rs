@@ -16,6 +16,7 @@ pub fn run(args: &AnalyzeArgs) -> Outcome<Status> {
     let config = reading.config.clone();
     let quiet = args.output.quiet || config.quiet;
     let mut render = plan::render_options(&args.mask, args.output.csv_raw, &config)?;
+    render.threads = reading.options.workers();
     let outputs =
         if args.output.outputs.is_empty() { config.output.map(Vec::from).unwrap_or_default() } else { args.output.outputs.clone() };
     let targets = output::targets(&outputs, format(args.output.format, config.format.as_deref(), !outputs.is_empty())?)?;
@@ -53,7 +54,10 @@ pub fn run(args: &AnalyzeArgs) -> Outcome<Status> {
         return Err(Failure::new("--strict: something could not be read or was rejected", "").help(help));
     }
     let fail_on = args.verdict.fail_on.as_ref().or(config.fail_on.as_ref());
-    Ok(if fail_on.is_some_and(|rule| rule.found(&report.rows)) { Status::Found } else { Status::Done })
+    let found = fail_on.is_some_and(|rule| rule.found(&report.rows));
+    // The process ends here: giving back millions of small pieces one by one would only take time.
+    std::mem::forget(report);
+    Ok(if found { Status::Found } else { Status::Done })
 }
 
 /// The format of `-o -` and of names without ending; the configuration's only where there are outputs.

@@ -1,0 +1,59 @@
+//! Every incident before every rule: the cases know nothing of each other, so they may be looked at
+//! side by side.
+
+use crate::join::World;
+use crate::join::world::EdgeKind;
+use crate::population::Population;
+use crate::rank;
+use crate::rule::Case;
+use cfray_model::{Cause, Tie, Verdict};
+use std::ops::Range;
+
+/// What was found about one incident.
+#[derive(Debug)]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Index of the server that something ties the incident to.
+    pub server: Option<usize>,
+    /// The origin wrote no line of it although its log covers the moment.
+    pub silent: bool,
+    /// Idle gap before the request in seconds, to the millisecond.
+    pub idle_gap_s: Option<f64>,
+}
+
+/// A thread is not worth its start for fewer incidents.
+const SHARE: usize = 500;
+
+/// Judges all incidents, in their order, on at most `threads` threads (0 counts as 1).
+pub fn all(w: &World, p: &Population, threads: usize) -> Vec<Judged> {
+    let n = w.edge.incidents.len();
+    let threads = threads.min(n / SHARE).max(1);
+    let some = |range: Range<usize>| -> Vec<Judged> { range.filter_map(|i| Some(judge(w, p, &Case::build(w, p, i)?))).collect() };
+    if threads == 1 {
+        return some(0..n);
+    }
+    let some = &some;
+    std::thread::scope(|scope| {
+        let each = n.div_ceil(threads);
+        let workers: Vec<_> = (0..threads).map(|t| scope.spawn(move || some((t * each).min(n)..((t + 1) * each).min(n)))).collect();
+        let mut all = Vec::with_capacity(n);
+        for worker in workers {
+            match worker.join() {
+                Ok(mut judged) => all.append(&mut judged),
+                // A rule's panic is nobody's to swallow.
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        all
+    })
+}
+
+fn judge(w: &World, p: &Population, case: &Case<'_>) -> Judged {
+    let verdict = rank::verdict(case);
+    let silent = case.silent();
+    // The server is shown when something ties the row to it, not merely because it is the only one.
+    let tied = verdict.tie != Tie::None || verdict.cause == Cause::KeepaliveRace || silent;
+    let gap = case.fact_id.filter(|_| w.edge_kind == EdgeKind::Full).and_then(|f| p.gaps.of(f));
+    Judged { server: case.server.filter(|_| tied), silent, idle_gap_s: gap.map(|g| (g * 1000.0).round() / 1000.0), verdict }
+}

@@ -1,0 +1,339 @@
+//! What one writer covers, and its events: counters that merge by addition, minimum and union.
+
+use super::answers::Answers;
+use super::event::{event, mere_noise, odd_access, request_of, stack_of};
+use super::fold::Fold;
+use super::wanted::Wanted;
+use crate::discover::OriginPlan;
+use cfray_formats::Glance;
+use cfray_model::{Level, Line, LineKind, LineRef, LogTime, SourceScan, Stack, key};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Hosts that are counted by name in one source; of more, those with the smallest keys.
+const MAX_HOSTS: usize = 10_000;
+/// Nanoseconds in a minute.
+const MINUTE: i64 = 60_000_000_000;
+
+/// Coverage and events of one writer.
+#[derive(Debug, Default)]
+pub struct Coverage {
+    /// Physical lines.
+    pub lines: u64,
+    /// Records.
+    pub parsed: u64,
+    minutes: BTreeMap<i64, u32>,
+    minute: (i64, u32),
+    zones: BTreeMap<i32, u64>,
+    zone: (i32, u64),
+    /// Earliest and latest time with a year, and without.
+    span: [Option<(i64, i64)>; 2],
+    /// Kind, stack and level of the last lines, and how many they are.
+    sort: (Option<(LineKind, Stack, Option<Level>)>, u64),
+    kinds: BTreeMap<LineKind, u64>,
+    stacks: BTreeMap<Stack, u64>,
+    levels: BTreeMap<Level, u64>,
+    with_ray: u64,
+    edge_clients: u64,
+    with_wire_size: u64,
+    names: BTreeMap<u64, u64>,
+    name: (u64, u64),
+    /// Text that [`Self::name`] is the key of.
+    host: Vec<u8>,
+    lowest_cid: Option<(u64, i64)>,
+    fold: Fold,
+    /// A choice of ordinary answers, where the index asks for one.
+    pub answers: Answers,
+}
+
+/// What a line counts for.
+pub struct Counted<'a> {
+    kind: LineKind,
+    stack: Stack,
+    level: Option<Level>,
+    time: Option<LogTime>,
+    /// Connection, in nginx's own numbering.
+    nginx_cid: Option<u64>,
+    ray: bool,
+    wire_size: bool,
+    client: Option<&'a [u8]>,
+    host: Option<&'a [u8]>,
+}
+
+impl<'a> Counted<'a> {
+    /// Of a parsed line.
+    pub fn line(line: &'a Line<'_>, plan: &OriginPlan) -> Self {
+        Self {
+            kind: line.kind,
+            stack: stack_of(line.kind, line.stack, plan),
+            level: line.level,
+            time: line.time,
+            nginx_cid: line.cid.filter(|_| line.stack == Stack::Nginx),
+            ray: line.ray.is_some(),
+            wire_size: line.bytes_sent.is_some(),
+            client: line.client.as_deref(),
+            host: line.host.as_deref(),
+        }
+    }
+
+    /// Of one that was only glanced at.
+    pub fn glance(glance: &Glance<'a>, plan: &OriginPlan) -> Self {
+        Self {
+            kind: LineKind::Access,
+            stack: stack_of(LineKind::Access, glance.stack, plan),
+            level: None,
+            time: Some(glance.time),
+            nginx_cid: glance.cid.filter(|_| glance.stack == Stack::Nginx),
+            ray: glance.ray.is_some(),
+            wire_size: glance.bytes_sent.is_some(),
+            client: glance.client,
+            host: glance.host,
+        }
+    }
+}
+
+impl Coverage {
+    /// Counts a record of so many physical lines.
+    pub fn count(&mut self, line: &Counted<'_>, lines: u64) {
+        self.lines += lines;
+        self.parsed += 1;
+        let sort = (line.kind, line.stack, line.level);
+        if self.sort.0 != Some(sort) {
+            self.flush_sort();
+            self.sort.0 = Some(sort);
+        }
+        self.sort.1 += 1;
+        if let Some(time) = &line.time {
+            let minute = time.civil_ns.div_euclid(MINUTE);
+            if self.minute.0 != minute {
+                self.flush_minute();
+                self.minute.0 = minute;
+            }
+            self.minute.1 += 1;
+            let zone = time.offset_s.unwrap_or(i32::MIN);
+            if self.zone.0 != zone {
+                self.flush_zone();
+                self.zone.0 = zone;
+            }
+            self.zone.1 += 1;
+            let t = time.civil_ns;
+            let span = &mut self.span[usize::from(time.yearless)];
+            *span = Some(span.map_or((t, t), |(from, to)| (from.min(t), to.max(t))));
+            if let Some(cid) = line.nginx_cid {
+                self.lowest_cid = Some(self.lowest_cid.map_or((cid, t), |low| low.min((cid, t))));
+            }
+        }
+        if line.kind == LineKind::Access {
+            self.with_ray += u64::from(line.ray);
+            self.with_wire_size += u64::from(line.wire_size);
+            self.edge_clients += u64::from(line.client.is_some_and(from_cloudflare));
+            let host = line.host.unwrap_or_default();
+            if !same(&self.host, host) {
+                let name = key::host_key(host);
+                if self.name.0 != name {
+                    self.flush_name();
+                    self.name.0 = name;
+                }
+                self.host = host.to_vec();
+            }
+            self.name.1 += 1;
+        }
+    }
+
+    /// Keeps a parsed record if it may matter.
+    pub fn keep(&mut self, line: &Line<'_>, record: &[u8], at: LineRef, plan: &OriginPlan, wanted: &Wanted<'_>) {
+        let index = wanted;
+        let ray = line.ray.map(|r| r.0).filter(|r| index.ray(*r)).unwrap_or(0);
+        // The request key costs a hash: it is made where somebody may ask for it. A line with a ray of its
+        // own belongs to that ray's row, whoever else asked for the same.
+        let ask = line.ray.is_none() && index.ask_requests;
+        let mut request = if ask || ray != 0 { request_of(line) } else { 0 };
+        let wanted = if ask && index.request(request) { request } else { 0 };
+        let sig = match line.kind {
+            LineKind::Access => {
+                if index.answers() {
+                    self.answers.add(line, at, plan.json);
+                }
+                let odd = odd_access(line);
+                if !odd && ray == 0 && wanted == 0 {
+                    return;
+                }
+                if odd { cfray_formats::signature(line) } else { None }
+            }
+            _ => {
+                let sig = cfray_formats::signature(line);
+                if sig.is_none() && ray == 0 && wanted == 0 {
+                    return;
+                }
+                sig
+            }
+        };
+        if request == 0 {
+            request = request_of(line);
+        }
+        if ray == 0 && wanted == 0 && !index.only_rays() && sig.as_ref().is_some_and(|s| mere_noise(s, request)) {
+            return;
+        }
+        self.fold.add(event(line, record, at, sig, request, plan), ray, wanted);
+    }
+
+    fn flush_sort(&mut self) {
+        if let (Some((kind, stack, level)), n) = std::mem::take(&mut self.sort) {
+            *self.kinds.entry(kind).or_default() += n;
+            *self.stacks.entry(stack).or_default() += n;
+            if let Some(level) = level {
+                *self.levels.entry(level).or_default() += n;
+            }
+        }
+    }
+
+    fn flush_minute(&mut self) {
+        let (minute, n) = std::mem::take(&mut self.minute);
+        if n > 0 {
+            let count = self.minutes.entry(minute).or_default();
+            *count = count.saturating_add(n);
+        }
+    }
+
+    fn flush_zone(&mut self) {
+        let (zone, n) = std::mem::take(&mut self.zone);
+        if n > 0 {
+            *self.zones.entry(zone).or_default() += n;
+        }
+    }
+
+    fn flush_name(&mut self) {
+        self.host.clear();
+        let (name, n) = std::mem::take(&mut self.name);
+        if n > 0 {
+            *self.names.entry(name).or_default() += n;
+            self.cap_names();
+        }
+    }
+
+    /// Drops the largest keys over the cap. A key among the smallest of all is among the smallest of
+    /// every part, so its count is complete.
+    fn cap_names(&mut self) {
+        while self.names.len() > MAX_HOSTS {
+            self.names.pop_last();
+        }
+    }
+
+    fn flush(&mut self) {
+        self.flush_sort();
+        self.flush_minute();
+        self.flush_zone();
+        self.flush_name();
+    }
+
+    /// Adds another part.
+    pub fn merge(&mut self, mut other: Self) {
+        fn add<K: Ord>(to: &mut BTreeMap<K, u64>, from: BTreeMap<K, u64>) {
+            for (k, n) in from {
+                *to.entry(k).or_default() += n;
+            }
+        }
+        self.flush();
+        other.flush();
+        self.lines += other.lines;
+        self.parsed += other.parsed;
+        for (minute, n) in other.minutes {
+            let count = self.minutes.entry(minute).or_default();
+            *count = count.saturating_add(n);
+        }
+        add(&mut self.zones, other.zones);
+        add(&mut self.kinds, other.kinds);
+        add(&mut self.stacks, other.stacks);
+        add(&mut self.levels, other.levels);
+        add(&mut self.names, other.names);
+        self.cap_names();
+        for (mine, theirs) in self.span.iter_mut().zip(other.span) {
+            *mine = match (*mine, theirs) {
+                (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+                (a, b) => a.or(b),
+            };
+        }
+        self.with_ray += other.with_ray;
+        self.edge_clients += other.edge_clients;
+        self.with_wire_size += other.with_wire_size;
+        self.lowest_cid = match (self.lowest_cid, other.lowest_cid) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        self.fold.merge(other.fold);
+        self.answers.merge(other.answers);
+    }
+
+    /// What is left of it, without the name of the source.
+    pub fn finish(mut self) -> SourceScan {
+        self.flush();
+        // Times without year stand in 1970: they tell the span only where nothing better does.
+        let span = self.span[0].or(self.span[1]);
+        let (events, folded) = self.fold.finish();
+        SourceScan {
+            lines: self.lines,
+            parsed: self.parsed,
+            minutes: self.minutes,
+            zones: self.zones,
+            first_ns: span.map(|s| s.0),
+            last_ns: span.map(|s| s.1),
+            kinds: self.kinds,
+            stacks: self.stacks,
+            levels: self.levels,
+            with_ray: self.with_ray,
+            edge_clients: self.edge_clients,
+            with_wire_size: self.with_wire_size,
+            hosts: self.names,
+            lowest_cid: self.lowest_cid,
+            events,
+            folded,
+            answers: self.answers.finish(),
+            ..SourceScan::default()
+        }
+    }
+}
+
+/// Equality that does not call `memcmp` for nothing: with AVX-512 a masked load from the pointer of an
+/// empty vector costs more than the rest of a line.
+pub fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && (a.is_empty() || a == b)
+}
+
+fn from_cloudflare(addr: &[u8]) -> bool {
+    if let Some(v4) = plain_v4(addr) {
+        return cfray_formats::is_cloudflare(IpAddr::V4(v4));
+    }
+    std::str::from_utf8(addr).ok().and_then(|a| a.trim_matches(['[', ']']).parse::<IpAddr>().ok()).is_some_and(cfray_formats::is_cloudflare)
+}
+
+/// An IPv4 address as every server writes it. `None`: perhaps one all the same.
+fn plain_v4(text: &[u8]) -> Option<Ipv4Addr> {
+    let (mut octets, mut at, mut digits) = ([0u8; 4], 0usize, 0);
+    for &b in text {
+        let octet = octets.get_mut(at)?;
+        match b {
+            b'0'..=b'9' if digits == 0 || (*octet > 0 && digits < 3) => {
+                *octet = octet.checked_mul(10)?.checked_add(b - b'0')?;
+                digits += 1;
+            }
+            b'.' if digits > 0 => (at, digits) = (at + 1, 0),
+            _ => return None,
+        }
+    }
+    (at == 3 && digits > 0).then(|| Ipv4Addr::from(octets))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn v4_as_the_standard_library_reads_it(text in "[0-9]{1,4}(\\.[0-9]{0,4}){2,4}", octets in any::<[u8; 4]>()) {
+            prop_assert_eq!(plain_v4(text.as_bytes()), text.parse().ok());
+            let addr = Ipv4Addr::from(octets);
+            prop_assert_eq!(plain_v4(addr.to_string().as_bytes()), Some(addr));
+        }
+    }
+}

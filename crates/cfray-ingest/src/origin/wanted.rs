@@ -1,0 +1,97 @@
+//! The incident index as the origin pass asks it: once or twice a line, and nearly always in vain.
+
+use cfray_model::IncidentIndex;
+
+/// What the index wants, behind a bitmap that answers most questions with one look at memory.
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    index: &'a IncidentIndex,
+    rays: Bits,
+    requests: Bits,
+    /// Lines without a ray may be wanted for their request.
+    pub ask_requests: bool,
+}
+
+impl<'a> Wanted<'a> {
+    /// Builds the bitmaps.
+    pub fn new(index: &'a IncidentIndex) -> Self {
+        Self {
+            rays: Bits::of(index.rays.len(), index.rays.iter().copied()),
+            requests: Bits::of(index.requests.len(), index.requests.iter().map(|r| u64::from(*r))),
+            ask_requests: !index.requests.is_empty() && !index.only_rays,
+            index,
+        }
+    }
+
+    /// Is the ray that of an incident, or of a row that was chosen to measure by?
+    pub fn ray(&self, ray: u64) -> bool {
+        self.rays.may_hold(ray) && self.index.rays.contains(&ray)
+    }
+
+    /// Likewise the request, of a line without a ray.
+    pub fn request(&self, request: u64) -> bool {
+        self.ask_requests && request != 0 && self.requests.may_hold(request & u64::from(u32::MAX)) && self.index.wants(0, request)
+    }
+
+    /// A choice of ordinary answers is kept.
+    pub fn answers(&self) -> bool {
+        self.index.answers
+    }
+
+    /// Only lines with a wanted ray count.
+    pub fn only_rays(&self) -> bool {
+        self.index.only_rays
+    }
+}
+
+/// One bit a key, 16 to 32 times as many bits as keys.
+#[derive(Debug)]
+struct Bits {
+    words: Vec<u64>,
+    /// By how much a hash is shifted to become a bit's number.
+    shift: u32,
+}
+
+impl Bits {
+    fn of(len: usize, keys: impl Iterator<Item = u64>) -> Self {
+        let log = (len.max(4) * 16).next_power_of_two().ilog2();
+        let mut bits = Self { words: vec![0; 1 << (log - 6)], shift: u64::BITS - log };
+        for key in keys {
+            let (word, bit) = bits.place(key);
+            if let Some(word) = bits.words.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        bits
+    }
+
+    fn place(&self, key: u64) -> (usize, u64) {
+        // Fibonacci hashing: rays and keys differ in any of their bits.
+        let at = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift;
+        ((at >> 6) as usize, 1 << (at & 63))
+    }
+
+    fn may_hold(&self, key: u64) -> bool {
+        let (word, bit) = self.place(key);
+        self.words.get(word).is_some_and(|w| w & bit != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_the_index_says() {
+        let mut index = IncidentIndex::default();
+        assert!(!Wanted::new(&index).ray(7) && !Wanted::new(&index).request(7));
+        index.rays = (0..5000u64).map(|i| i.wrapping_mul(0x2545_f491_4f6c_dd1d)).collect();
+        index.requests = (0..5000u32).map(|i| i.wrapping_mul(0x9e37_79b1)).collect();
+        let wanted = Wanted::new(&index);
+        assert!(index.rays.iter().all(|r| wanted.ray(*r)));
+        assert!(index.requests.iter().filter(|r| **r != 0).all(|r| wanted.request(u64::from(*r) | 3 << 40)));
+        assert_eq!((0..100_000u64).filter(|k| wanted.ray(*k)).count(), (0..100_000).filter(|k| index.rays.contains(k)).count());
+        index.only_rays = true;
+        assert!(!Wanted::new(&index).request(0x9e37_79b1));
+    }
+}
