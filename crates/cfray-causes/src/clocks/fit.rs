@@ -9,7 +9,7 @@ use super::estimate::{Measured, Pair, estimate};
 use super::{Clock, How, Piece, split};
 use cfray_model::time::SECOND;
 
-/// Pairs in a chunk, at least.
+/// Weight of the pairs in a chunk, at least.
 const CHUNK: usize = 16;
 /// Chunks, at most.
 const CHUNKS: usize = 48;
@@ -76,12 +76,20 @@ fn pieces(pairs: &[Pair], rays: bool) -> Option<(Vec<Piece>, i64, f64)> {
     (!plain && !out.is_empty()).then_some((out, error, weight))
 }
 
+/// Pairs of a line that fits several rows weigh less, so chunks are cut by weight.
 fn chunks(pairs: &[Pair]) -> Vec<Chunk> {
-    let size = (pairs.len() / CHUNKS).max(CHUNK);
+    let total: f64 = pairs.iter().map(|p| p.weight).sum();
+    let size = (total / CHUNKS as f64).max(CHUNK as f64);
     let mut out = Vec::new();
-    let mut from = 0;
-    while from + CHUNK <= pairs.len() {
-        let to = if from + 2 * size > pairs.len() { pairs.len() } else { from + size };
+    let (mut from, mut weight, mut rest) = (0, 0.0, total);
+    for (i, pair) in pairs.iter().enumerate() {
+        weight += pair.weight;
+        rest -= pair.weight;
+        let to = i + 1;
+        // What is left after it has to make a chunk of its own.
+        if weight < size || (rest < size && to < pairs.len()) {
+            continue;
+        }
         if let Some(part) = pairs.get(from..to)
             && let Some((shift, error, _)) = estimate(part)
         {
@@ -89,7 +97,7 @@ fn chunks(pairs: &[Pair]) -> Vec<Chunk> {
             times.sort_unstable();
             out.push(Chunk { from, to, at: times.get(times.len() / 2).copied().unwrap_or(0), shift, error });
         }
-        from = to;
+        (from, weight) = (to, 0.0);
     }
     out
 }

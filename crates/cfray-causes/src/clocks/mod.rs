@@ -60,7 +60,7 @@ impl Piece {
     }
 
     fn shift_at(&self, stated_ns: i64) -> Option<i64> {
-        let moved = if self.drift == 0.0 { 0 } else { (self.drift * (stated_ns - self.at_ns) as f64 / SECOND as f64) as i64 };
+        let moved = if self.drift == 0.0 { 0 } else { (self.drift * (stated_ns - self.at_ns) as f64 / SECOND as f64).round() as i64 };
         Some(self.shift_ns? + moved)
     }
 }

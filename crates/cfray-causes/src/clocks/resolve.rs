@@ -250,7 +250,9 @@ fn borrow(scans: &[SourceScan], members: &[usize], clocks: &mut Clocks) {
             };
             clocks.set(i, true, clock);
         }
-        if clocks.of(i, false).is_none() {
+        // A log whose every line states a zone needs no clock for others.
+        let all_zoned = !scan.zones.is_empty() && !scan.zones.contains_key(&i32::MIN);
+        if clocks.of(i, false).is_none() && !all_zoned {
             let from_own = || own_zoned.as_ref().and_then(|c| Some((local_time(scan, Some(c))?, c.error_ns)));
             let from_unzoned = || server_unzoned.as_ref().map(|c| (Timeline::of(c), c.error_ns));
             // Web servers' access logs state the machine's zone; PHP's own log is UTC by default.
