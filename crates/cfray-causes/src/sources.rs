@@ -50,8 +50,8 @@ pub fn origin_sources(w: &World) -> Vec<SourceSummary> {
                 parsed: s.parsed,
                 rejected: s.rejected,
                 rejects: s.rejects.clone(),
-                first: s.first_ns.and_then(utc),
-                last: s.last_ns.and_then(utc),
+                first: if mixed(s) { spans(events).map(|u| u.lo).min().map(Stamp) } else { s.first_ns.and_then(utc) },
+                last: if mixed(s) { spans(events).map(|u| u.lo).max().map(Stamp) } else { s.last_ns.and_then(utc) },
                 gaps: gaps(s, &utc),
                 missing_files: missing.get(s.info.name.as_str()).cloned().unwrap_or_default(),
                 hosts: hosts_of(s, &hosts),
@@ -73,9 +73,19 @@ pub fn origin_sources(w: &World) -> Vec<SourceSummary> {
         .collect()
 }
 
+/// Do its lines write several zones, or some of them none?
+fn mixed(s: &SourceScan) -> bool {
+    s.zones.len() > 1
+}
+
+fn spans<'a>(events: &'a [&Ev]) -> impl Iterator<Item = crate::join::Span> + 'a {
+    events.iter().filter_map(|ev| ev.utc)
+}
+
 /// Stretches of ten minutes or more without a line, longest first.
 fn gaps(s: &SourceScan, utc: &dyn Fn(i64) -> Option<Stamp>) -> Vec<(Stamp, Stamp)> {
-    if !s.kinds.contains_key(&LineKind::Access) {
+    // Digits of several zones do not lie on one scale.
+    if !s.kinds.contains_key(&LineKind::Access) || mixed(s) {
         return Vec::new();
     }
     let minutes: Vec<i64> = s.minutes.keys().copied().collect();

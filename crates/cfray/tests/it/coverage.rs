@@ -38,7 +38,10 @@ fn digits(line: &str) -> Option<(i64, bool)> {
         NaiveDateTime::parse_from_str(inner, "%a %b %d %H:%M:%S%.f %Y").ok().map(|t| t.and_utc().timestamp())
     };
     let utc = line.get(..28).is_some_and(|h| h.ends_with(" UTC]") || h.contains(" UTC] "));
+    let json = || line.starts_with('{').then(|| read(line.find("\":\"20")? + 3, 19, "%Y-%m-%dT%H:%M:%S"))?;
     read(0, 19, "%Y/%m/%d %H:%M:%S")
+        .or_else(|| read(0, 19, "%Y-%m-%d %H:%M:%S"))
+        .or_else(json)
         .or_else(syslog)
         .or_else(apache)
         .or_else(|| line.starts_with('[').then(|| read(1, 20, "%d-%b-%Y %H:%M:%S"))?)
@@ -72,6 +75,7 @@ fn cut(from: &Path, to: &Path, zones: &BTreeMap<PathBuf, f64>, keep: &dyn Fn(f64
             left_out += cut(&path, &target, &BTreeMap::new(), &|_| true);
         } else if let Some(shift) = zones.get(&path) {
             let text = fs::read_to_string(&path).unwrap();
+            assert!(text.lines().next().and_then(digits).is_some(), "{}: a stamp that this test cannot read", path.display());
             let mut inside = true;
             let mut out = String::new();
             for line in text.lines() {
