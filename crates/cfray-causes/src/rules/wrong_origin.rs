@@ -2,6 +2,7 @@
 
 use crate::chain;
 use crate::doc::{CauseDoc, Fix};
+use crate::join::coverage::Covered;
 use crate::rule::{Case, Finding, sentence};
 use cfray_model::{Cause, EvidenceKind, Sig, Tie};
 
@@ -60,7 +61,8 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     // A listener of the same machine that refuses Cloudflare would show in the error log only.
     let error_log = c.w.servers.iter().enumerate().any(|(i, s)| s.has_error && chain::error_log_covers(c, i));
     // That no line is there says something of covered moments only.
-    let covered = mine.covered >= 3;
+    let hole = |s: usize| c.end.is_none_or(|end| c.p.coverage.at(s, end) == Covered::No);
+    let covered = mine.covered >= 3 && !(0..c.w.servers.len()).all(hole);
     let score = match (covered, other.tied >= 5 && error_log) {
         (false, _) => 0.45,
         (true, false) => 0.6,
