@@ -250,7 +250,7 @@ impl Look<'_> {
                 .filter(|r| r.origin_ip.as_deref().is_some_and(mine))
                 .filter_map(|r| r.end.or(r.start).map(|t| Span { lo: t.0, hi: t.0 + r.precision_ns }))
                 .collect();
-            let outside = rows.iter().filter(|end| coverage.at(self.index, **end) == Covered::No).count();
+            let outside = rows.iter().filter(|end| coverage.at(self.index, **end, 0) == Covered::No).count();
             if outside > 0 {
                 out.push(item(
                     &self.s.name,

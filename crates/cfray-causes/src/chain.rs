@@ -138,7 +138,7 @@ pub fn kernel_covers(c: &Case<'_>) -> bool {
 pub fn error_log_covers(c: &Case<'_>, server: usize) -> bool {
     let hole = || {
         let access = c.w.servers.get(server).is_some_and(|s| s.has_access);
-        access && c.access.is_none() && c.end.is_some_and(|end| c.p.coverage.at(server, end) == Covered::No)
+        access && c.access.is_none() && c.end.is_some_and(|end| c.p.coverage.at(server, end, 0) == Covered::No)
     };
     covers(c, server, |s| s.kinds.contains_key(&LineKind::Error), 15) && !hole()
 }

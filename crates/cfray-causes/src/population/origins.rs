@@ -150,7 +150,7 @@ fn count_covered(w: &World, coverage: &Coverage, by_combo: &mut [OriginCount]) {
         let Some(count) = by_combo.get_mut(f.combo as usize).filter(|n| n.spoke == 0 && n.covered < ENOUGH) else { continue };
         let Some(end) = f.end() else { continue };
         let span = Span { lo: end.0, hi: end.0 + f.precision_ns() };
-        count.covered += u64::from(servers.iter().any(|&s| coverage.at(s, span) == Covered::Yes));
+        count.covered += u64::from(servers.iter().any(|&s| coverage.at(s, span, 0) == Covered::Yes));
     }
 }
 

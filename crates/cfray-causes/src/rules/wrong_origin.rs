@@ -61,7 +61,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     // A listener of the same machine that refuses Cloudflare would show in the error log only.
     let error_log = c.w.servers.iter().enumerate().any(|(i, s)| s.has_error && chain::error_log_covers(c, i));
     // That no line is there says something of covered moments only.
-    let hole = |s: usize| c.end.is_none_or(|end| c.p.coverage.at(s, end) == Covered::No);
+    let hole = |s: usize| c.end.is_none_or(|end| c.p.coverage.at(s, end, 0) == Covered::No);
     let covered = mine.covered >= 3 && !(0..c.w.servers.len()).all(hole);
     let score = match (covered, other.tied >= 5 && error_log) {
         (false, _) => 0.45,
