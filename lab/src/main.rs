@@ -2,13 +2,16 @@
 //! ground truth, and scores cfray's reports against it.
 
 mod backend;
+mod clocks;
 mod edge;
 mod finish;
+mod joined;
 mod run;
 mod scenarios;
 mod score;
 mod stacks;
 mod stamp;
+mod ties;
 mod traffic;
 
 use std::path::PathBuf;
@@ -23,6 +26,8 @@ pub fn edge_find(hay: &[u8], needle: &[u8]) -> Option<usize> {
 const USAGE: &str = "lab list
 lab record [--out DIR] [--jobs N] NAME...|all     names may be prefixes
 lab score --recordings DIR [--reports DIR | --cfray BINARY]
+lab clocks --recordings DIR [--keep DIR]          zones and skews moved, then measured
+lab ties --recordings DIR                         rays taken out, then tied by request
 lab backend ADDR LOG [PREFIX=ACTION]...";
 
 #[tokio::main]
@@ -37,6 +42,8 @@ async fn main() -> Result<()> {
         }
         Some("record") => record(&args[1..]).await,
         Some("score") => score::main(&args[1..]),
+        Some("clocks") => clocks::main(&args[1..]),
+        Some("ties") => ties::main(&args[1..]),
         Some("backend") => backend::serve(&args[1..]).await,
         _ => bail!("{USAGE}"),
     }

@@ -1,95 +1,13 @@
 //! Verdicts in, the report value out.
 
-use crate::clocks::{Clock, How};
 use crate::join::world::{EdgeKind, World};
-use crate::population::Population;
 use crate::registry;
 use cfray_model::key::path_shape;
-use cfray_model::report::{
-    Breakdown, Bucket, CauseSummary, EdgeSummary, Episode, Impact, Meta, Report, Row, Share, SourceSummary, Timeline,
-};
+use cfray_model::report::{Breakdown, Bucket, CauseSummary, EdgeSummary, Episode, Impact, Meta, Report, Row, Share, Timeline};
 use cfray_model::time::SECOND;
 use cfray_model::{Cause, EdgeCounters, SourceInfo, Stamp, Tie};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-
-/// Summaries of the origin sources of one world.
-pub fn origin_sources(w: &World, _p: &Population) -> Vec<SourceSummary> {
-    let mut tied: BTreeMap<usize, u64> = BTreeMap::new();
-    for (ev, owner) in w.evs.iter().zip(&w.ties.owner) {
-        if owner.is_some_and(|(f, t)| {
-            t >= Tie::Chain && w.edge.facts.get(f as usize).is_some_and(|f| f.flags.has(cfray_model::FactFlags::INCIDENT))
-        }) {
-            *tied.entry(ev.scan).or_default() += 1;
-        }
-    }
-    w.scans
-        .iter()
-        .enumerate()
-        .map(|(i, s)| {
-            let zone_s = s.written_zone_s();
-            let main = w.clocks.main(i);
-            let utc = |civil: i64| w.true_ns(i, civil).map(Stamp);
-            SourceSummary {
-                info: s.info.clone(),
-                lines: s.lines,
-                parsed: s.parsed,
-                rejected: s.rejected,
-                rejects: s.rejects.clone(),
-                first: s.first_ns.and_then(utc),
-                last: s.last_ns.and_then(utc),
-                gaps: gaps(w, i, &utc),
-                clock: main.map_or_else(
-                    || "not known: nothing ties this source to Cloudflare's clock (--tz ZONE)".to_owned(),
-                    |(c, zoned)| clock_line(c, zoned, zone_s),
-                ),
-                clock_unknown: main.is_none(),
-                has_ray: s.with_ray > 0,
-                tied: tied.get(&i).copied().unwrap_or(0),
-            }
-        })
-        .collect()
-}
-
-/// Stretches of ten minutes or more without a line, longest first.
-fn gaps(w: &World, scan: usize, utc: &dyn Fn(i64) -> Option<Stamp>) -> Vec<(Stamp, Stamp)> {
-    let Some(s) = w.scans.get(scan).filter(|s| s.kinds.contains_key(&cfray_model::LineKind::Access)) else { return Vec::new() };
-    let minutes: Vec<i64> = s.minutes.keys().copied().collect();
-    let mut out: Vec<(Stamp, Stamp)> = minutes
-        .windows(2)
-        .filter_map(|pair| match pair {
-            [a, b] if b - a > 10 => Some((utc((a + 1) * 60 * SECOND)?, utc(b * 60 * SECOND)?)),
-            _ => None,
-        })
-        .collect();
-    out.sort_by_key(|(a, b)| (std::cmp::Reverse(b.0 - a.0), a.0));
-    out.truncate(5);
-    out
-}
-
-/// "UTC+05:30, 40.0 s fast (±0.5 s), from 212 pairs by ray".
-pub fn clock_line(c: &Clock, zoned: bool, zone_s: Option<i64>) -> String {
-    let (shift_zone, skew) = c.split();
-    let zone = if zoned { zone_s.unwrap_or(0) + shift_zone } else { shift_zone };
-    let name = format!("UTC{}{:02}:{:02}", if zone < 0 { '-' } else { '+' }, zone.abs() / 3600, zone.abs() % 3600 / 60);
-    let name = if zone == 0 { "UTC".to_owned() } else { name };
-    let seconds = skew as f64 / SECOND as f64;
-    let error = c.error_ns as f64 / SECOND as f64;
-    let skew = if seconds.abs() <= error.max(0.5) {
-        "in step".to_owned()
-    } else {
-        format!("{:.1} s {}", seconds.abs(), if seconds > 0.0 { "fast" } else { "slow" })
-    };
-    let how = match c.how {
-        How::Given => "zone given by --tz".to_owned(),
-        How::Rays(n) => format!("from {n} pairs by ray"),
-        How::Requests(n) => format!("from {n} pairs by request"),
-        How::Borrowed => "as the other logs of this server".to_owned(),
-        How::Stated => "as written in the lines, not checked".to_owned(),
-    };
-    let wrong = if zoned && shift_zone != 0 { "; the zone written in the lines is wrong" } else { "" };
-    format!("{name}, {skew} (±{error:.1} s), {how}{wrong}")
-}
 
 /// Adds counters of another world.
 pub fn add_counters(a: &mut EdgeCounters, b: &EdgeCounters) {
@@ -139,7 +57,7 @@ pub fn finish(report: &mut Report, kinds: &[EdgeKind], totals: &Totals) {
     report.causes = causes(&counted);
     report.endpoints = endpoints(&counted, totals);
     report.breakdowns = breakdowns(&counted, totals);
-    report.impact = impact(&counted);
+    report.impact = impact(&counted, report.edge.counters.precision_ns);
     report.timeline = timeline(&counted, &report.edge.counters);
     report.headline = headline(&report.meta, &report.edge, &report.causes, &report.episodes, &counted);
 }
@@ -294,6 +212,7 @@ fn breakdowns(rows: &[&Row], totals: &Totals) -> Vec<Breakdown> {
         .collect()
 }
 
+<<<<<<< HEAD
 /// Lower case; most hosts are.
 fn lower(host: &str) -> Cow<'_, str> {
     if host.bytes().any(|b| b.is_ascii_uppercase()) { host.to_ascii_lowercase().into() } else { host.into() }
@@ -301,6 +220,10 @@ fn lower(host: &str) -> Cow<'_, str> {
 
 fn impact(rows: &[&Row]) -> Impact {
     let clients: HashSet<&str> = rows.iter().filter_map(|r| r.edge.client_ip.as_deref()).collect();
+=======
+fn impact(rows: &[&Row], tick_ns: i64) -> Impact {
+    let clients: BTreeSet<&str> = rows.iter().filter_map(|r| r.edge.client_ip.as_deref()).collect();
+>>>>>>> h-clock
     let mut cleared: Vec<f64> = rows.iter().filter(|r| r.retry == "cleared").filter_map(|r| r.cleared_after_s).collect();
     cleared.sort_by(f64::total_cmp);
     Impact {
@@ -308,7 +231,8 @@ fn impact(rows: &[&Row]) -> Impact {
         writes: rows.iter().filter(|r| r.edge.method.as_deref().is_some_and(|m| !matches!(m, "GET" | "HEAD" | "OPTIONS"))).count() as u64,
         cleared: cleared.len() as u64,
         persisted: rows.iter().filter(|r| r.retry == "persisted").count() as u64,
-        median_clear_s: cleared.get(cleared.len() / 2).copied(),
+        // Two stamps of one second are up to a second apart.
+        median_clear_s: cleared.get(cleared.len() / 2).map(|s| if tick_ns >= SECOND { s.max(tick_ns as f64 / SECOND as f64) } else { *s }),
         backoff_saves: cleared.iter().filter(|s| **s <= 31.0).count() as u64,
     }
 }

@@ -1,6 +1,7 @@
 //! Following a request's own line to what happened behind the web server: FPM children, pools, PHP
 //! fatals, refused connections after a stop.
 
+use crate::join::coverage::Covered;
 use crate::join::world::{Ev, Span};
 use crate::rule::{Case, sentence};
 use cfray_model::time::{MILLI, SECOND};
@@ -132,20 +133,29 @@ pub fn kernel_covers(c: &Case<'_>) -> bool {
     c.server.is_some_and(|server| covers(c, server, kernel, 0))
 }
 
-/// Does an error log of the web server reach over the moment? It may be quiet for minutes at its ends.
+/// Does an error log of the web server reach over the moment? It may be quiet for minutes at its ends. Where the access log
+/// beside it has a hole, the error log has one, too: a quiet log cannot tell.
 pub fn error_log_covers(c: &Case<'_>, server: usize) -> bool {
-    covers(c, server, |s| s.kinds.contains_key(&LineKind::Error), 15)
+    let hole = || {
+        let access = c.w.servers.get(server).is_some_and(|s| s.has_access);
+        access && c.access.is_none() && c.end.is_some_and(|end| c.p.coverage.at(server, end, 0) == Covered::No)
+    };
+    covers(c, server, |s| s.kinds.contains_key(&LineKind::Error), 15) && !hole()
 }
 
 fn covers(c: &Case<'_>, server: usize, fits: impl Fn(&SourceScan) -> bool, slack_s: i64) -> bool {
     let (Some(server), Some(end)) = (c.w.servers.get(server), c.end) else { return false };
-    let spans = server.scans.iter().filter_map(|&i| {
-        let scan = c.w.scans.get(i).filter(|s| fits(s))?;
-        Some((c.w.true_ns(i, scan.first_ns?)?, c.w.true_ns(i, scan.last_ns?)?))
-    });
-    // A rotated set covers what lies between its files.
-    let (from, to) = spans.fold((i64::MAX, i64::MIN), |(a, b), (x, y)| (a.min(x), b.max(y)));
-    from <= to && (from - slack_s * SECOND..=to + (slack_s + 2) * SECOND).contains(&end.lo)
+    let fitting = || server.scans.iter().filter_map(|&i| Some((i, c.w.scans.get(i).filter(|s| fits(s))?)));
+    let spans: Vec<(i64, i64)> =
+        fitting().filter_map(|(i, scan)| Some((c.w.true_ns(i, scan.first_ns?)?, c.w.true_ns(i, scan.last_ns?)?))).collect();
+    let reaches = |from: i64, to: i64| from <= to && (from - slack_s * SECOND..=to + (slack_s + 2) * SECOND).contains(&end.lo);
+    if spans.iter().any(|&(from, to)| reaches(from, to)) {
+        return true;
+    }
+    // A rotated set covers what lies between its files, unless one of them is missing.
+    let names: Vec<&str> = fitting().map(|(_, scan)| scan.info.name.as_str()).collect();
+    let (from, to) = spans.iter().fold((i64::MAX, i64::MIN), |(a, b), &(x, y)| (a.min(x), b.max(y)));
+    reaches(from, to) && crate::sources::missing_files(&names).is_empty()
 }
 
 /// A sign that the pool was full around the request: listen queue overflow or `pm.max_children`.

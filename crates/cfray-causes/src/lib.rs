@@ -25,6 +25,7 @@ pub mod retry;
 pub mod rule;
 pub mod rules;
 pub mod settings;
+pub mod sources;
 
 pub use doc::{CauseDoc, Fix};
 pub use registry::{doc, docs};
@@ -63,8 +64,9 @@ pub fn analyze(parts: Vec<Part>, sources: &[SourceInfo], skipped: Vec<Skipped>, 
     }
     report.rows.sort_by(|a, b| (a.edge.start, a.edge.ray, &a.source).cmp(&(b.edge.start, b.edge.ray, &b.source)));
     report.episodes = episodes::episodes(&mut report.rows);
-    report.audit.sort();
-    report.audit.dedup();
+    // Their order says what to change first, so it stays.
+    let mut seen = std::collections::BTreeSet::new();
+    report.audit.retain(|item| seen.insert(item.clone()));
     assemble::finish(&mut report, &kinds, &totals);
     report
 }
@@ -107,12 +109,12 @@ fn one_part(part: Part, sources: &[SourceInfo], settings: &Settings, report: &mu
     }
     edge_sources(&w, sources, report);
     // Origin logs outside every part are read with each; they are listed once.
-    for source in assemble::origin_sources(&w, &p) {
+    for source in sources::origin_sources(&w) {
         if !report.sources.iter().any(|s| s.info.name == source.info.name) {
             report.sources.push(source);
         }
     }
-    report.audit.extend(audit::audit(&w));
+    report.audit.extend(audit::audit(&w, &p.coverage));
     totals.add(&w);
     let servers: Vec<String> = w.servers.iter().map(|s| s.name.clone()).collect();
     // Each incident becomes a row of the report; what it was judged by makes room for it.

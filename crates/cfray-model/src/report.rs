@@ -74,14 +74,46 @@ pub struct SourceSummary {
     pub last: Option<Stamp>,
     /// Gaps in coverage inside that span, longest first (at most 5).
     pub gaps: Vec<(Stamp, Stamp)>,
+    /// Names of files that a rotated set lacks between those that are there.
+    pub missing_files: Vec<String>,
+    /// Hosts that it speaks for: of the requests in it, or that wrote it (syslog), most lines first (at most 5).
+    pub hosts: Vec<String>,
+    /// Lowest level that occurs in it, such as `notice`; empty where lines have none.
+    pub lowest_level: String,
+    /// Lines stand in it later than they came about, in blocks (`access_log ... buffer=`): its end may not be written yet.
+    pub buffered: bool,
     /// The clock, one sentence: "UTC+05:30, 40 s fast (±0.5 s), from 212 pairs by ray".
     pub clock: String,
+    /// The same in numbers; `None` when it is not known, and for Cloudflare's own logs.
+    pub measured: Option<ClockSummary>,
     /// True when no clock is known: such a source gives no window ties.
     pub clock_unknown: bool,
     /// Does it carry rays?
     pub has_ray: bool,
     /// Incidents tied to it by ray or request.
     pub tied: u64,
+}
+
+/// A source's clock in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ClockSummary {
+    /// Zone of its digits in seconds east of UTC, a multiple of 15 minutes.
+    pub zone_s: i64,
+    /// Seconds that it is fast (slow: negative) beside that, in the middle of its span.
+    pub skew_s: f64,
+    /// Half width of the interval in which the skew lies, seconds.
+    pub error_s: f64,
+    /// Change of the skew in seconds an hour; 0 when none was measured.
+    pub drift_s_per_hour: f64,
+    /// When local time was turned within the file or somebody set the clock, and by how many seconds.
+    pub steps: Vec<(Stamp, f64)>,
+    /// `given`, `ray`, `request`, `machine` (events that another log of the server tells, too), `borrowed`
+    /// or `stated`.
+    pub by: String,
+    /// Pairs that agree on it.
+    pub pairs: u32,
+    /// Width of one tick of its stamps in seconds.
+    pub tick_s: f64,
 }
 
 /// The edge log as a whole.
@@ -215,6 +247,8 @@ pub struct AuditItem {
     pub what: String,
     /// What that hides, with the causes by name.
     pub hides: String,
+    /// The causes that it hides or leaves unsure.
+    pub causes: Vec<Cause>,
     /// A line to paste.
     pub paste: String,
     /// Source or server it concerns; empty for the edge log.

@@ -243,6 +243,7 @@ pub fn report() -> Report {
             hides: "ties by ray: a closed request and another visitor's look alike".to_owned(),
             paste: "log_format cfray '$remote_addr $http_cf_ray [$time_local] \"$request\" $status $bytes_sent';".to_owned(),
             server: "web1".to_owned(),
+            causes: vec![Cause::KeepaliveRace, Cause::RuleDropped],
         }],
         impact: Impact { clients: 2, writes: 1, cleared: 5, persisted: 1, median_clear_s: Some(12.0), backoff_saves: 5 },
         timeline: timeline(),
@@ -280,6 +281,10 @@ fn sources() -> Vec<SourceSummary> {
     sources[2].has_ray = true;
     sources[2].tied = 6;
     sources[2].gaps = vec![(at(610), at(700))];
+    sources[2].missing_files = vec!["logs/nginx/access.log.1".to_owned()];
+    sources[2].hosts = vec!["shop.example.com".to_owned()];
+    sources[2].buffered = true;
+    sources[3].lowest_level = "notice".to_owned();
     sources[3].clock = "as nginx/access.log".to_owned();
     sources[3].rejects =
         vec![Reject { at: LineRef { source: SourceId(3), line: 9, offset: 1 }, reason: "no time in \"\x1b[2Jgarbage\"".to_owned() }];

@@ -3,7 +3,9 @@
 use crate::row_json::RowJson;
 use crate::view::View;
 use crate::{RenderOptions, ReportError, json_text};
-use cfray_model::report::{AuditItem, Breakdown, CauseSummary, EdgeSummary, Episode, Impact, Meta, Report, Share, SourceSummary, Timeline};
+use cfray_model::report::{
+    AuditItem, Breakdown, CauseSummary, ClockSummary, EdgeSummary, Episode, Impact, Meta, Report, Share, SourceSummary, Timeline,
+};
 use cfray_model::source::{Skipped, SourceInfo};
 use cfray_model::{Cause, Stamp};
 use serde::Serialize;
@@ -183,8 +185,9 @@ impl<'a> EpisodeJson<'a> {
     }
 }
 
+/// A source in JSON.
 #[derive(Serialize)]
-struct SourceJson<'a> {
+pub(crate) struct SourceJson<'a> {
     info: &'a SourceInfo,
     lines: u64,
     parsed: u64,
@@ -193,10 +196,42 @@ struct SourceJson<'a> {
     first: Option<String>,
     last: Option<String>,
     gaps: Vec<(String, String)>,
+    missing_files: &'a [String],
+    hosts: &'a [String],
+    lowest_level: &'a str,
+    buffered: bool,
     clock: &'a str,
     clock_unknown: bool,
+    measured: Option<ClockJson<'a>>,
     has_ray: bool,
     tied: u64,
+}
+
+#[derive(Serialize)]
+struct ClockJson<'a> {
+    zone_s: i64,
+    skew_s: f64,
+    error_s: f64,
+    drift_s_per_hour: f64,
+    steps: Vec<(String, f64)>,
+    by: &'a str,
+    pairs: u32,
+    tick_s: f64,
+}
+
+impl<'a> ClockJson<'a> {
+    fn new(c: &'a ClockSummary) -> Self {
+        Self {
+            zone_s: c.zone_s,
+            skew_s: c.skew_s,
+            error_s: c.error_s,
+            drift_s_per_hour: c.drift_s_per_hour,
+            steps: c.steps.iter().map(|(at, by)| (at.to_rfc3339_ms(), *by)).collect(),
+            by: &c.by,
+            pairs: c.pairs,
+            tick_s: c.tick_s,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -206,7 +241,7 @@ struct RejectJson<'a> {
 }
 
 impl<'a> SourceJson<'a> {
-    fn new(s: &'a SourceSummary) -> Self {
+    pub(crate) fn new(s: &'a SourceSummary) -> Self {
         Self {
             info: &s.info,
             lines: s.lines,
@@ -216,8 +251,13 @@ impl<'a> SourceJson<'a> {
             first: time(s.first),
             last: time(s.last),
             gaps: s.gaps.iter().map(|(from, to)| (from.to_rfc3339_ms(), to.to_rfc3339_ms())).collect(),
+            missing_files: &s.missing_files,
+            hosts: &s.hosts,
+            lowest_level: &s.lowest_level,
+            buffered: s.buffered,
             clock: &s.clock,
             clock_unknown: s.clock_unknown,
+            measured: s.measured.as_ref().map(ClockJson::new),
             has_ray: s.has_ray,
             tied: s.tied,
         }

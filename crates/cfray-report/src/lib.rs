@@ -7,6 +7,7 @@
 //! [`format::FORMATS`].
 #![forbid(unsafe_code)]
 
+mod audit;
 pub mod columns;
 mod csv;
 mod digest;
@@ -34,6 +35,7 @@ mod example;
 use cfray_model::report::Report;
 use std::io::Write;
 
+pub use audit::{AuditFormat, audit};
 pub use columns::{Column, columns};
 pub use format::{FORMATS, FormatSpec, OutputFormat};
 pub use mask::Masker;

@@ -84,22 +84,23 @@ fn read(report: &Report, page: &mut String) -> std::fmt::Result {
         count(report.sources.len() as u64, "source"),
         number(report.skipped.len() as u64)
     )?;
-    writeln!(page, "| source | format | server | lines | rejected | clock |\n|---|---|---|---:|---:|---|")?;
+    writeln!(page, "| source | format | server | lines | rejected | clock | covers (UTC) |\n|---|---|---|---:|---:|---|---|")?;
     for s in &report.sources {
         writeln!(
             page,
-            "| {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} |",
             code_cell(&s.info.name),
             prose(&s.info.format),
             prose(&s.info.server),
             number(s.lines),
             number(s.rejected),
-            prose(&s.clock)
+            prose(&s.clock),
+            prose(&words::covers(s))
         )?;
     }
     for s in &report.skipped {
         let hint = if s.hint.is_empty() { String::new() } else { format!(" ({})", prose(&s.hint)) };
-        writeln!(page, "| {} | {}{}{hint} | | | | |", code_cell(&s.name), if s.failed { "**failed**: " } else { "" }, prose(&s.what))?;
+        writeln!(page, "| {} | {}{}{hint} | | | | | |", code_cell(&s.name), if s.failed { "**failed**: " } else { "" }, prose(&s.what))?;
     }
     writeln!(page, "\n</details>\n")
 }
@@ -202,7 +203,7 @@ fn rows(view: &View<'_>, page: &mut String) -> std::fmt::Result {
 }
 
 /// Text in which no character is markup.
-fn prose(text: &str) -> String {
+pub(crate) fn prose(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in visible(text).chars() {
         match c {
@@ -222,7 +223,7 @@ fn prose(text: &str) -> String {
 }
 
 /// A code span: its fence is longer than any run of backticks inside.
-fn code(text: &str) -> String {
+pub(crate) fn code(text: &str) -> String {
     let text = visible(text);
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);

@@ -142,6 +142,7 @@ impl Page {
             self.entry("", &text);
         }
         self.clocks(report);
+        self.uncovered(report);
         let found = format!("{} {}", number(report.edge.incidents), words::incidents(&report.meta.statuses, report.edge.incidents));
         let internal = match report.edge.uncounted {
             0 => String::new(),
@@ -209,6 +210,17 @@ impl Page {
         if clocks.len() > 6 {
             let text = format!("and {} more", clocks.len() - 6);
             self.entry("", &text);
+        }
+    }
+
+    fn uncovered(&mut self, report: &Report) {
+        let all = report.sources.iter().map(|s| (base(&s.info.name), words::uncovered(s))).filter(|(_, text)| !text.is_empty());
+        let all: Vec<String> = all.map(|(name, text)| format!("{name}: {text}")).collect();
+        for (at, text) in all.iter().take(6).enumerate() {
+            self.entry(if at == 0 { "Lacking" } else { "" }, text);
+        }
+        if all.len() > 6 {
+            self.entry("", &format!("and {} more", all.len() - 6));
         }
     }
 

@@ -163,6 +163,8 @@ fn mask_head(report: &Report, masker: &Masker) -> Report {
         s.info.server = own(&s.info.server);
         s.info.why = text(&s.info.why);
         s.clock = own(&s.clock);
+        s.missing_files.iter_mut().for_each(|name| *name = own(name));
+        s.hosts.iter_mut().for_each(|host| *host = text(host));
         s.rejects.iter_mut().for_each(|r| r.reason = evidence_text(&r.reason, masker));
         s
     };
@@ -200,6 +202,7 @@ fn mask_head(report: &Report, masker: &Masker) -> Report {
                 hides: own(&a.hides),
                 server: own(&a.server),
                 paste: own(&a.paste),
+                causes: a.causes.clone(),
             })
             .collect(),
         impact: report.impact.clone(),

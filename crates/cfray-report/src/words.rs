@@ -52,6 +52,44 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// What a source does not cover, beside the gaps in it: "access.log.2 is missing; written in blocks, ...". Empty: nothing
+/// is known to be missing.
+pub fn uncovered(s: &cfray_model::report::SourceSummary) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    if !s.gaps.is_empty() {
+        let gaps: Vec<String> = s.gaps.iter().map(|(from, to)| span(Some(*from), Some(*to))).collect();
+        parts.push(format!("no lines {}", gaps.join(", ")));
+    }
+    if !s.missing_files.is_empty() {
+        let verb = if s.missing_files.len() == 1 { "is" } else { "are" };
+        let names: Vec<&str> = s.missing_files.iter().map(|n| n.rsplit('/').next().unwrap_or(n)).collect();
+        parts.push(format!("{} {verb} missing", names.join(", ")));
+    }
+    if s.buffered {
+        parts.push("written in blocks (buffer=), so its last lines may be missing".to_owned());
+    }
+    parts.join("; ")
+}
+
+/// What a source covers, for tables: span, what is missing in it, whom it speaks for, its lowest level, whether it carries rays.
+pub fn covers(s: &cfray_model::report::SourceSummary) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    if s.first.is_some() || s.last.is_some() {
+        parts.push(span(s.first, s.last));
+    }
+    parts.extend(Some(uncovered(s)).filter(|text| !text.is_empty()));
+    if !s.hosts.is_empty() {
+        parts.push(format!("of {}", s.hosts.join(", ")));
+    }
+    if !s.lowest_level.is_empty() {
+        parts.push(format!("lowest level {}", s.lowest_level));
+    }
+    if s.has_ray && !s.info.server.is_empty() {
+        parts.push("has rays".to_owned());
+    }
+    parts.join("; ")
+}
+
 /// `2026-11-22 10:02:11`.
 pub fn moment(stamp: Stamp) -> String {
     shaped(stamp, "%Y-%m-%d %H:%M:%S")

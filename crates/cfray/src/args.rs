@@ -43,6 +43,8 @@ pub enum Command {
     Analyze(Box<AnalyzeArgs>),
     /// Show everything known about one request of any status, as a timeline
     Ray(Box<RayArgs>),
+    /// Say which causes these logs could not show, and the line to paste that reveals each
+    Audit(Box<AuditArgs>),
     /// Explain a cause: what it means, its evidence, its fix; without one, list all
     Explain(ExplainArgs),
     /// List the known log formats; with files, say what each was taken for and why
@@ -95,6 +97,44 @@ pub struct RayArgs {
     pub mask: MaskArgs,
     #[command(flatten)]
     pub color: ColorArgs,
+}
+
+/// `cfray audit`.
+#[derive(Args, Debug, Default)]
+#[command(after_help = STATUSES)]
+pub struct AuditArgs {
+    /// Files, directories (searched recursively), or - for standard input; origin logs alone or Logpush alone will do
+    ///
+    /// With no PATH: standard input if it is a pipe, a socket or a regular file, else the current directory.
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// How to write it
+    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
+    pub format: AuditFormat,
+    #[command(flatten)]
+    pub read: ReadArgs,
+    #[command(flatten)]
+    pub mask: MaskArgs,
+    /// Exit with 2 when anything was unreadable or rejected
+    #[arg(long)]
+    pub strict: bool,
+    /// Show no progress
+    #[arg(short, long)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub color: ColorArgs,
+}
+
+/// `text`, `json` or `md`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum AuditFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+    /// Markdown.
+    Md,
 }
 
 /// `cfray explain`.

@@ -3,6 +3,7 @@
 use crate::exit::{Failure, Outcome};
 use crate::plan::{Reading, Selection};
 use crate::progress::Display;
+use crate::values::glob;
 use crate::{diag, rays};
 use cfray_causes::{Part, Settings};
 use cfray_ingest::Discovery;
@@ -26,6 +27,8 @@ pub struct Scanned {
     pub skipped: Vec<Skipped>,
     /// Something could not be read or was rejected: what `--strict` asks about.
     pub flawed: bool,
+    /// Remarks on how it was read, for the report.
+    pub notes: Vec<String>,
 }
 
 /// Is the source Cloudflare's side?
@@ -43,7 +46,35 @@ pub fn discover(reading: &Reading) -> Outcome<Discovery> {
     if discovery.sources.is_empty() {
         return Err(nothing(reading, &discovery.skipped));
     }
+    without_effect(reading, &discovery);
     Ok(discovery)
+}
+
+/// Names options for files that hold for no file, and a format without files that was taken for all of them.
+fn without_effect(reading: &Reading, discovery: &Discovery) {
+    let sources = || discovery.sources.iter().filter(|s| !is_edge(s));
+    let example = sources().next().map_or("", |s| s.name.as_str());
+    for (option, pattern) in &reading.patterns {
+        // Patterns were checked when they were read.
+        let Ok(matcher) = glob::matcher(pattern) else { continue };
+        if !discovery.sources.iter().any(|s| matcher.is_match(&s.name)) {
+            let names = if example.is_empty() { String::new() } else { format!("; names look like {example}") };
+            diag::warning(&format!("{option}: the pattern {pattern:?} matches no log that was read{names}"));
+        }
+    }
+    if reading.options.log_formats.iter().any(|(glob, _)| glob.is_none()) {
+        let taken = sources().filter(|s| s.why.contains(" fit --log-format ")).count();
+        let all = sources().count();
+        if taken == 0 {
+            diag::warning(
+                "--log-format without a pattern fits no file (half of its lines have to fit); `cfray formats PATH` says what each was taken for",
+            );
+        } else if taken == all && all > 1 {
+            diag::warning(&format!(
+                "--log-format without a pattern was taken for all {all} origin logs, {example} among them; name the files that it describes: --log-format 'access*.log=...'"
+            ));
+        }
+    }
 }
 
 const EXPECTED: &str = "expected: Cloudflare Logpush http_requests (NDJSON or CSV) and the origin's logs (nginx, Apache, PHP-FPM, syslog, ...),\n\
@@ -85,11 +116,24 @@ pub fn scan(
     progress: &Display,
 ) -> Outcome<Scanned> {
     let mut parts = Vec::new();
+    let mut notes = Vec::new();
     let mut list = None;
     if let Some(path) = &selection.rays {
         let (edge, info) = listed(path, &discovery, selection)?;
         list = Some(info);
-        parts.push(part(edge, &discovery, reading, ray, progress));
+        let mut first = part(edge, &discovery, reading, ray, progress);
+        // What a bare ray does not say, its lines do: with method, path and time other lines of the request are found.
+        let learned = rays::learn(&mut first.edge, &first.origin);
+        if !learned.is_empty() {
+            let mut index = first.edge.index();
+            index.requests.extend(&learned);
+            first.origin = cfray_ingest::scan_origin(&discovery, &index, &reading.options, progress);
+            notes.push(format!(
+                "{} without a time: method, path and time are taken from the line with that ray, so clocks are measured against that log, not against Cloudflare's",
+                if learned.len() == 1 { "1 ray".to_owned() } else { format!("{} rays", learned.len()) }
+            ));
+        }
+        parts.push(first);
     } else {
         let scopes = discovery.scopes();
         for scope in &scopes {
@@ -105,7 +149,7 @@ pub fn scan(
     let Discovery { mut sources, skipped, .. } = discovery;
     sources.extend(list);
     let flawed = complain(&parts) || skipped.iter().any(|s| s.failed);
-    Ok(Scanned { parts, sources, skipped, flawed })
+    Ok(Scanned { parts, sources, skipped, flawed, notes })
 }
 
 /// The origin pass beside an edge pass.

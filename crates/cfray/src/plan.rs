@@ -21,6 +21,8 @@ pub struct Reading {
     pub options: Options,
     /// Zones by file name, the last match counts.
     pub zones: Vec<(Option<GlobMatcher>, ZoneSpec)>,
+    /// Patterns for file names that were given, with what each was given for.
+    pub patterns: Vec<(String, String)>,
     /// The configuration, for what only some commands use.
     pub config: Config,
     /// Remarks for the summary.
@@ -35,12 +37,14 @@ pub fn reading(paths: &[PathBuf], args: &ReadArgs) -> Outcome<Reading> {
     let found = config::find(args.config.as_deref(), args.no_config, &inputs.paths())?;
     let config = found.config;
     let mut set = Vec::new();
+    let mut patterns: Vec<(String, String)> = Vec::new();
 
     let mut zones: Vec<(Option<GlobMatcher>, ZoneSpec)> = Vec::new();
     let by_config = config.tz.iter().map(|zone| (None, zone)).chain(config.zones.iter().map(|(pattern, zone)| (Some(pattern), zone)));
     let by_args = args.tz.iter().map(|pair| (pair.glob.as_ref(), &pair.value));
     for (pattern, zone) in by_config.chain(by_args) {
         let matcher = pattern.map(|p| glob::matcher(p)).transpose().map_err(|error| Failure::new("--tz", error))?;
+        patterns.extend(pattern.map(|p| ("--tz".to_owned(), p.clone())));
         set.push(format!("tz {}{}", pattern.map(|p| format!("{p}=")).unwrap_or_default(), zone_name(&zone.0)));
         zones.push((matcher, zone.0.clone()));
     }
@@ -50,11 +54,13 @@ pub fn reading(paths: &[PathBuf], args: &ReadArgs) -> Outcome<Reading> {
     for (name, patterns) in &config.servers {
         servers.extend(Vec::from(patterns.clone()).into_iter().map(|pattern| (name.clone(), pattern)));
     }
+    patterns.extend(servers.iter().map(|(name, pattern)| (format!("--server {name}"), pattern.clone())));
     set.extend(servers.iter().map(|(name, pattern)| format!("server {name}={pattern}")));
 
     let mut log_formats: Vec<(Option<String>, String)> = args.log_format.iter().map(|f| (f.glob.clone(), f.value.clone())).collect();
     log_formats.extend(config.formats.iter().map(|(pattern, template)| (Some(pattern.clone()), template.clone())));
     log_formats.extend(config.log_format.iter().map(|template| (None, template.clone())));
+    patterns.extend(log_formats.iter().filter_map(|(pattern, _)| Some(("--log-format".to_owned(), pattern.clone()?))));
     set.extend(
         log_formats
             .iter()
@@ -82,7 +88,7 @@ pub fn reading(paths: &[PathBuf], args: &ReadArgs) -> Outcome<Reading> {
         max_ratio: args.max_ratio.or(config.max_ratio).unwrap_or(defaults.max_ratio),
         ..defaults
     };
-    Ok(Reading { inputs, options, zones, config, notes: found.note.into_iter().collect(), set })
+    Ok(Reading { inputs, options, zones, patterns, config, notes: found.note.into_iter().collect(), set })
 }
 
 fn zone_name(zone: &ZoneSpec) -> String {

@@ -1,6 +1,5 @@
 //! Robust estimate of a shift from pairs of a log line and an edge row.
 
-use super::How;
 use cfray_model::time::SECOND;
 
 /// One pair: the shift lies in `[lo, hi]` if the line belongs to the row.
@@ -15,6 +14,10 @@ pub struct Pair {
     pub hi: i64,
     /// 1 / number of rows that the line could belong to.
     pub weight: f64,
+    /// Line of the file.
+    pub line: u64,
+    /// Stated time of the line.
+    pub stated: i64,
 }
 
 /// Widest shift that is believed: zones reach from -12 h to +14 h.
@@ -68,12 +71,6 @@ pub fn estimate(pairs: &[Pair]) -> Option<Measured> {
     Some((lo + (hi - lo) / 2, ((hi - lo) / 2).max(SECOND / 1000), peak))
 }
 
-/// Wraps a measurement with how it came about.
-pub fn as_clock(measured: Measured, rays: bool) -> super::Clock {
-    let pairs = measured.2.round().max(0.0) as u32;
-    super::Clock { shift_ns: measured.0, error_ns: measured.1, how: if rays { How::Rays(pairs) } else { How::Requests(pairs) } }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
@@ -81,7 +78,7 @@ mod tests {
 
     fn pair(shift_s: f64, width_s: f64) -> Pair {
         let s = |x: f64| (x * SECOND as f64) as i64;
-        Pair { lo: s(shift_s - width_s / 2.0), hi: s(shift_s + width_s / 2.0), weight: 1.0 }
+        Pair { lo: s(shift_s - width_s / 2.0), hi: s(shift_s + width_s / 2.0), weight: 1.0, line: 0, stated: 0 }
     }
 
     #[test]

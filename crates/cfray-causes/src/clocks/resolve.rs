@@ -1,8 +1,11 @@
 //! Which clock each group of lines gets, in the order of trust.
 
-use super::{Clock, How, estimate};
+use super::estimate::Pair;
+use super::machine::{self, Known};
+use super::timeline::Timeline;
+use super::{Clock, How, fit};
 use crate::join::index::{ClientColumn, ComboKeys, FactIndex, agrees};
-use crate::settings::Settings;
+use crate::settings::{Settings, ZoneSpec};
 use cfray_model::time::SECOND;
 use cfray_model::{Fact, LineKind, OriginEvent, SourceScan};
 use std::collections::BTreeMap;
@@ -29,41 +32,62 @@ impl Clocks {
             (a, b) => a.or(b),
         }
     }
+
+    fn set(&mut self, source: usize, has_zone: bool, clock: Clock) {
+        let list = if has_zone { &mut self.zoned } else { &mut self.unzoned };
+        if let Some(slot) = list.get_mut(source) {
+            *slot = Some(clock);
+        }
+    }
 }
 
 /// More rows than this for one request key say nothing about a clock.
 const MANY: usize = 64;
+/// What remains beside a zone that the user gave is skew up to half a quarter of an hour.
+const SKEW: i64 = 450 * SECOND;
+/// Uncertainty of a zone that was given and not measured.
+const GIVEN_ERROR: i64 = 2 * SECOND;
+/// Uncertainty of a zone that stands in the line and was not measured: servers without NTP are off by seconds.
+const STATED_ERROR: i64 = 5 * SECOND;
 
-/// Measures and resolves. `columns` says which sources' client columns can be compared.
-pub fn resolve(
-    scans: &[SourceScan],
-    facts: &[Fact],
-    keys: &[ComboKeys],
-    index: &FactIndex,
-    columns: &[ClientColumn],
-    settings: &Settings,
-) -> Clocks {
+/// What the clocks are measured with.
+pub struct Rows<'a> {
+    /// Facts of the edge rows.
+    pub facts: &'a [Fact],
+    /// Hashes of their combos.
+    pub keys: &'a [ComboKeys],
+    /// Facts by ray and request.
+    pub index: &'a FactIndex,
+    /// Which sources' client columns can be compared.
+    pub columns: &'a [ClientColumn],
+}
+
+/// Measures and resolves.
+pub fn resolve(scans: &[SourceScan], rows: &Rows<'_>, settings: &Settings) -> Clocks {
     let mut clocks = Clocks { zoned: vec![None; scans.len()], unzoned: vec![None; scans.len()] };
+    // Zones that the user gave and no pair confirms: the machine's skew is still to be added.
+    let mut bare: Vec<usize> = Vec::new();
     for (i, scan) in scans.iter().enumerate() {
         for has_zone in [true, false] {
-            let events = || scan.events.iter().filter(move |e| e.time.is_some_and(|t| t.offset_s.is_some() == has_zone));
-            let measured = measure(events, facts, keys, index, columns.get(i).copied().unwrap_or_default());
-            let given = (!has_zone).then(|| settings.zone_of(&scan.info.name)).flatten().map(|zone| {
-                let zone_ns = i64::from(zone.offset_s(scan.first_ns.unwrap_or(0))) * SECOND;
-                // The user's zone wins; what remains of a measurement within a few minutes is skew.
-                match measured {
-                    Some(m) if (m.shift_ns - zone_ns).abs() < 450 * SECOND => Clock { how: How::Given, ..m },
-                    _ => Clock { shift_ns: zone_ns, error_ns: 2 * SECOND, how: How::Given },
-                }
-            });
-            let slot = if has_zone { &mut clocks.zoned } else { &mut clocks.unzoned };
-            if let Some(slot) = slot.get_mut(i) {
-                *slot = given.or(measured);
+            let (by_ray, by_request) = pairs(group(scan, has_zone), rows, rows.columns.get(i).copied().unwrap_or_default());
+            let given = (!has_zone).then(|| settings.zone_of(&scan.info.name)).flatten();
+            let clock = match given {
+                Some(zone) => Some(with_zone(scan, zone, &by_ray, &by_request).unwrap_or_else(|clock| {
+                    bare.push(i);
+                    clock
+                })),
+                None => fit::fit(by_ray, true).or_else(|| fit::fit(by_request, false)),
+            };
+            if let Some(clock) = clock {
+                clocks.set(i, has_zone, clock);
             }
         }
     }
-    let by_server = group_by_server(scans);
-    for members in by_server.values() {
+    for members in group_by_server(scans).values() {
+        for &i in members.iter().filter(|i| bare.contains(i)) {
+            add_skew(members, i, &bare, &mut clocks);
+        }
+        by_machine(scans, members, &mut clocks);
         borrow(scans, members, &mut clocks);
     }
     clocks
@@ -77,95 +101,188 @@ fn group_by_server(scans: &[SourceScan]) -> BTreeMap<(&str, &str), Vec<usize>> {
     groups
 }
 
-fn measure<'a, I: Iterator<Item = &'a OriginEvent>>(
-    events: impl Fn() -> I,
-    facts: &[Fact],
-    keys: &[ComboKeys],
-    index: &FactIndex,
-    column: ClientColumn,
-) -> Option<Clock> {
-    let mut by_ray = Vec::new();
-    let mut by_request = Vec::new();
-    for e in events() {
-        let Some(time) = e.time else { continue };
-        let stated = time.stated_ns();
-        let pair = |f: &Fact, weight: f64| {
-            let (start, end) = (f.start()?.0, f.end()?.0 + f.precision_ns());
-            Some(estimate::Pair { lo: stated - end, hi: stated + time.precision_ns - start, weight })
-        };
-        if e.ray != 0 && matches!(e.kind, LineKind::Access | LineKind::Error) {
-            let rows = index.ray(e.ray);
-            by_ray.extend(rows.iter().filter_map(|&i| pair(facts.get(i as usize)?, 1.0 / rows.len() as f64)));
-            continue;
+fn group(scan: &SourceScan, has_zone: bool) -> impl Iterator<Item = &OriginEvent> {
+    scan.events.iter().filter(move |e| e.time.is_some_and(|t| t.offset_s.is_some() == has_zone))
+}
+
+/// Lines of a group in order of line, with their stated times.
+fn lines(scan: &SourceScan, has_zone: bool) -> Vec<(u64, i64)> {
+    let mut out: Vec<(u64, i64)> = group(scan, has_zone).filter_map(|e| Some((e.at.line, e.time?.stated_ns()))).collect();
+    out.sort_unstable();
+    out
+}
+
+/// Lays a machine's shifts over a file's lines. One shift needs no pieces.
+fn laid(timeline: &Timeline, scan: &SourceScan, has_zone: bool, pairs: &[Pair], error_ns: i64, how: How) -> Clock {
+    let plain = |shift| Clock::constant(shift, error_ns, how);
+    let main = timeline.0.iter().max_by_key(|c| c.from).map_or(0, |c| c.shift);
+    if timeline.0.len() == 1 && timeline.0.iter().all(|c| c.drift == 0.0) {
+        return plain(main);
+    }
+    let pieces = timeline.lay(&lines(scan, has_zone), pairs);
+    let longest = pieces.iter().filter(|p| p.shift_ns.is_some()).max_by_key(|p| p.stated.1 - p.stated.0);
+    Clock { shift_ns: longest.and_then(|p| p.shift_ns).unwrap_or(main), error_ns, how, pieces }
+}
+
+/// The user's zone wins; what remains of a measurement within a few minutes is skew. `Err`: no pair confirms it.
+fn with_zone(scan: &SourceScan, zone: &ZoneSpec, by_ray: &[Pair], by_request: &[Pair]) -> Result<Clock, Clock> {
+    const DAY: i64 = 86_400 * SECOND;
+    let (from, to) = (scan.first_ns.unwrap_or(0) - DAY, scan.last_ns.unwrap_or(0) + DAY);
+    let timeline = Timeline::zone(zone, from, to);
+    let all: Vec<Pair> = by_ray.iter().chain(by_request).copied().collect();
+    let clock = laid(&timeline, scan, false, &all, GIVEN_ERROR, How::Given);
+    for pairs in [by_ray, by_request] {
+        let rest: Vec<Pair> = pairs
+            .iter()
+            .filter_map(|p| {
+                let zone = clock.shift_of(p.line, p.stated)?;
+                Some(Pair { lo: p.lo - zone, hi: p.hi - zone, stated: p.stated - zone, ..*p })
+            })
+            .collect();
+        if let Some(skew) = fit::fit(rest, true).filter(|skew| skew.shift_ns.abs() < SKEW) {
+            let timeline = timeline.clone().plus(&Timeline::of(&skew));
+            return Ok(laid(&timeline, scan, false, &all, skew.error_ns, How::Given));
         }
+    }
+    Err(clock)
+}
+
+/// Sources of one server share the skew.
+fn add_skew(members: &[usize], i: usize, bare: &[usize], clocks: &mut Clocks) {
+    let measured = members.iter().flat_map(|&j| {
+        let unzoned = clocks.of(j, false).filter(|_| !bare.contains(&j));
+        clocks.of(j, true).into_iter().chain(unzoned)
+    });
+    let Some((skew, error_ns)) = measured.min_by_key(|c| (c.how, c.error_ns)).map(|c| (c.split().1, c.error_ns)) else { return };
+    let Some(clock) = clocks.unzoned.get_mut(i).and_then(Option::as_mut) else { return };
+    clock.shift_ns += skew;
+    clock.error_ns = error_ns;
+    for piece in &mut clock.pieces {
+        piece.shift_ns = piece.shift_ns.map(|s| s + skew);
+    }
+}
+
+/// Pairs by ray and pairs by request.
+fn pairs<'a>(events: impl Iterator<Item = &'a OriginEvent>, rows: &Rows<'_>, column: ClientColumn) -> (Vec<Pair>, Vec<Pair>) {
+    let (mut by_ray, mut by_request) = (Vec::new(), Vec::new());
+    for e in events {
+        let Some(time) = e.time else { continue };
         if !matches!(e.kind, LineKind::Access | LineKind::Error) {
             continue;
         }
-        let rows = index.request(e.request);
-        if rows.is_empty() || rows.len() > MANY {
+        let stated = time.stated_ns();
+        let pair = |f: &Fact, weight: f64| {
+            let (start, end) = (f.start()?.0, f.end()?.0 + f.precision_ns());
+            Some(Pair { lo: stated - end, hi: stated + time.precision_ns - start, weight, line: e.at.line, stated })
+        };
+        if e.ray != 0 {
+            let found = rows.index.ray(e.ray);
+            by_ray.extend(found.iter().filter_map(|&i| pair(rows.facts.get(i as usize)?, 1.0 / found.len() as f64)));
             continue;
         }
-        let matching: Vec<&Fact> = rows
+        let found = rows.index.request(e.request);
+        if found.is_empty() || found.len() > MANY {
+            continue;
+        }
+        let matching: Vec<&Fact> = found
             .iter()
-            .filter_map(|&i| facts.get(i as usize))
-            .filter(|f| keys.get(f.combo as usize).is_none_or(|k| agrees(e, f, k, column, true)))
+            .filter_map(|&i| rows.facts.get(i as usize))
+            .filter(|f| rows.keys.get(f.combo as usize).is_none_or(|k| agrees(e, f, k, column, true)))
             .filter(|f| plausible(e, f))
             .collect();
         by_request.extend(matching.iter().filter_map(|f| pair(f, 1.0 / matching.len() as f64)));
     }
-    estimate::estimate(&by_ray)
-        .map(|m| estimate::as_clock(m, true))
-        .or_else(|| estimate::estimate(&by_request).map(|m| estimate::as_clock(m, false)))
+    (by_ray, by_request)
+}
+
+/// The best clock that was measured or given on a machine.
+fn best<'a>(list: &'a [Option<Clock>], members: &[usize]) -> Option<&'a Clock> {
+    members.iter().filter_map(|&i| list.get(i)?.as_ref()).min_by_key(|c| (c.how, c.error_ns))
+}
+
+/// Groups without a measurement that tell of events which a measured log of the machine tells of, too.
+fn by_machine(scans: &[SourceScan], members: &[usize], clocks: &mut Clocks) {
+    let Some((skew, error_ns)) = [best(&clocks.zoned, members), best(&clocks.unzoned, members)]
+        .into_iter()
+        .flatten()
+        .min_by_key(|c| (c.how, c.error_ns))
+        .map(|c| (c.split().1, c.error_ns))
+    else {
+        return;
+    };
+    let mut known: Vec<Known<'_>> = Vec::new();
+    let mut open: Vec<(usize, bool)> = Vec::new();
+    for &i in members {
+        let Some(scan) = scans.get(i) else { continue };
+        for has_zone in [true, false] {
+            match clocks.of(i, has_zone) {
+                Some(clock) => known.extend(group(scan, has_zone).filter(|e| e.sig.is_some()).filter_map(|event| {
+                    let stated = event.time?.stated_ns();
+                    Some(Known { at: stated - clock.shift_of(event.at.line, stated)?, event })
+                })),
+                None => open.push((i, has_zone)),
+            }
+        }
+    }
+    for (i, has_zone) in open {
+        if let Some(scan) = scans.get(i)
+            && let Some(clock) = machine::clock(group(scan, has_zone), &known, skew, error_ns)
+        {
+            clocks.set(i, has_zone, clock);
+        }
+    }
 }
 
 /// Groups without a measurement take what another source of the same machine knows.
 fn borrow(scans: &[SourceScan], members: &[usize], clocks: &mut Clocks) {
-    let best = |list: &[Option<Clock>]| members.iter().filter_map(|&i| list.get(i).copied().flatten()).min_by_key(|c| (c.how, c.error_ns));
-    let server_zoned = best(&clocks.zoned);
-    let server_unzoned = best(&clocks.unzoned);
+    let server_zoned = best(&clocks.zoned, members).cloned();
+    let server_unzoned = best(&clocks.unzoned, members).cloned();
     for &i in members {
         let Some(scan) = scans.get(i) else { continue };
-        let stated_zone = scan.written_zone_s().map(|zone| zone * SECOND);
-        let own_zoned = clocks.zoned.get(i).copied().flatten();
-        if own_zoned.is_none() && stated_zone.is_some() {
+        let own_zoned = clocks.of(i, true).cloned();
+        if own_zoned.is_none() && scan.written_zone_s().is_some() {
             // A stated zone is believed; the skew is the machine's. A measured shift of zoned lines
             // elsewhere on the machine applies as it is, one of unzoned lines only by its skew.
-            let clock = match (server_zoned, server_unzoned) {
-                (Some(c), _) => Clock { how: How::Borrowed, ..c },
-                (None, Some(c)) => Clock { shift_ns: c.split().1, error_ns: c.error_ns, how: How::Borrowed },
-                (None, None) => Clock { shift_ns: 0, error_ns: 5 * SECOND, how: How::Stated },
+            let clock = match (&server_zoned, &server_unzoned) {
+                (Some(c), _) => laid(&Timeline::of(c), scan, true, &[], c.error_ns, How::Borrowed),
+                (None, Some(c)) => Clock::constant(c.split().1, c.error_ns, How::Borrowed),
+                (None, None) => Clock::constant(0, STATED_ERROR, How::Stated),
             };
-            set(&mut clocks.zoned, i, clock);
+            clocks.set(i, true, clock);
         }
-        if clocks.unzoned.get(i).copied().flatten().is_none() {
-            let from_own = own_zoned.zip(stated_zone).map(|(c, zone)| (c.shift_ns + zone, c.error_ns));
-            let from_unzoned = server_unzoned.map(|c| (c.shift_ns, c.error_ns));
+        // A log whose every line states a zone needs no clock for others.
+        let all_zoned = !scan.zones.is_empty() && !scan.zones.contains_key(&i32::MIN);
+        if clocks.of(i, false).is_none() && !all_zoned {
+            let from_own = || own_zoned.as_ref().and_then(|c| Some((local_time(scan, Some(c))?, c.error_ns)));
+            let from_unzoned = || server_unzoned.as_ref().map(|c| (Timeline::of(c), c.error_ns));
+            // Web servers' access logs state the machine's zone; PHP's own log is UTC by default.
             let from_others = || {
                 members.iter().find_map(|&j| {
-                    let other = scans.get(j)?;
-                    let zone = other
-                        .zones
-                        .iter()
-                        .filter(|(z, _)| **z != i32::MIN)
-                        .max_by_key(|(_, n)| **n)
-                        .map(|(z, _)| i64::from(*z) * SECOND)?;
-                    // Web servers' access logs state the machine's zone; PHP's own log is UTC by default.
-                    other.kinds.contains_key(&LineKind::Access).then_some(())?;
-                    let shift = clocks.zoned.get(j).copied().flatten().map_or((0, 5 * SECOND), |c| (c.shift_ns, c.error_ns));
-                    Some((shift.0 + zone, shift.1))
+                    let other = scans.get(j).filter(|s| s.kinds.contains_key(&LineKind::Access))?;
+                    let clock = clocks.of(j, true);
+                    Some((local_time(other, clock)?, clock.map_or(STATED_ERROR, |c| c.error_ns)))
                 })
             };
-            if let Some((shift_ns, error_ns)) = from_own.or(from_unzoned).or_else(from_others) {
-                set(&mut clocks.unzoned, i, Clock { shift_ns, error_ns, how: How::Borrowed });
+            if let Some((timeline, error_ns)) = from_own().or_else(from_unzoned).or_else(from_others) {
+                clocks.set(i, false, laid(&timeline, scan, false, &[], error_ns, How::Borrowed));
             }
         }
     }
 }
 
-fn set(list: &mut [Option<Clock>], i: usize, clock: Clock) {
-    if let Some(slot) = list.get_mut(i) {
-        *slot = Some(clock);
-    }
+/// What digits without a zone mean on the machine of a source that writes zones: the zone that it writes at a
+/// moment, and the skew.
+fn local_time(scan: &SourceScan, clock: Option<&Clock>) -> Option<Timeline> {
+    let mostly = scan.written_zone_s()? * SECOND;
+    let skew = clock.map_or_else(|| Timeline::constant(0), Timeline::of);
+    let access = scan.kinds.contains_key(&LineKind::Access);
+    let written = group(scan, true).filter(|e| !access || e.kind == LineKind::Access).filter_map(|e| {
+        let time = e.time?;
+        let stated = time.stated_ns();
+        Some((stated - clock.map_or(Some(0), |c| c.shift_of(e.at.line, stated))?, time.offset_s?))
+    });
+    let zones = if scan.zones.keys().filter(|z| **z != i32::MIN).count() > 1 { Timeline::written(written.collect()) } else { None };
+    Some(zones.unwrap_or_else(|| Timeline::constant(mostly)).plus(&skew))
 }
 
 /// A visitor's retry follows its 520 at a habitual pause: an ordinary access line is no pair for a 520.

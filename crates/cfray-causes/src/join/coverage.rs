@@ -23,11 +23,19 @@ pub struct Coverage {
     slots: BTreeMap<(usize, i64), (u32, u32)>,
     /// (server, host) to the same: a virtual host may have no log at all.
     hosts: BTreeMap<(usize, u64), (u32, u32)>,
+    /// The same requests one by one: by server, ends in order of time, and whether a line is there.
+    nearby: BTreeMap<usize, Vec<(i64, bool)>>,
     /// Minutes with access lines in true time, by server.
     minutes: BTreeMap<(usize, i64), u32>,
+    /// First and last moment of each access log in true time, by server.
+    spans: BTreeMap<usize, Vec<(i64, i64)>>,
 }
 
 const SLOT: i64 = 10 * SECOND;
+/// So many answered requests in a row on one side of a moment without a line are a hole that begins there.
+const IN_A_ROW: usize = 4;
+/// Requests farther away say nothing about a moment.
+const NEARBY: i64 = 60 * SECOND;
 
 impl Coverage {
     /// Counts, for each server, which answered requests left an access line.
@@ -40,9 +48,13 @@ impl Coverage {
             let server = w.servers.iter().position(|s| s.scans.contains(&i)).unwrap_or(0);
             let zoned_share = scan.written_zone_s().map(|zone| zone * SECOND);
             let Some(clock) = w.clocks.of(i, zoned_share.is_some()) else { continue };
+            if let (Some(first), Some(last)) = (scan.first_ns.and_then(|t| w.true_ns(i, t)), scan.last_ns.and_then(|t| w.true_ns(i, t))) {
+                c.spans.entry(server).or_default().push((first - clock.error_ns, last + clock.error_ns + SECOND));
+            }
             for (minute, n) in &scan.minutes {
                 // Minutes are kept as written, without the zone.
-                let utc = minute * 60 * SECOND - zoned_share.unwrap_or(0) - clock.shift_ns;
+                let stated = minute * 60 * SECOND - zoned_share.unwrap_or(0);
+                let utc = stated - clock.shift_near(stated);
                 *c.minutes.entry((server, utc.div_euclid(60 * SECOND))).or_default() += n;
             }
         }
@@ -61,6 +73,7 @@ impl Coverage {
             if let Some(server) = owner {
                 c.hosts.entry((server, host)).or_default().0 += 1;
                 c.slots.entry((server, slot)).or_default().0 += 1;
+                c.nearby.entry(server).or_default().push((end.0, true));
                 continue;
             }
             // Only rows whose request the origin pass was looking for can count as missing.
@@ -72,9 +85,37 @@ impl Coverage {
             if let Some(server) = expected {
                 c.hosts.entry((server, host)).or_default().1 += 1;
                 c.slots.entry((server, slot)).or_default().1 += 1;
+                c.nearby.entry(server).or_default().push((end.0, false));
             }
         }
+        for list in c.nearby.values_mut() {
+            list.sort_unstable();
+        }
         c
+    }
+
+    /// Does a hole begin next to the moment: are the nearest answered requests on one side all without a line? Slots of
+    /// ten seconds would average the edge of a hole away.
+    fn beside_hole(&self, server: usize, span: Span, in_a_row: usize) -> bool {
+        let Some(list) = self.nearby.get(&server) else { return false };
+        let middle = list.partition_point(|(at, _)| *at < span.mid());
+        let near = |x: &&(i64, bool)| (x.0 - span.mid()).abs() <= NEARBY;
+        // Stamps may be whole seconds: requests of one moment stand together.
+        let lacking = |side: &mut dyn Iterator<Item = (i64, bool)>| {
+            let (mut n, mut last) = (0, None);
+            for (at, with) in side {
+                if n >= in_a_row && last != Some(at) {
+                    break;
+                }
+                if with {
+                    return false;
+                }
+                (n, last) = (n + 1, Some(at));
+            }
+            n >= in_a_row
+        };
+        let (before, after) = list.split_at(middle);
+        lacking(&mut before.iter().rev().take_while(near).copied()) || lacking(&mut after.iter().take_while(near).copied())
     }
 
     /// Is the span covered by the server's access log, for requests to a host ([`cfray_model::key::host_key`])?
@@ -95,15 +136,21 @@ impl Coverage {
             }
         }
         if with + without >= 4 {
-            return if with * 10 >= (with + without) * 7 { Covered::Yes } else { Covered::No };
+            let most = with * 10 >= (with + without) * 7;
+            return if most && !self.beside_hole(server, span, IN_A_ROW) { Covered::Yes } else { Covered::No };
+        }
+        if self.beside_hole(server, span, 1) {
+            return Covered::No;
         }
         if !self.minutes.keys().any(|(s, _)| *s == server) {
             return Covered::No;
         }
         let minute = span.mid().div_euclid(60 * SECOND);
         let here = self.minutes.range((server, minute - 1)..=(server, minute + 1)).map(|(_, n)| n).sum::<u32>();
-        let before = self.minutes.range((server, i64::MIN)..=(server, minute)).next().is_some();
-        let after = self.minutes.range((server, minute)..=(server, i64::MAX)).next().is_some();
+        // A rotated set's pieces meet, so a moment between two of them counts as inside.
+        let spans = self.spans.get(&server).map_or(&[][..], Vec::as_slice);
+        let before = spans.iter().any(|s| s.0 <= span.hi);
+        let after = spans.iter().any(|s| s.1 >= span.lo);
         if here > 0 && before && after { Covered::Unclear } else { Covered::No }
     }
 }

@@ -180,7 +180,8 @@ impl World {
         let keys = combo_keys(&edge, &scans);
         let index = FactIndex::build(&edge.facts, scans.iter().flat_map(|s| s.events.iter()));
         let columns: Vec<ClientColumn> = scans.iter().map(|s| client_column(s, &edge.facts, &keys, &index)).collect();
-        let clocks = clocks::resolve(&scans, &edge.facts, &keys, &index, &columns, &settings);
+        let clocks =
+            clocks::resolve(&scans, &clocks::Rows { facts: &edge.facts, keys: &keys, index: &index, columns: &columns }, &settings);
         let (mut servers, server_of) = servers(&scans);
         let mut evs = Vec::with_capacity(scans.iter().map(|s| s.events.len()).sum());
         for (i, scan) in scans.iter_mut().enumerate() {
@@ -188,7 +189,7 @@ impl World {
             for e in std::mem::take(&mut scan.events) {
                 let utc = e.time.and_then(|t| {
                     let clock = clocks.of(i, t.offset_s.is_some())?;
-                    let at = t.stated_ns() - clock.shift_ns;
+                    let at = t.stated_ns() - clock.shift_of(e.at.line, t.stated_ns())?;
                     Some(Span { lo: at - clock.error_ns, hi: at + t.precision_ns + clock.error_ns })
                 });
                 evs.push(Ev { e, scan: i, server, utc });
@@ -276,7 +277,8 @@ impl World {
     pub fn true_ns(&self, scan: usize, civil_ns: i64) -> Option<i64> {
         let (clock, zoned) = self.clocks.main(scan)?;
         let zone_s = if zoned { self.scans.get(scan)?.written_zone_s().unwrap_or(0) } else { 0 };
-        Some(civil_ns - zone_s * SECOND - clock.shift_ns)
+        let stated = civil_ns - zone_s * SECOND;
+        Some(stated - clock.shift_near(stated))
     }
 
     /// Was the origin pass looking for this row's line? Logs that carry rays are searched by ray only.

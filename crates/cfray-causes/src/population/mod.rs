@@ -44,7 +44,7 @@ impl Population {
         p.gaps = Gaps::build(w, &p);
         p.windows = Windows::build(w, &p);
         p.drops = Drops::build(w, &p);
-        p.origins = Origins::build(w);
+        p.origins = Origins::build(w, &p.coverage);
         p.sizes = Sizes::build(w);
         p.parents = w.edge.incidents.iter().filter_map(|r| r.parent_ray).map(|r| r.0).collect();
         p

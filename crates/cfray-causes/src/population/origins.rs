@@ -1,7 +1,8 @@
 //! How origin addresses and colos fare: for `wrong-origin` and `edge-incident`.
 
 use super::spoke_http;
-use crate::join::world::World;
+use crate::join::coverage::{Coverage, Covered};
+use crate::join::world::{Span, World};
 use cfray_model::FactFlags;
 use std::collections::BTreeMap;
 
@@ -16,6 +17,8 @@ pub struct OriginCount {
     pub failed: u64,
     /// Tied to an origin line.
     pub tied: u64,
+    /// Asked at moments that the access log of some server covers: only of these does "no line" say something.
+    pub covered: u64,
 }
 
 /// Milliseconds since the epoch by origin address, sorted.
@@ -72,7 +75,7 @@ impl Origins {
     }
 
     /// Counts.
-    pub fn build(w: &World) -> Self {
+    pub fn build(w: &World, coverage: &Coverage) -> Self {
         let mut by_host: BTreeMap<(String, String), OriginCount> = BTreeMap::new();
         let mut by_combo: Vec<OriginCount> = vec![OriginCount::default(); w.edge.combos.len()];
         for (i, f) in w.edge.facts.iter().enumerate() {
@@ -86,6 +89,7 @@ impl Origins {
             let own = |l: &Vec<u32>| l.iter().any(|e| !w.ties.open.contains(e));
             count.tied += u64::from(w.ties.of_fact.get(&(i as u32)).is_some_and(own));
         }
+        count_covered(w, coverage, &mut by_combo);
         for (c, n) in w.edge.combos.iter().zip(&by_combo) {
             if c.origin_ip.is_empty() {
                 continue;
@@ -95,6 +99,7 @@ impl Origins {
             slot.spoke += n.spoke;
             slot.failed += n.failed;
             slot.tied += n.tied;
+            slot.covered += n.covered;
         }
         let bad_colos = bad_colos(w);
         let (mut refused, mut cut, mut spoken) = (Moments::new(), Moments::new(), Moments::new());
@@ -129,6 +134,23 @@ impl Origins {
             list.sort_unstable();
         }
         Self { by_host, bad_colos, refused, refused_by_edge, spoken, cut }
+    }
+}
+
+/// So many covered requests of an address that never answered say enough.
+const ENOUGH: u64 = 200;
+
+/// Fills [`OriginCount::covered`] for addresses that never answered: nobody asks for the others.
+fn count_covered(w: &World, coverage: &Coverage, by_combo: &mut [OriginCount]) {
+    let servers: Vec<usize> = w.servers.iter().enumerate().filter(|(_, s)| s.has_access).map(|(i, _)| i).collect();
+    if servers.is_empty() {
+        return;
+    }
+    for f in w.edge.facts.iter().filter(|f| !f.flags.has(FactFlags::INTERNAL)) {
+        let Some(count) = by_combo.get_mut(f.combo as usize).filter(|n| n.spoke == 0 && n.covered < ENOUGH) else { continue };
+        let Some(end) = f.end() else { continue };
+        let span = Span { lo: end.0, hi: end.0 + f.precision_ns() };
+        count.covered += u64::from(servers.iter().any(|&s| coverage.at(s, span, 0) == Covered::Yes));
     }
 }
 

@@ -102,7 +102,9 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     // Without a log that covers the moment, absence of a line means nothing.
     let score = match c.covered {
         Covered::Yes => score,
-        Covered::Unclear => score * 0.9,
+        Covered::Unclear if score > 0.6 => score * 0.9,
+        // Nothing but the absence of a line, and that is not sure either.
+        Covered::Unclear => score.min(0.45),
         Covered::No => score.min(0.45),
     };
     let mut f = Finding::new(DOC.cause, score, Tie::None).with_all(proof).with(c.timing());

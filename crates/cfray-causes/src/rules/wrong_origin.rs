@@ -2,6 +2,7 @@
 
 use crate::chain;
 use crate::doc::{CauseDoc, Fix};
+use crate::join::coverage::Covered;
 use crate::rule::{Case, Finding, sentence};
 use cfray_model::{Cause, EvidenceKind, Sig, Tie};
 
@@ -13,7 +14,7 @@ pub static DOC: CauseDoc = CauseDoc {
         leftover AAAA record, another customer's machine. Something accepts the connection there and does not give a usable answer, \
         while the right server never hears of it.",
     evidence: "That OriginIP never gave a usable answer for the host, another OriginIP does, and none of its requests ties to a line \
-        of these logs.",
+        of these logs at moments that the access log covers.",
     not_when: "The address answers some requests: then it is a server whose log is missing, and the verdict is unknown. Its requests \
         do tie to these logs. Field OriginIP is not delivered.",
     fix: Fix {
@@ -59,10 +60,22 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             .map(|((_, o), n)| (o.clone(), *n))?;
     // A listener of the same machine that refuses Cloudflare would show in the error log only.
     let error_log = c.w.servers.iter().enumerate().any(|(i, s)| s.has_error && chain::error_log_covers(c, i));
-    let score = if other.tied >= 5 && error_log { 0.93 } else { 0.6 };
+    // That no line is there says something of covered moments only.
+    let hole = |s: usize| c.end.is_none_or(|end| c.p.coverage.at(s, end, 0) == Covered::No);
+    let covered = mine.covered >= 3 && !(0..c.w.servers.len()).all(hole);
+    let score = match (covered, other.tied >= 5 && error_log) {
+        (false, _) => 0.45,
+        (true, false) => 0.6,
+        (true, true) => 0.93,
+    };
     let text = format!(
-        "{origin} gave no usable answer to any of {} requests for {host}, and none of them is in these logs; {name} answered {} of {}",
-        mine.asked, other.spoke, other.asked
+        "{origin} gave no usable answer to any of {} requests for {host}, and none of {}{} that these logs cover is in them; {name} answered {} of {}",
+        mine.asked,
+        mine.covered.min(mine.asked),
+        if mine.covered >= 200 { " or more" } else { "" },
+        other.spoke,
+        other.asked
     );
-    Some(Finding::new(DOC.cause, score, Tie::None).with(sentence(EvidenceKind::Contrast, text)).with(c.timing()))
+    let f = Finding::new(DOC.cause, score, Tie::None).with(sentence(EvidenceKind::Contrast, text)).with(c.timing());
+    Some(if covered { f } else { f.lacking("an access log that covers the moments of these requests") })
 }

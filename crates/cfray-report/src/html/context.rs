@@ -139,7 +139,8 @@ struct SourceView {
     rejected: u64,
     first_reject: String,
     span: String,
-    gaps: String,
+    uncovered: String,
+    about: String,
     clock: String,
     clock_unknown: bool,
     has_ray: bool,
@@ -361,6 +362,13 @@ fn row(r: &Row, palette: &Palette) -> RowView {
     }
 }
 
+/// Whom a source speaks for, and its lowest level.
+fn about(s: &SourceSummary) -> String {
+    let hosts = (!s.hosts.is_empty()).then(|| format!("of {}", s.hosts.join(", ")));
+    let level = (!s.lowest_level.is_empty()).then(|| format!("lowest level {}", s.lowest_level));
+    [hosts, level].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
 fn source(s: &SourceSummary) -> SourceView {
     SourceView {
         name: show(&s.info.name),
@@ -370,7 +378,8 @@ fn source(s: &SourceSummary) -> SourceView {
         rejected: s.rejected,
         first_reject: s.rejects.first().map_or(String::new(), |r| format!("line {}: {}", r.at.line, show(&r.reason))),
         span: if s.first.is_none() && s.last.is_none() { String::new() } else { span(s.first, s.last) },
-        gaps: s.gaps.iter().map(|(from, to)| span(Some(*from), Some(*to))).collect::<Vec<_>>().join("; "),
+        uncovered: show(&words::uncovered(s)),
+        about: show(&about(s)),
         clock: show(&s.clock),
         clock_unknown: s.clock_unknown,
         has_ray: s.has_ray,

@@ -31,7 +31,8 @@ pub fn run(args: &AnalyzeArgs) -> Outcome<Status> {
     let scanned = pipeline::scan(discovery, &reading, &selection, None, &progress)?;
 
     let flawed = scanned.flawed;
-    let settings = pipeline::settings(&reading, &selection);
+    let mut settings = pipeline::settings(&reading, &selection);
+    settings.meta.notes.extend(scanned.notes);
     let report = cfray_causes::analyze(scanned.parts, &scanned.sources, scanned.skipped, &settings);
 
     let (written, failure) = output::write(&report, &targets, &render);

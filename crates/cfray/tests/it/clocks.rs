@@ -84,6 +84,52 @@ fn a_zone_text_that_lies_changes_no_verdict() {
     says_the_same(LYING);
 }
 
+/// Rewritten to New York, and 90 s slow.
+const NEW_YORK: Move = Move { seconds: -5 * 3600 - 90, zone: Some("-0500") };
+/// Rewritten to Kathmandu, and 45 s fast.
+const KATHMANDU: Move = Move { seconds: 5 * 3600 + 45 * 60 + 45, zone: Some("+0545") };
+
+/// Zone and skew are found within 1 s by ray and 2 s by request.
+fn is_measured(by: Move) {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sample-logs");
+    let zone = by.zone.map_or(0, |z| {
+        z[..3].parse::<i64>().unwrap() * 3600 + z[3..].parse::<i64>().unwrap() * 60 * if z.starts_with('-') { -1 } else { 1 }
+    });
+    let mut measured = 0;
+    // Those that were recorded in UTC.
+    for story in ["client-blocked-nginx", "edge-ip-blocked-nginx", "pool-exhausted-fpm"] {
+        let dir = tempfile::tempdir().unwrap();
+        copy(&samples.join(story), &dir.path().join("moved"), by);
+        run(dir.path(), &["analyze", "moved", "-q", "-o", "r.json"]).ended(0);
+        let report: serde_json::Value = serde_json::from_slice(&fs::read(dir.path().join("r.json")).unwrap()).unwrap();
+        for source in report["sources"].as_array().unwrap().iter().filter(|s| s["measured"].is_object()) {
+            let clock = &source["measured"];
+            let tolerance = match clock["by"].as_str().unwrap() {
+                "ray" => 1.0,
+                "request" => 2.0,
+                _ => continue,
+            };
+            measured += 1;
+            assert_eq!(clock["zone_s"], zone, "{story}: {source}");
+            let off = clock["skew_s"].as_f64().unwrap() - (by.seconds - zone) as f64;
+            assert!(off.abs() <= tolerance, "{story}: off by {off}: {source}");
+        }
+    }
+    assert!(measured >= 4, "{measured}");
+}
+
+#[test]
+fn new_york_ninety_seconds_slow() {
+    is_measured(NEW_YORK);
+    says_the_same(NEW_YORK);
+}
+
+#[test]
+fn kathmandu_forty_five_seconds_fast() {
+    is_measured(KATHMANDU);
+    says_the_same(KATHMANDU);
+}
+
 #[test]
 fn another_zone_and_forty_seconds_change_no_verdict() {
     says_the_same(KOLKATA);

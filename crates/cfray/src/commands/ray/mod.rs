@@ -10,8 +10,8 @@ use crate::progress::Display;
 use crate::text::{self, Paint};
 use crate::{diag, pipeline, plan};
 use cfray_causes::join::World;
-use cfray_model::RayId;
 use cfray_model::report::{Report, Row};
+use cfray_model::{Cause, RayId};
 use cfray_report::Masker;
 use std::io::IsTerminal;
 use timeline::Entry;
@@ -28,6 +28,10 @@ struct Story {
     /// Sources, for what was looked at.
     looked_at: usize,
     has_edge: bool,
+    /// Status in the access line of the ray.
+    access_status: Option<u16>,
+    /// Causes at which the lines of the ray are usually found.
+    signs: Vec<Cause>,
     notes: Vec<String>,
 }
 
@@ -74,7 +78,8 @@ fn tell(ray: RayId, worlds: &[World], report: &Report, looked_at: usize, has_edg
     rows.sort_by_key(|row| (row.edge.ray != Some(ray), row.edge.start, row.edge.at));
     let entries = timeline::build(ray, worlds, &rows);
     let mentions = timeline::mentions(ray, worlds, &entries);
-    Story { ray, rows, entries, mentions, looked_at, has_edge, notes: report.meta.notes.clone() }
+    let (access_status, signs) = timeline::signs(ray, worlds);
+    Story { ray, rows, entries, mentions, looked_at, has_edge, access_status, signs, notes: report.meta.notes.clone() }
 }
 
 /// Is there something to explain?

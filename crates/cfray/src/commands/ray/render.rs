@@ -38,6 +38,9 @@ pub fn story(story: &Story, masker: &Masker, width: usize, paint: Paint) -> Stri
             out.push_str(&text::hang(&line(entry, masker), width, "  ", "    "));
         }
     }
+    if story.rows.is_empty() && !story.entries.is_empty() {
+        out.push_str(&suggestion(story, width, paint));
+    }
     for row in &story.rows {
         out.push_str(&if failed(row) { verdict(story, row, masker, width, paint) } else { no_failure(row, width, paint) });
     }
@@ -63,6 +66,43 @@ fn no_row(story: &Story, width: usize) -> String {
         (false, false) => "No Logpush data was given, so what Cloudflare answered is not known.".to_owned(),
     };
     text::wrap(&text, width, "  ")
+}
+
+/// What the origin's lines suggest where no row of Cloudflare's says how the request ended.
+fn suggestion(story: &Story, width: usize, paint: Paint) -> String {
+    let status = story.access_status;
+    let first = match status {
+        Some(444) => "The access line says 444: the server closed the connection without an answer, which Cloudflare shows as 520. Why it \
+            closed, an error line of the same request says, or a rule with `return 444`."
+            .to_owned(),
+        Some(0 | 9) => "The access line says that no valid answer was sent, which Cloudflare shows as 520.".to_owned(),
+        Some(499) => {
+            "The access line says 499: the other side went away before the answer. Cloudflare does that after its own time limit or when \
+            the visitor leaves; it is no 520 of the server's making."
+                .to_owned()
+        }
+        Some(status @ 100..=599) => format!(
+            "The access line says {status}. Taken as it stands the server answered, and this was no 520; yet a status in a log is no proof of \
+             what was sent (headers over Cloudflare's limit, a proxied close that is logged as 502)."
+        ),
+        _ => "No access line of this request was found, so the server either never saw it, closed before it could log, or its access log \
+            was not given or has no rays."
+            .to_owned(),
+    };
+    let mut lines = vec![first];
+    lines.extend(
+        story
+            .signs
+            .iter()
+            .map(|cause| format!("Its lines are such as stand at {cause}; `cfray explain {cause}` says what else belongs to it.")),
+    );
+    lines.push(
+        "No verdict: without Cloudflare's row neither the status it answered nor the moment of failure is known. Add the Logpush data of that \
+         minute, or `cfray analyze --rays FILE` with the ray and its time."
+            .to_owned(),
+    );
+    let text: String = lines.iter().map(|l| text::wrap(l, width, "  ")).collect();
+    format!("\n{}\n{text}", paint.heading("What the lines suggest"))
 }
 
 /// What the edge row says.

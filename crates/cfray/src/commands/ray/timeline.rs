@@ -3,7 +3,7 @@
 use cfray_causes::join::{Ev, Span, World};
 use cfray_model::report::Row;
 use cfray_model::time::SECOND;
-use cfray_model::{EvidenceKind, RayId, Stamp, Tie};
+use cfray_model::{Cause, EvidenceKind, LineKind, RayId, Sig, Stamp, Tie};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How a line came into the timeline, strongest first.
@@ -117,6 +117,42 @@ fn linked(ray: RayId, world: &World) -> BTreeMap<u32, Link> {
     let no_row = world.edge.incidents.iter().all(|row| row.ray != Some(ray));
     follow(world, &mut linked, no_row);
     linked
+}
+
+/// Status of the ray's access line, and causes at which signatures of its lines are found: a hint where no edge row is there.
+pub fn signs(ray: RayId, worlds: &[World]) -> (Option<u16>, Vec<Cause>) {
+    let mut status = None;
+    let mut causes = BTreeSet::new();
+    for world in worlds {
+        for event in linked(ray, world).into_keys() {
+            let Some(ev) = world.evs.get(event as usize) else { continue };
+            if ev.e.ray == ray.0 && ev.e.kind == LineKind::Access {
+                status = status.or(ev.e.status);
+            }
+            causes.extend(ev.e.sig.as_ref().and_then(|hit| sign_of(hit.sig)));
+        }
+    }
+    (status, causes.into_iter().collect())
+}
+
+/// The cause that a signature in a request's own lines speaks for, if the answer did not go out.
+const fn sign_of(sig: Sig) -> Option<Cause> {
+    Some(match sig {
+        Sig::NginxWorkerSignal | Sig::ApacheChildSignal | Sig::KernelFault | Sig::FpmChildSignal => Cause::WorkerCrash,
+        Sig::OomKill => Cause::OomKill,
+        Sig::WorkerConnections | Sig::ConnectQueueFull | Sig::FpmMaxChildren => Cause::PoolExhausted,
+        Sig::FpmTimeout => Cause::TimeoutKill,
+        Sig::FileIo | Sig::AllocFailed => Cause::ServerIo,
+        Sig::PhpFatal | Sig::PhpMemory | Sig::PhpTime => Cause::AppFatal,
+        Sig::UpstreamNotHttp => Cause::MalformedResponse,
+        Sig::ProxyStatusLine => Cause::BackendClosed,
+        Sig::ModsecDrop | Sig::LimitRequests => Cause::RuleDropped,
+        Sig::LimitConnections => Cause::Throttled,
+        Sig::ClientCert | Sig::ApacheClientCert => Cause::OriginPullRejected,
+        Sig::ProxyProtocol => Cause::ProxyProtocol,
+        Sig::H2Preface | Sig::Http2Error => Cause::Http2Fault,
+        _ => return None,
+    })
 }
 
 /// Lines that hold the ray's digits somewhere in their text, and that are no step.
