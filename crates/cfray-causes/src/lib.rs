@@ -23,6 +23,7 @@ pub mod registry;
 pub mod retry;
 pub mod rule;
 pub mod rules;
+pub mod serverconf;
 pub mod settings;
 
 pub use doc::{CauseDoc, Fix};
@@ -61,6 +62,7 @@ pub fn analyze(parts: Vec<Part>, sources: &[SourceInfo], skipped: Vec<Skipped>, 
     report.episodes = episodes::episodes(&mut report.rows);
     report.audit.sort();
     report.audit.dedup();
+    report.config.clone_from(&settings.config.report);
     assemble::finish(&mut report, &kinds, &totals);
     report
 }

@@ -1,6 +1,8 @@
 //! What the user may set for the join and the verdicts.
 
+use crate::serverconf::ConfigAudit;
 use cfray_model::report::Meta;
+use std::sync::Arc;
 
 /// A zone given by the user with `--tz` or in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub struct Settings {
     pub zones: Vec<(Option<globset::GlobMatcher>, ZoneSpec)>,
     /// Passed through to the report.
     pub meta: Meta,
+    /// Configuration of the origin's servers, audited.
+    pub config: Arc<ConfigAudit>,
 }
 
 impl Settings {

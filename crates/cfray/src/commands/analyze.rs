@@ -30,7 +30,7 @@ pub fn run(args: &AnalyzeArgs) -> Outcome<Status> {
     let scanned = pipeline::scan(discovery, &reading, &selection, None, &progress)?;
 
     let flawed = scanned.flawed;
-    let settings = pipeline::settings(&reading, &selection);
+    let settings = pipeline::settings(&reading, &selection, &scanned.configs);
     let report = cfray_causes::analyze(scanned.parts, &scanned.sources, scanned.skipped, &settings);
 
     let (written, failure) = output::write(&report, &targets, &render);

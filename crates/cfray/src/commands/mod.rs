@@ -4,6 +4,7 @@ pub mod analyze;
 pub mod completions;
 pub mod explain;
 pub mod formats;
+pub mod har;
 pub mod man;
 pub mod ray;
 
@@ -17,6 +18,7 @@ pub fn run(cli: Cli) -> Outcome<Status> {
         Command::Ray(args) => ray::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Formats(args) => formats::run(&args),
+        Command::Har(args) => har::run(&args),
         Command::Completions { shell } => completions::run(shell),
         Command::Man => man::run(),
     }
