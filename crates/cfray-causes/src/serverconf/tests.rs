@@ -39,10 +39,10 @@ fn ranges(line: &str, leave_out: &[&str]) -> String {
 #[test]
 fn keepalive_of_nginx_holds_by_server_and_by_default() {
     let text = "events {}\nhttp {\n keepalive_timeout 65;\n server { server_name a.example; }\n server { server_name b.example; keepalive_timeout 910s; }\n\
-                server { server_name c.example; keepalive_timeout 1m 30s; }\n}\n";
+                server { server_name c.example; keepalive_timeout 1m30s; }\n}\n";
     let a = run(Software::Nginx, text);
     let got = of(&a, "nginx-keepalive");
-    assert_eq!(got.iter().map(|g| (g.0, g.1.as_str())).collect::<Vec<_>>(), [(Some(3), "65 s"), (Some(6), "60 s")]);
+    assert_eq!(got.iter().map(|g| (g.0, g.1.as_str())).collect::<Vec<_>>(), [(Some(3), "65 s"), (Some(6), "90 s")]);
     assert!(a.found.iter().any(|f| f.fact == Fact::IdleClose(65.0) && f.hosts == ["a.example"]));
     let a = run(Software::Nginx, "http { server { server_name a.example; } }");
     let got = of(&a, "nginx-keepalive");
