@@ -5,7 +5,7 @@ use cfray_model::edge::{EdgeCounters, EdgeRow, Reject};
 use cfray_model::report::{
     AuditItem, Breakdown, Bucket, CauseSummary, EdgeSummary, Episode, Impact, Meta, Report, Row, Share, SourceSummary, Timeline,
 };
-use cfray_model::serverconf::{ConfProblem, ConfigFinding, ConfigReport, ConfigSource, Software, Weight};
+use cfray_model::serverconf::ConfigReport;
 use cfray_model::source::{LineRef, Skipped, SourceId, SourceInfo};
 use cfray_model::time::SECOND;
 use cfray_model::{Cause, Evidence, EvidenceKind, RayId, Stack, Stamp, Tie, Verdict};
@@ -245,44 +245,11 @@ pub fn report() -> Report {
             paste: "log_format cfray '$remote_addr $http_cf_ray [$time_local] \"$request\" $status $bytes_sent';".to_owned(),
             server: "web1".to_owned(),
         }],
-        config: config(),
+        config: ConfigReport::default(),
         impact: Impact { clients: 2, writes: 1, cleared: 5, persisted: 1, median_clear_s: Some(12.0), backoff_saves: 5 },
         timeline: timeline(),
         headline: "4 of 7 520s on shop.example.com between 10:02 and 10:04 came from PHP-FPM workers running out; 2 from blocked Cloudflare addresses.".to_owned(),
         rows,
-    }
-}
-
-/// One file with a mistake in it and one finding.
-fn config() -> ConfigReport {
-    ConfigReport {
-        sources: vec![ConfigSource {
-            name: "web1/nginx/nginx.conf".to_owned(),
-            software: Software::Nginx,
-            files: 3,
-            directives: 41,
-            whole: true,
-            problems: vec![ConfProblem {
-                file: "web1/nginx/conf.d/shop.conf".to_owned(),
-                line: 12,
-                what: "`keepalive_timeout` does not end with `;`".to_owned(),
-                failed: true,
-            }],
-        }],
-        findings: vec![ConfigFinding {
-            weight: Weight::Risk,
-            check: "nginx-keepalive".to_owned(),
-            what: "idle connections are closed after 65 s, Cloudflare keeps them for 900 s".to_owned(),
-            value: "65 s".to_owned(),
-            place: "server shop.example.com".to_owned(),
-            file: "web1/nginx/nginx.conf".to_owned(),
-            line: Some(27),
-            directive: "keepalive_timeout 65;".to_owned(),
-            why: "A request that crosses the close is answered by nobody.".to_owned(),
-            fix: "keepalive_timeout 910s; worker_connections 4096;".to_owned(),
-            causes: vec![Cause::KeepaliveRace],
-        }],
-        ranges: "built in, of 2026-08-20".to_owned(),
     }
 }
 

@@ -4,6 +4,8 @@
 //! not be seen, where is the rest. Every line fits the width; colour carries meaning only, and is laid on
 //! after the line was measured.
 
+mod configuration;
+
 use crate::RenderOptions;
 use crate::escape::visible;
 use crate::format::OutputFormat;
@@ -23,8 +25,6 @@ const TEXT: usize = 100;
 const EPISODES: usize = 5;
 /// Endpoints shown.
 const ENDPOINTS: usize = 6;
-/// Findings in server configuration shown.
-const FINDINGS: usize = 6;
 /// Causes whose fix is shown.
 const FIXES: usize = 3;
 /// Indent of what belongs to a line.
@@ -385,32 +385,6 @@ impl Page {
         }
         if report.audit.len() > 6 {
             let line = self.dim(&format!("  and {} more in the reports", report.audit.len() - 6));
-            self.line(&line);
-        }
-    }
-
-    fn configuration(&mut self, report: &Report) {
-        let config = &report.config;
-        if config.is_empty() {
-            return;
-        }
-        self.title("Server configuration");
-        self.text(&words::config_read(config), 2, Style::new());
-        for f in config.findings.iter().take(FINDINGS) {
-            self.text(&format!("{}: {}", f.weight.name(), f.what), 2, Style::new());
-            self.text(&words::config_place(f), INDENT, Style::new().dimmed());
-            if !f.directive.is_empty() {
-                self.text(&f.directive, INDENT, Style::new().dimmed());
-            }
-            self.text(&format!("Fix: {}", f.fix), INDENT, Style::new());
-        }
-        let problems = words::config_problems(config);
-        for p in problems.iter().take(FINDINGS) {
-            self.text(&format!("Not read: {p}"), 2, Style::new());
-        }
-        let more = config.findings.len().saturating_sub(FINDINGS) + problems.len().saturating_sub(FINDINGS);
-        if more > 0 {
-            let line = self.dim(&format!("  and {more} more in the reports"));
             self.line(&line);
         }
     }
