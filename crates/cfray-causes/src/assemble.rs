@@ -212,18 +212,13 @@ fn breakdowns(rows: &[&Row], totals: &Totals) -> Vec<Breakdown> {
         .collect()
 }
 
-<<<<<<< HEAD
 /// Lower case; most hosts are.
 fn lower(host: &str) -> Cow<'_, str> {
     if host.bytes().any(|b| b.is_ascii_uppercase()) { host.to_ascii_lowercase().into() } else { host.into() }
 }
 
-fn impact(rows: &[&Row]) -> Impact {
-    let clients: HashSet<&str> = rows.iter().filter_map(|r| r.edge.client_ip.as_deref()).collect();
-=======
 fn impact(rows: &[&Row], tick_ns: i64) -> Impact {
-    let clients: BTreeSet<&str> = rows.iter().filter_map(|r| r.edge.client_ip.as_deref()).collect();
->>>>>>> h-clock
+    let clients: HashSet<&str> = rows.iter().filter_map(|r| r.edge.client_ip.as_deref()).collect();
     let mut cleared: Vec<f64> = rows.iter().filter(|r| r.retry == "cleared").filter_map(|r| r.cleared_after_s).collect();
     cleared.sort_by(f64::total_cmp);
     Impact {

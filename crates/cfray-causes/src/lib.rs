@@ -24,6 +24,7 @@ pub mod registry;
 pub mod retry;
 pub mod rule;
 pub mod rules;
+pub mod serverconf;
 pub mod settings;
 pub mod sources;
 
@@ -67,6 +68,7 @@ pub fn analyze(parts: Vec<Part>, sources: &[SourceInfo], skipped: Vec<Skipped>, 
     // Their order says what to change first, so it stays.
     let mut seen = std::collections::BTreeSet::new();
     report.audit.retain(|item| seen.insert(item.clone()));
+    report.config.clone_from(&settings.config.report);
     assemble::finish(&mut report, &kinds, &totals);
     report
 }

@@ -1,6 +1,8 @@
 //! What the user may set for the join and the verdicts.
 
+use crate::serverconf::ConfigAudit;
 use cfray_model::report::Meta;
+use std::sync::Arc;
 
 /// A zone given by the user with `--tz` or in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub struct Settings {
     pub meta: Meta,
     /// Most threads that look at incidents; 0 counts as 1. The result does not depend on it.
     pub threads: usize,
+    /// Configuration of the origin's servers, audited.
+    pub config: Arc<ConfigAudit>,
 }
 
 impl Settings {

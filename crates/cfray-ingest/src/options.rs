@@ -24,6 +24,8 @@ pub struct Options {
     pub servers: Vec<(String, String)>,
     /// `--log-format [GLOB=]TEMPLATE`: without a glob the template is tried on every text file.
     pub log_formats: Vec<(Option<String>, String)>,
+    /// `--server-config PATH`: configuration of the origin's servers beside what the inputs hold.
+    pub server_configs: Vec<PathBuf>,
     /// Field names of CSV data without a header row, in order.
     pub csv_fields: Vec<String>,
     /// Renamed or nested fields: their name (dotted when nested) to the canonical Logpush name.
@@ -49,6 +51,7 @@ impl Default for Options {
             mmap: MmapPolicy::Auto,
             servers: Vec::new(),
             log_formats: Vec::new(),
+            server_configs: Vec::new(),
             csv_fields: Vec::new(),
             field_map: BTreeMap::new(),
             max_inflate: 64 << 30,

@@ -19,6 +19,7 @@ pub mod key;
 pub mod line;
 pub mod ray;
 pub mod report;
+pub mod serverconf;
 pub mod source;
 pub mod time;
 pub mod verdict;

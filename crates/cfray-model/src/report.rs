@@ -2,6 +2,7 @@
 
 use crate::cause::Cause;
 use crate::edge::{EdgeCounters, EdgeRow, Reject};
+use crate::serverconf::ConfigReport;
 use crate::source::{Skipped, SourceInfo};
 use crate::time::Stamp;
 use crate::verdict::Verdict;
@@ -30,6 +31,8 @@ pub struct Report {
     pub breakdowns: Vec<Breakdown>,
     /// What the logs could not have shown.
     pub audit: Vec<AuditItem>,
+    /// What the servers' configuration says.
+    pub config: ConfigReport,
     /// Effect on visitors.
     pub impact: Impact,
     /// Requests and incidents by bucket, for the chart.

@@ -5,6 +5,7 @@ use cfray_model::edge::{EdgeCounters, EdgeRow, Reject};
 use cfray_model::report::{
     AuditItem, Breakdown, Bucket, CauseSummary, EdgeSummary, Episode, Impact, Meta, Report, Row, Share, SourceSummary, Timeline,
 };
+use cfray_model::serverconf::ConfigReport;
 use cfray_model::source::{LineRef, Skipped, SourceId, SourceInfo};
 use cfray_model::time::SECOND;
 use cfray_model::{Cause, Evidence, EvidenceKind, RayId, Stack, Stamp, Tie, Verdict};
@@ -245,6 +246,7 @@ pub fn report() -> Report {
             server: "web1".to_owned(),
             causes: vec![Cause::KeepaliveRace, Cause::RuleDropped],
         }],
+        config: ConfigReport::default(),
         impact: Impact { clients: 2, writes: 1, cleared: 5, persisted: 1, median_clear_s: Some(12.0), backoff_saves: 5 },
         timeline: timeline(),
         headline: "4 of 7 520s on shop.example.com between 10:02 and 10:04 came from PHP-FPM workers running out; 2 from blocked Cloudflare addresses.".to_owned(),

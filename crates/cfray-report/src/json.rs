@@ -6,6 +6,7 @@ use crate::{RenderOptions, ReportError, json_text};
 use cfray_model::report::{
     AuditItem, Breakdown, CauseSummary, ClockSummary, EdgeSummary, Episode, Impact, Meta, Report, Share, SourceSummary, Timeline,
 };
+use cfray_model::serverconf::ConfigReport;
 use cfray_model::source::{Skipped, SourceInfo};
 use cfray_model::{Cause, Stamp};
 use serde::Serialize;
@@ -31,6 +32,7 @@ struct Document<'a> {
     endpoints: &'a [Share],
     breakdowns: &'a [Breakdown],
     audit: &'a [AuditItem],
+    config: &'a ConfigReport,
     sources: Vec<SourceJson<'a>>,
     skipped: &'a [Skipped],
     timeline: TimelineJson<'a>,
@@ -39,8 +41,9 @@ struct Document<'a> {
 
 impl<'a> Document<'a> {
     fn new(view: &'a View<'a>) -> Self {
-        let Report { meta, sources, skipped, edge, episodes, causes, endpoints, breakdowns, audit, impact, timeline, headline, .. } =
-            &view.head;
+        let Report {
+            meta, sources, skipped, edge, episodes, causes, endpoints, breakdowns, audit, config, impact, timeline, headline, ..
+        } = &view.head;
         Self {
             headline,
             meta,
@@ -51,6 +54,7 @@ impl<'a> Document<'a> {
             endpoints,
             breakdowns,
             audit,
+            config,
             sources: sources.iter().map(SourceJson::new).collect(),
             skipped,
             timeline: TimelineJson::new(timeline),

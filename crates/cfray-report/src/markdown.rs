@@ -53,6 +53,7 @@ fn draw(view: &View<'_>, page: &mut String) -> std::fmt::Result {
         }
         writeln!(page)?;
     }
+    configuration(report, page)?;
     let inputs: Vec<String> = report.meta.inputs.iter().map(|input| code(input)).collect();
     let options = if report.meta.options.is_empty() {
         String::new()
@@ -60,6 +61,25 @@ fn draw(view: &View<'_>, page: &mut String) -> std::fmt::Result {
         format!(" with {}", report.meta.options.iter().map(|o| code(o)).collect::<Vec<_>>().join(", "))
     };
     writeln!(page, "Made by cfray {} from {}{options}.", prose(&report.meta.version), inputs.join(", "))
+}
+
+fn configuration(report: &Report, page: &mut String) -> std::fmt::Result {
+    if report.config.is_empty() {
+        return Ok(());
+    }
+    writeln!(page, "## Server configuration\n\n{}\n", words::config_read(&report.config))?;
+    for f in &report.config.findings {
+        writeln!(page, "* **{}** ({}) — {}", prose(&f.what), f.weight.name(), prose(&words::config_place(f)))?;
+        if !f.directive.is_empty() {
+            writeln!(page, "  {}", code(&f.directive))?;
+        }
+        writeln!(page, "  {} Causes: {}.", prose(&f.why), words::config_causes(f))?;
+        writeln!(page, "  Fix: {}", prose(&f.fix))?;
+    }
+    for p in words::config_problems(&report.config) {
+        writeln!(page, "* Not read: {}", prose(&p))?;
+    }
+    writeln!(page)
 }
 
 fn read(report: &Report, page: &mut String) -> std::fmt::Result {

@@ -4,6 +4,8 @@
 //! not be seen, where is the rest. Every line fits the width; colour carries meaning only, and is laid on
 //! after the line was measured.
 
+mod configuration;
+
 use crate::RenderOptions;
 use crate::escape::visible;
 use crate::format::OutputFormat;
@@ -43,6 +45,7 @@ pub fn summary(view: &View<'_>, width: usize, color: bool, options: &RenderOptio
     }
     page.neighbours(report);
     page.unseen(report);
+    page.configuration(report);
     page.written(&report.meta.statuses, options);
     page.out
 }

@@ -4,6 +4,7 @@ use crate::RenderOptions;
 use crate::escape::{EVIDENCE_CHARS, clip, controls};
 use crate::mask::Masker;
 use cfray_model::report::{Breakdown, Episode, Report, Row, Share, SourceSummary, Timeline};
+use cfray_model::serverconf::ConfigReport;
 use cfray_model::verdict::Evidence;
 use std::borrow::Cow;
 
@@ -144,6 +145,25 @@ fn change(text: &mut String, f: impl for<'a> Fn(&'a str) -> Cow<'a, str>) {
     }
 }
 
+/// Findings in server configuration. Only directives that a check reads are in it; their values are masked like
+/// log lines all the same.
+fn config(report: &Report, masker: &Masker) -> ConfigReport {
+    let own = |t: &String| masker.own(t).into_owned();
+    let shown = |t: &String| evidence_text(t, masker);
+    let mut config = report.config.clone();
+    for f in &mut config.findings {
+        (f.file, f.what, f.value, f.place) = (own(&f.file), shown(&f.what), shown(&f.value), shown(&f.place));
+        f.directive = shown(&f.directive);
+    }
+    for source in &mut config.sources {
+        source.name = own(&source.name);
+        for p in &mut source.problems {
+            (p.file, p.what) = (own(&p.file), shown(&p.what));
+        }
+    }
+    config
+}
+
 fn mask_head(report: &Report, masker: &Masker) -> Report {
     let text = |t: &String| masker.text(t).into_owned();
     let own = |t: &String| masker.own(t).into_owned();
@@ -205,6 +225,7 @@ fn mask_head(report: &Report, masker: &Masker) -> Report {
                 causes: a.causes.clone(),
             })
             .collect(),
+        config: config(report, masker),
         impact: report.impact.clone(),
         timeline: Timeline { bucket_s: report.timeline.bucket_s, buckets: report.timeline.buckets.clone() },
         headline: text(&report.headline),

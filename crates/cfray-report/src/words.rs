@@ -1,5 +1,6 @@
 //! Numbers, spans and shares as people read them.
 
+use cfray_model::serverconf::{ConfigFinding, ConfigReport};
 use cfray_model::{Cause, Family, Stamp};
 
 /// `1,234,567`.
@@ -167,6 +168,38 @@ pub fn tone(cause: Cause) -> Tone {
         Family::Dns | Family::Edge | Family::Neighbour => Tone::Edge,
         Family::Unknown => Tone::Unknown,
     }
+}
+
+/// What was read of server configuration, one sentence.
+pub fn config_read(config: &ConfigReport) -> String {
+    let read: Vec<String> = config
+        .sources
+        .iter()
+        .take(6)
+        .map(|s| {
+            let part = if s.whole { "" } else { ", a fragment: defaults are not judged" };
+            format!("{} ({}, {}{part})", s.name, s.software.title(), count(s.files, "file"))
+        })
+        .collect();
+    let more = config.sources.len().saturating_sub(6);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("Read {}{more}; Cloudflare's networks: {}. Advice, not a verdict.", read.join(", "), config.ranges)
+}
+
+/// Effective value, part and place of a finding.
+pub fn config_place(f: &ConfigFinding) -> String {
+    let line = f.line.map_or(String::new(), |n| format!(":{n}"));
+    format!("{}; {}; {}{line}", f.value, f.place, f.file)
+}
+
+/// Causes of a finding, by name.
+pub fn config_causes(f: &ConfigFinding) -> String {
+    f.causes.iter().map(|c| c.name()).collect::<Vec<_>>().join(", ")
+}
+
+/// What could not be read of server configuration, by file and line.
+pub fn config_problems(config: &ConfigReport) -> Vec<String> {
+    config.sources.iter().flat_map(|s| &s.problems).map(|p| format!("{}:{}: {}", p.file, p.line, p.what)).collect()
 }
 
 #[cfg(test)]

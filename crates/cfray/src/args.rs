@@ -49,6 +49,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// List the known log formats; with files, say what each was taken for and why
     Formats(Box<FormatsArgs>),
+    /// Show the largest headers and cookies of a browser's recording (HAR) against Cloudflare's limits
+    Har(Box<HarArgs>),
     /// Write a completion script for a shell to standard output
     Completions {
         /// Shell to write for
@@ -158,6 +160,34 @@ pub struct FormatsArgs {
     pub color: ColorArgs,
 }
 
+/// `cfray har`.
+#[derive(Args, Debug, Default)]
+pub struct HarArgs {
+    /// HTTP archives (.har), or - for standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// How to print
+    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
+    pub format: HarFormat,
+    /// Addresses and cookies shown
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub top: usize,
+    #[command(flatten)]
+    pub mask: MaskArgs,
+    #[command(flatten)]
+    pub color: ColorArgs,
+}
+
+/// `text` or `json`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum HarFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one document.
+    Json,
+}
+
 /// Where reports go.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Output")]
@@ -238,6 +268,15 @@ pub struct ReadArgs {
     /// nginx log_format, Apache LogFormat or ErrorLogFormat, or FPM access.format string
     #[arg(long, value_name = "[GLOB=]STRING", value_parser = glob::log_format)]
     pub log_format: Vec<glob::LogFormat>,
+    /// Configuration of the origin's servers beside what PATH holds; may be repeated
+    ///
+    /// nginx.conf, apache2.conf, httpd.conf, php-fpm.conf, a pool file, a directory of such, or the output of
+    /// nginx -T. Its log formats are used to read the logs, and it is audited for what causes 520s.
+    #[arg(long, value_name = "PATH")]
+    pub server_config: Vec<PathBuf>,
+    /// Cloudflare's networks in place of the built-in list: one a line, # begins a comment
+    #[arg(long, value_name = "FILE")]
+    pub cloudflare_ips: Option<PathBuf>,
     /// Names of the columns of Logpush CSV without a header row, in order
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub csv_fields: Vec<String>,

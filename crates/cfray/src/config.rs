@@ -50,6 +50,8 @@ pub struct Config {
     pub rays: Option<PathBuf>,
     pub tz: Option<Zone>,
     pub log_format: Option<String>,
+    pub server_config: Option<Many<PathBuf>>,
+    pub cloudflare_ips: Option<PathBuf>,
     pub csv_fields: Option<Many<String>>,
     pub max_inflate: Option<Size>,
     pub max_ratio: Option<u64>,

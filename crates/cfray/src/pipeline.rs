@@ -5,13 +5,15 @@ use crate::plan::{Reading, Selection};
 use crate::progress::Display;
 use crate::values::glob;
 use crate::{diag, rays};
-use cfray_causes::{Part, Settings};
+use cfray_causes::{Part, Settings, serverconf};
 use cfray_ingest::Discovery;
 use cfray_model::report::Meta;
+use cfray_model::serverconf::ConfTree;
 use cfray_model::source::Skipped;
 use cfray_model::{EdgeScan, RayId, SourceId, SourceInfo};
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Format name of a list of rays among the sources.
 pub const RAY_LIST: &str = "ray-list";
@@ -25,6 +27,8 @@ pub struct Scanned {
     pub sources: Vec<SourceInfo>,
     /// Files that were not read.
     pub skipped: Vec<Skipped>,
+    /// Configuration of the origin's servers.
+    pub configs: Vec<ConfTree>,
     /// Something could not be read or was rejected: what `--strict` asks about.
     pub flawed: bool,
     /// Remarks on how it was read, for the report.
@@ -43,7 +47,10 @@ pub fn discover(reading: &Reading) -> Outcome<Discovery> {
         let hint = if skip.hint.is_empty() { String::new() } else { format!(" ({})", skip.hint) };
         diag::warning(&format!("{}: {}{hint}", skip.name, skip.what));
     }
-    if discovery.sources.is_empty() {
+    for problem in discovery.configs.iter().flat_map(|c| &c.problems).filter(|p| p.failed) {
+        diag::warning(&format!("{}:{}: {}", problem.file, problem.line, problem.what));
+    }
+    if discovery.sources.is_empty() && discovery.configs.is_empty() {
         return Err(nothing(reading, &discovery.skipped));
     }
     without_effect(reading, &discovery);
@@ -146,10 +153,10 @@ pub fn scan(
     }
     progress.clear();
 
-    let Discovery { mut sources, skipped, .. } = discovery;
+    let Discovery { mut sources, skipped, configs, .. } = discovery;
     sources.extend(list);
-    let flawed = complain(&parts) || skipped.iter().any(|s| s.failed);
-    Ok(Scanned { parts, sources, skipped, flawed, notes })
+    let flawed = complain(&parts) || skipped.iter().any(|s| s.failed) || configs.iter().flat_map(|c| &c.problems).any(|p| p.failed);
+    Ok(Scanned { parts, sources, skipped, configs, flawed, notes })
 }
 
 /// The origin pass beside an edge pass.
@@ -186,8 +193,9 @@ fn complain(parts: &[Part]) -> bool {
 }
 
 /// Settings of the analysis, with what the report says about how it was made.
-pub fn settings(reading: &Reading, selection: &Selection) -> Settings {
+pub fn settings(reading: &Reading, selection: &Selection, configs: &[ConfTree]) -> Settings {
     Settings {
+        config: Arc::new(serverconf::audit(configs, &reading.ranges)),
         zones: reading.zones.clone(),
         threads: reading.options.workers(),
         meta: Meta {

@@ -5,12 +5,13 @@ use crate::config::{self, Config};
 use crate::exit::{Failure, Outcome};
 use crate::inputs::Inputs;
 use crate::values::{Statuses, glob};
+use cfray_causes::serverconf::Ranges;
 use cfray_causes::settings::ZoneSpec;
 use cfray_ingest::{MmapPolicy, Options};
 use cfray_model::{EdgeFilter, Stamp};
 use cfray_report::RenderOptions;
 use globset::GlobMatcher;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How input is read: the same for every command that reads.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct Reading {
     pub zones: Vec<(Option<GlobMatcher>, ZoneSpec)>,
     /// Patterns for file names that were given, with what each was given for.
     pub patterns: Vec<(String, String)>,
+    /// Cloudflare's networks.
+    pub ranges: Ranges,
     /// The configuration, for what only some commands use.
     pub config: Config,
     /// Remarks for the summary.
@@ -67,6 +70,16 @@ pub fn reading(paths: &[PathBuf], args: &ReadArgs) -> Outcome<Reading> {
             .map(|(pattern, template)| format!("log-format {}{template}", pattern.as_ref().map(|p| format!("{p}=")).unwrap_or_default())),
     );
 
+    let server_configs = pick(&args.server_config, config.server_config.clone());
+    set.extend(server_configs.iter().map(|path| format!("server-config {}", path.display())));
+    let ranges = match args.cloudflare_ips.as_ref().or(config.cloudflare_ips.as_ref()) {
+        Some(path) => {
+            set.push(format!("cloudflare-ips {}", path.display()));
+            cloudflare_ips(path)?
+        }
+        None => Ranges::default(),
+    };
+
     let defaults = Options::default();
     let csv_fields = pick(&args.csv_fields, config.csv_fields.clone()).iter().map(|f| f.trim().to_owned()).collect::<Vec<_>>();
     if !csv_fields.is_empty() {
@@ -82,13 +95,22 @@ pub fn reading(paths: &[PathBuf], args: &ReadArgs) -> Outcome<Reading> {
         mmap,
         servers,
         log_formats,
+        server_configs,
         csv_fields,
         field_map: config.fields.clone(),
         max_inflate: args.max_inflate.or(config.max_inflate).map_or(defaults.max_inflate, |size| size.0),
         max_ratio: args.max_ratio.or(config.max_ratio).unwrap_or(defaults.max_ratio),
         ..defaults
     };
-    Ok(Reading { inputs, options, zones, patterns, config, notes: found.note.into_iter().collect(), set })
+    Ok(Reading { inputs, options, zones, patterns, ranges, config, notes: found.note.into_iter().collect(), set })
+}
+
+/// Reads a list of networks that replaces the built-in one.
+fn cloudflare_ips(path: &Path) -> Outcome<Ranges> {
+    let what = || format!("--cloudflare-ips {}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::new(what(), error))?;
+    let help = "one network a line, as on https://www.cloudflare.com/ips-v4 and ips-v6";
+    Ranges::parse(&text, &path.display().to_string()).map_err(|error| Failure::new(what(), error).help(help))
 }
 
 fn zone_name(zone: &ZoneSpec) -> String {

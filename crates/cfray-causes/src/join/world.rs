@@ -4,7 +4,9 @@
 use super::index::{ClientColumn, ComboKeys, FactIndex, agrees};
 use super::ties::{self, Ties};
 use crate::clocks::{self, Clocks};
+use crate::serverconf::{self, support::ServerPlace};
 use crate::settings::Settings;
+use cfray_model::serverconf::Software;
 use cfray_model::time::SECOND;
 use cfray_model::{EdgeScan, Fact, FactFlags, IncidentIndex, LineKind, OriginEvent, OriginScan, Sig, SourceScan, Stack};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -98,6 +100,8 @@ pub struct World {
     pub any_rays: bool,
     /// The user's remarks and options.
     pub settings: Settings,
+    /// Which configuration speaks for which server, by software: index into the audit's trees.
+    pub conf_of: BTreeMap<(usize, Software), usize>,
 }
 
 /// What kind of edge log was read.
@@ -225,6 +229,8 @@ impl World {
         let incident_fact = incident_facts(&edge);
         let rtt_ms = round_trips(&edge);
         let index = edge.index();
+        let places: Vec<ServerPlace<'_>> = servers.iter().map(|server| place(server, &scans)).collect();
+        let conf_of = serverconf::support::assign(&settings.config, &places);
         let any_rays = scans.iter().any(|s| s.with_ray * 2 > s.kinds.get(&LineKind::Access).copied().unwrap_or(0));
         Self {
             any_rays,
@@ -242,6 +248,7 @@ impl World {
             rtt_ms,
             edge_kind,
             settings,
+            conf_of,
         }
     }
 
@@ -308,6 +315,16 @@ fn combo_keys(edge: &EdgeScan, scans: &[SourceScan]) -> Vec<ComboKeys> {
         }
     }
     keys
+}
+
+/// Where a server's logs lie.
+fn place<'s>(server: &'s Server, scans: &'s [SourceScan]) -> ServerPlace<'s> {
+    let infos = || server.scans.iter().filter_map(|&i| scans.get(i)).map(|s| &s.info);
+    ServerPlace {
+        name: &server.name,
+        logs: infos().map(|i| i.name.as_str()).collect(),
+        scopes: infos().map(|i| i.scope.as_str()).collect(),
+    }
 }
 
 /// Sources of one (scope, server) form a server.

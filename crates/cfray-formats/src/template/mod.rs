@@ -86,17 +86,22 @@ pub fn from_template(template: &str) -> Result<Box<dyn RecordParser>, TemplateEr
     if text.trim().is_empty() {
         return Err(TemplateError::new("the format string is empty"));
     }
-    match origin.unwrap_or_else(|| guess(&text)) {
+    from_format(origin.unwrap_or_else(|| guess(&text)), &text)
+}
+
+/// Compiles a format string whose origin is known, quotes and escapes of its directive undone.
+pub fn from_format(origin: Origin, text: &str) -> Result<Box<dyn RecordParser>, TemplateError> {
+    match origin {
         Origin::Nginx => {
-            let tokens = nginx::tokens(&text)?;
+            let tokens = nginx::tokens(text)?;
             access(tokens, cfray_model::Stack::Nginx, crate::nginx_access::FORMAT.name)
         }
         Origin::Apache => {
-            let tokens = apache::tokens(&text)?;
+            let tokens = apache::tokens(text)?;
             access(tokens, cfray_model::Stack::Apache, crate::apache_access::FORMAT.name)
         }
-        Origin::ApacheError => Ok(Box::new(errorlog::compile(&text)?)),
-        Origin::Fpm => access(fpm::tokens(&text)?, cfray_model::Stack::Fpm, crate::php_fpm_access::FORMAT.name),
+        Origin::ApacheError => Ok(Box::new(errorlog::compile(text)?)),
+        Origin::Fpm => access(fpm::tokens(text)?, cfray_model::Stack::Fpm, crate::php_fpm_access::FORMAT.name),
     }
 }
 

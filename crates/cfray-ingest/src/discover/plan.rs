@@ -21,6 +21,8 @@ pub struct Discovery {
     pub sources: Vec<SourceInfo>,
     /// What will not be, sorted.
     pub skipped: Vec<Skipped>,
+    /// Configuration of the origin's servers.
+    pub configs: Vec<cfray_model::serverconf::ConfTree>,
     plans: Vec<Plan>,
     hosts: Hosts,
     /// Only sources of this scope are scanned; see [`Discovery::focus`].

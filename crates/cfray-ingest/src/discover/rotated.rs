@@ -105,13 +105,18 @@ fn learn(slot: &mut Sniffed, parser: &Arc<dyn RecordParser>, from: &str) {
 }
 
 fn rescue(unknown: &mut Unknown, parser: &Arc<dyn RecordParser>, probe: Probe, lines: usize, from: &str) -> Sniffed {
-    Sniffed::Found(Box::new(Found {
+    Sniffed::Found(Box::new(found(unknown, Arc::clone(parser), probe, lines, format!("same rotated set as {from}"))))
+}
+
+/// A file of no known format for which a parser was found all the same.
+pub fn found(unknown: &mut Unknown, parser: Arc<dyn RecordParser>, probe: Probe, lines: usize, why: String) -> Found {
+    Found {
         candidate: unknown.candidate.clone(),
         compression: unknown.compression,
         stream: unknown.stream.take(),
-        what: What::Origin(Arc::clone(parser)),
         format: parser.format().to_owned(),
-        why: format!("same rotated set as {from}"),
+        what: What::Origin(parser),
+        why,
         sample_lines: lines,
         small: None,
         head: (unknown.sample.len(), key::bytes_key(&unknown.sample)),
@@ -121,7 +126,7 @@ fn rescue(unknown: &mut Unknown, parser: &Arc<dyn RecordParser>, probe: Probe, l
         server: String::new(),
         fixed_server: false,
         stack: None,
-    }))
+    }
 }
 
 #[cfg(test)]

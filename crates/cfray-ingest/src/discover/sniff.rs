@@ -6,8 +6,9 @@ use crate::edge::{self, EdgeFormat};
 use crate::open::{self, Compression, Content};
 use crate::options::Options;
 use cfray_formats::{RecordParser, Sample};
+use cfray_model::serverconf::Software;
 use cfray_model::source::Skipped;
-use cfray_model::{LineKind, Stack, key};
+use cfray_model::{Line, LineKind, Stack, key};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
@@ -42,6 +43,8 @@ pub struct Probe {
     pub stacks: BTreeMap<Stack, usize>,
     /// Syslog or journal hosts.
     pub hosts: BTreeMap<String, usize>,
+    /// Values that were found in all records together: how much the parser makes of the lines.
+    pub fields: usize,
 }
 
 /// A file that will be read.
@@ -99,9 +102,24 @@ pub struct Unknown {
     pub sample: Vec<u8>,
 }
 
+/// A file of a server's configuration.
+#[derive(Debug)]
+pub struct Conf {
+    /// Where it is.
+    pub candidate: Candidate,
+    /// How it is compressed.
+    pub compression: Compression,
+    /// Its content, when it is a stream.
+    pub stream: Option<Content>,
+    /// Whose it is.
+    pub software: Software,
+}
+
 /// Outcome for one file.
 #[derive(Debug)]
 pub enum Sniffed {
+    /// A server's configuration.
+    Conf(Box<Conf>),
     /// A log.
     Found(Box<Found>),
     /// Perhaps a log.
@@ -201,6 +219,10 @@ pub fn sniff(candidate: Candidate, overrides: &Overrides, options: &Options) -> 
     if let Some(kind) = kinds::not_ours(text, &base) {
         return Sniffed::Other(other(&candidate, kind));
     }
+    if let Some(software) = cfray_formats::serverconf::recognise(text) {
+        let Head { compression, stream, .. } = head;
+        return Sniffed::Conf(Box::new(Conf { candidate, compression, stream, software }));
+    }
     if let Some(format) = edge::detect(text, options) {
         let (name, why) = (format.name().to_owned(), format.why.clone());
         return Draft {
@@ -247,6 +269,7 @@ pub fn probe(parser: &dyn RecordParser, sample: &Sample<'_>) -> Probe {
         out.records += 1;
         let Ok(line) = parser.parse(&record) else { continue };
         out.parsed += 1;
+        out.fields += fields(&line);
         *out.kinds.entry(line.kind).or_default() += 1;
         *out.stacks.entry(line.stack).or_default() += 1;
         if let Some(host) = &line.syslog_host {
@@ -254,6 +277,34 @@ pub fn probe(parser: &dyn RecordParser, sample: &Sample<'_>) -> Probe {
         }
     }
     out
+}
+
+/// How many values a record has that help to tie it or to explain it.
+fn fields(line: &Line<'_>) -> usize {
+    let has = [
+        line.ray.is_some(),
+        line.cid.is_some(),
+        line.log_id.is_some(),
+        line.client.is_some(),
+        line.visitor.is_some(),
+        line.host.is_some(),
+        line.uri.is_some(),
+        line.referer.is_some(),
+        line.agent.is_some(),
+        line.status.is_some(),
+        line.bytes_sent.is_some(),
+        line.body_bytes.is_some() || line.size.is_some(),
+        line.duration_us.is_some(),
+        line.upstream_status.is_some(),
+        line.upstream.is_some(),
+        line.time.is_some(),
+    ];
+    has.into_iter().filter(|h| *h).count()
+}
+
+/// The beginning of a file's content, read again.
+pub fn head(candidate: &Candidate, options: &Options) -> Option<Vec<u8>> {
+    read_head(candidate, options).ok().map(|head| head.text)
 }
 
 /// A found file without its head.

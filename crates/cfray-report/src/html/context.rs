@@ -8,6 +8,7 @@ use crate::escape::visible;
 use crate::view::View;
 use crate::words::{self, count, number, percent, span, sure};
 use cfray_model::report::{Breakdown, CauseSummary, Episode, Report, Row, Share, SourceSummary};
+use cfray_model::serverconf::ConfigFinding;
 use cfray_model::source::Skipped;
 use cfray_model::{Cause, Stamp};
 use serde::Serialize;
@@ -47,12 +48,43 @@ pub struct Page {
     origins: Vec<(String, String, String)>,
     neighbours: Vec<(u16, &'static str, String, &'static str)>,
     audit: Vec<AuditView>,
+    config_read: String,
+    config: Vec<ConfigView>,
+    config_problems: Vec<String>,
     notes: Vec<String>,
     version: String,
     inputs: Vec<String>,
     options: Vec<String>,
     statuses: String,
     privacy: &'static str,
+}
+
+/// Findings in server configuration on the page; the JSON report has all.
+const CONFIG: usize = 200;
+
+#[derive(Serialize)]
+struct ConfigView {
+    weight: &'static str,
+    what: String,
+    place: String,
+    directive: String,
+    why: String,
+    fix: String,
+    causes: String,
+}
+
+impl ConfigView {
+    fn new(f: &ConfigFinding) -> Self {
+        Self {
+            weight: f.weight.name(),
+            what: show(&f.what),
+            place: show(&words::config_place(f)),
+            directive: show(&f.directive),
+            why: show(&f.why),
+            fix: show(&f.fix),
+            causes: words::config_causes(f),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -218,6 +250,9 @@ impl Page {
                 .iter()
                 .map(|a| AuditView { what: show(&a.what), hides: show(&a.hides), paste: show(&a.paste), server: show(&a.server) })
                 .collect(),
+            config_read: if report.config.is_empty() { String::new() } else { show(&words::config_read(&report.config)) },
+            config: report.config.findings.iter().take(CONFIG).map(ConfigView::new).collect(),
+            config_problems: words::config_problems(&report.config).iter().take(CONFIG).map(|p| show(p)).collect(),
             notes: report.meta.notes.iter().map(|n| show(n)).collect(),
             version: show(&report.meta.version),
             inputs: report.meta.inputs.iter().chain(Some(&report.meta.input_note).filter(|n| !n.is_empty())).map(|i| show(i)).collect(),

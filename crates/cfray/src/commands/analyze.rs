@@ -31,7 +31,7 @@ pub fn run(args: &AnalyzeArgs) -> Outcome<Status> {
     let scanned = pipeline::scan(discovery, &reading, &selection, None, &progress)?;
 
     let flawed = scanned.flawed;
-    let mut settings = pipeline::settings(&reading, &selection);
+    let mut settings = pipeline::settings(&reading, &selection, &scanned.configs);
     settings.meta.notes.extend(scanned.notes);
     let report = cfray_causes::analyze(scanned.parts, &scanned.sources, scanned.skipped, &settings);
 

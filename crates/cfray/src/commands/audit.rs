@@ -23,7 +23,7 @@ pub fn run(args: &AuditArgs) -> Outcome<Status> {
     let discovery = pipeline::discover(&reading)?;
     let scanned = pipeline::scan(discovery, &reading, &selection, None, &progress)?;
     let flawed = scanned.flawed;
-    let settings = pipeline::settings(&reading, &selection);
+    let settings = pipeline::settings(&reading, &selection, &scanned.configs);
     let report = cfray_causes::analyze(scanned.parts, &scanned.sources, scanned.skipped, &settings);
     let format = match args.format {
         AuditFormat::Text => {

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod completions;
 pub mod explain;
 pub mod formats;
+pub mod har;
 pub mod man;
 pub mod ray;
 
@@ -19,6 +20,7 @@ pub fn run(cli: Cli) -> Outcome<Status> {
         Command::Audit(args) => audit::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Formats(args) => formats::run(&args),
+        Command::Har(args) => har::run(&args),
         Command::Completions { shell } => completions::run(shell),
         Command::Man => man::run(),
     }

@@ -59,7 +59,7 @@ pub fn run(args: &RayArgs) -> Outcome<Status> {
     let looked_at = discovery.sources.len();
     let has_edge = discovery.sources.iter().any(pipeline::is_edge);
     let scanned = pipeline::scan(discovery, &reading, &selection, Some(ray), &progress)?;
-    let settings = pipeline::settings(&reading, &selection);
+    let settings = pipeline::settings(&reading, &selection, &scanned.configs);
 
     let worlds: Vec<World> =
         scanned.parts.iter().map(|part| World::build(part.edge.clone(), part.origin.clone(), settings.clone())).collect();

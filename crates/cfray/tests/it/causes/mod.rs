@@ -14,6 +14,7 @@ mod metamorphic;
 mod processes;
 mod report;
 mod row;
+mod serverconf;
 mod site;
 mod tree;
 mod unknown;
