@@ -17,6 +17,7 @@ pub mod episodes;
 pub mod infer;
 pub mod join;
 pub mod limits;
+pub mod own;
 pub mod population;
 pub mod rank;
 pub mod registry;
@@ -26,6 +27,7 @@ pub mod rules;
 pub mod settings;
 
 pub use doc::{CauseDoc, Fix};
+pub use own::OwnRule;
 pub use registry::{doc, docs};
 pub use settings::{Settings, ZoneSpec};
 
@@ -50,15 +52,35 @@ pub struct Part {
 
 /// Joins, decides and assembles. `sources` is indexed by `SourceId`.
 pub fn analyze(parts: Vec<Part>, sources: &[SourceInfo], skipped: Vec<Skipped>, settings: &Settings) -> Report {
+    analyze_with(parts, sources, skipped, settings, &mut drop)
+}
+
+/// As [`analyze`], with the joined worlds of the parts, in order: for what a report does not hold, such as
+/// every line that is tied to a request.
+pub fn analyze_keeping(parts: Vec<Part>, sources: &[SourceInfo], skipped: Vec<Skipped>, settings: &Settings) -> (Report, Vec<World>) {
+    let mut worlds = Vec::with_capacity(parts.len());
+    let report = analyze_with(parts, sources, skipped, settings, &mut |world| worlds.push(world));
+    (report, worlds)
+}
+
+fn analyze_with(
+    parts: Vec<Part>,
+    sources: &[SourceInfo],
+    skipped: Vec<Skipped>,
+    settings: &Settings,
+    leave: &mut dyn FnMut(World),
+) -> Report {
     let mut report = Report { meta: settings.meta.clone(), skipped, ..Report::default() };
     let mut totals = Totals::default();
     let mut kinds = Vec::new();
     for part in parts {
-        one_part(part, sources, settings, &mut report, &mut totals, &mut kinds);
+        let world = World::build(part.edge, part.origin, settings.clone());
+        one_part(&world, sources, &mut report, &mut totals, &mut kinds);
+        leave(world);
     }
     once_each(&mut report);
     report.rows.sort_by(|a, b| (a.edge.start, a.edge.ray, &a.source).cmp(&(b.edge.start, b.edge.ray, &b.source)));
-    report.episodes = episodes::episodes(&mut report.rows);
+    report.episodes = episodes::episodes(&mut report.rows, settings.threshold(&settings::EPISODE_PAUSE));
     report.audit.sort();
     report.audit.dedup();
     assemble::finish(&mut report, &kinds, &totals);
@@ -84,14 +106,13 @@ fn once_each(report: &mut Report) {
     }
 }
 
-fn one_part(part: Part, sources: &[SourceInfo], settings: &Settings, report: &mut Report, totals: &mut Totals, kinds: &mut Vec<EdgeKind>) {
-    let w = World::build(part.edge, part.origin, settings.clone());
-    let p = Population::build(&w);
-    let retries = retry::retries(&w);
+fn one_part(w: &World, sources: &[SourceInfo], report: &mut Report, totals: &mut Totals, kinds: &mut Vec<EdgeKind>) {
+    let p = Population::build(w);
+    let retries = retry::retries(w);
     let mut rows: Vec<Row> = Vec::with_capacity(w.edge.incidents.len());
     let mut silent = Vec::with_capacity(w.edge.incidents.len());
     for i in 0..w.edge.incidents.len() {
-        let Some(case) = Case::build(&w, &p, i) else { continue };
+        let Some(case) = Case::build(w, &p, i) else { continue };
         let verdict = rank::verdict(&case);
         let retry = retries.get(i).cloned().unwrap_or_default();
         // The server is shown when something ties the row to it, not merely because it is the only one.
@@ -120,11 +141,11 @@ fn one_part(part: Part, sources: &[SourceInfo], settings: &Settings, report: &mu
             edge: case.row.clone(),
         });
     }
-    infer::infer(&mut rows, &silent);
+    infer::infer(&mut rows, &silent, w.settings.threshold(&settings::INFER_REACH));
     report.rows.append(&mut rows);
     if w.edge.counters.rows > 0 {
         kinds.push(w.edge_kind);
-        notes(&w, report);
+        notes(w, report);
     }
     assemble::add_counters(&mut report.edge.counters, &w.edge.counters);
     for (origin, list) in &w.origin_servers {
@@ -134,15 +155,15 @@ fn one_part(part: Part, sources: &[SourceInfo], settings: &Settings, report: &mu
             }
         }
     }
-    edge_sources(&w, sources, report);
+    edge_sources(w, sources, report);
     // Origin logs outside every part are read with each; they are listed once.
-    for source in assemble::origin_sources(&w, &p) {
+    for source in assemble::origin_sources(w, &p) {
         if !report.sources.iter().any(|s| s.info.name == source.info.name) {
             report.sources.push(source);
         }
     }
-    report.audit.extend(audit::audit(&w));
-    totals.add(&w);
+    report.audit.extend(audit::audit(w));
+    totals.add(w);
 }
 
 fn notes(w: &World, report: &mut Report) {

@@ -42,6 +42,10 @@ pub fn verdict(c: &Case<'_>) -> Verdict {
     let unasked = c.row.contacted() == Some(false) && c.access.is_none() && c.lines.is_empty();
     let fits = |cause: Cause| !unasked || matches!(cause, Cause::EdgeIncident | Cause::Origin520);
     let mut findings: Vec<Finding> = RULES.iter().filter(|r| fits(r.doc.cause)).filter_map(|r| (r.check)(c)).collect();
+    if !unasked {
+        let own = crate::own::findings(c, &findings);
+        findings.extend(own);
+    }
     // A gap that lies where the others gather, and a failure within one round trip, are unlikely to be met
     // by a process that happens to die in the same second.
     if findings.iter().any(|f| f.cause == Cause::KeepaliveRace && f.score >= 0.88) {

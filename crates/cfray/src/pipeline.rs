@@ -36,12 +36,13 @@ pub fn is_edge(source: &SourceInfo) -> bool {
 /// Looks at the inputs and names what cannot be read. Nothing readable at all is a failure.
 pub fn discover(reading: &Reading) -> Outcome<Discovery> {
     let discovery = cfray_ingest::discover(&reading.inputs.list, &reading.options);
+    // A failure names them itself.
+    if discovery.sources.is_empty() {
+        return Err(nothing(reading, &discovery.skipped));
+    }
     for skip in discovery.skipped.iter().filter(|s| s.failed) {
         let hint = if skip.hint.is_empty() { String::new() } else { format!(" ({})", skip.hint) };
         diag::warning(&format!("{}: {}{hint}", skip.name, skip.what));
-    }
-    if discovery.sources.is_empty() {
-        return Err(nothing(reading, &discovery.skipped));
     }
     Ok(discovery)
 }
@@ -60,8 +61,11 @@ fn nothing(reading: &Reading, skipped: &[Skipped]) -> Failure {
         [one] => one.clone(),
         _ => format!("{} inputs", inputs.len()),
     };
+    let unreadable = !skipped.is_empty() && skipped.iter().all(|s| s.failed);
     let mut why = match skipped.len() {
         0 => "it is empty".to_owned(),
+        1 if unreadable => "it cannot be read".to_owned(),
+        n if unreadable => format!("none of {n} can be read"),
         1 => "found 1 file, which is no log that cfray knows".to_owned(),
         n => format!("found {n} files, none a log that cfray knows"),
     };
@@ -72,13 +76,15 @@ fn nothing(reading: &Reading, skipped: &[Skipped]) -> Failure {
     if skipped.len() > NAMED {
         why.push_str(&format!("\n    and {} more", skipped.len() - NAMED));
     }
-    Failure::new(format!("no log to read in {place}"), why).help(EXPECTED)
+    let failure = Failure::new(format!("no log to read in {place}"), why);
+    // What logs look like is no answer to a path that cannot be opened.
+    if unreadable { failure } else { failure.help(EXPECTED) }
 }
 
 /// Runs both passes, for each part of the input that stands for itself. `ray` is the request that
 /// `cfray ray` asks for.
 pub fn scan(
-    mut discovery: Discovery,
+    discovery: &mut Discovery,
     reading: &Reading,
     selection: &Selection,
     ray: Option<RayId>,
@@ -87,22 +93,23 @@ pub fn scan(
     let mut parts = Vec::new();
     let mut list = None;
     if let Some(path) = &selection.rays {
-        let (edge, info) = listed(path, &discovery, selection)?;
+        let (edge, info) = listed(path, discovery, selection)?;
         list = Some(info);
-        parts.push(part(edge, &discovery, reading, ray, progress));
+        parts.push(part(edge, discovery, reading, ray, progress));
     } else {
         let scopes = discovery.scopes();
         for scope in &scopes {
             if scopes.len() > 1 {
                 discovery.focus(scope);
             }
-            let edge = cfray_ingest::scan_edge(&discovery, &selection.filter, &reading.options, progress);
-            parts.push(part(edge, &discovery, reading, ray, progress));
+            let edge = cfray_ingest::scan_edge(discovery, &selection.filter, &reading.options, progress);
+            parts.push(part(edge, discovery, reading, ray, progress));
         }
     }
     progress.clear();
 
-    let Discovery { mut sources, skipped, .. } = discovery;
+    let mut sources = discovery.sources.clone();
+    let skipped = discovery.skipped.clone();
     sources.extend(list);
     let flawed = complain(&parts) || skipped.iter().any(|s| s.failed);
     Ok(Scanned { parts, sources, skipped, flawed })
@@ -145,6 +152,8 @@ fn complain(parts: &[Part]) -> bool {
 pub fn settings(reading: &Reading, selection: &Selection) -> Settings {
     Settings {
         zones: reading.zones.clone(),
+        own: reading.own.rules.clone(),
+        thresholds: reading.config.thresholds.clone(),
         meta: Meta {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             inputs: reading.inputs.names(),

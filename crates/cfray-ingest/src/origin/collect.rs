@@ -6,6 +6,7 @@ use super::fold::Fold;
 use crate::blocks::{Block, trim_cr};
 use crate::discover::OriginPlan;
 use crate::options::Options;
+use cfray_formats::own::OwnPatterns;
 use cfray_model::edge::Reject;
 use cfray_model::{IncidentIndex, Level, Line, LineKind, LineRef, SourceId, SourceInfo, SourceScan, Stack, key};
 use memchr::memchr_iter;
@@ -81,7 +82,7 @@ impl Collector {
             let part = bytes.get(start..end).unwrap_or_default();
             let lines = count(part).max(1);
             let at = LineRef { source, line, offset: block.offset + start as u64 };
-            self.record(part.get(..options.max_record).unwrap_or(part), at, lines, plan, index);
+            self.record(part.get(..options.max_record).unwrap_or(part), at, lines, plan, index, &options.own);
             line += lines;
         }
     }
@@ -97,7 +98,7 @@ impl Collector {
     }
 
     /// Takes one record in: physical lines joined by newlines, as they stand in the file.
-    fn record(&mut self, raw: &[u8], at: LineRef, lines: u64, plan: &OriginPlan, index: &IncidentIndex) {
+    fn record(&mut self, raw: &[u8], at: LineRef, lines: u64, plan: &OriginPlan, index: &IncidentIndex, own: &OwnPatterns) {
         let record = if lines == 1 { Cow::Borrowed(tidy_line(raw)) } else { tidy(raw) };
         if record.is_empty() {
             return;
@@ -113,7 +114,7 @@ impl Collector {
         };
         let coverage = self.coverage(line.syslog_host.as_deref().unwrap_or_default());
         coverage.count(&line, lines, plan);
-        coverage.keep(&line, &record, at, plan, index);
+        coverage.keep(&line, &record, at, plan, index, own.find(&record));
     }
 
     fn coverage(&mut self, host: &[u8]) -> &mut Coverage {
@@ -262,27 +263,30 @@ impl Coverage {
         }
     }
 
-    fn keep(&mut self, line: &Line<'_>, record: &[u8], at: LineRef, plan: &OriginPlan, index: &IncidentIndex) {
+    fn keep(&mut self, line: &Line<'_>, record: &[u8], at: LineRef, plan: &OriginPlan, index: &IncidentIndex, own: u64) {
         let ray = line.ray.map(|r| r.0).filter(|r| index.rays.contains(r)).unwrap_or(0);
+        // A line that names a request speaks for that request alone.
         // The request key costs a hash: it is made where somebody may ask for it. A line with a ray of its
         // own belongs to that ray's row, whoever else asked for the same.
         let ask = line.ray.is_none() && !index.requests.is_empty() && !index.only_rays;
         let mut request = if ask || ray != 0 { request_of(line) } else { 0 };
         let wanted = if ask && index.wants(0, request) { request } else { 0 };
+        let names = || line.ray.is_some() || request_of(line) != 0;
+        let own = if own != 0 && ray == 0 && wanted == 0 && names() { 0 } else { own };
         let sig = match line.kind {
             LineKind::Access => {
                 if index.answers {
                     self.answers.add(line, at, plan.json);
                 }
                 let odd = odd_access(line);
-                if !odd && ray == 0 && wanted == 0 {
+                if !odd && ray == 0 && wanted == 0 && own == 0 {
                     return;
                 }
                 if odd { cfray_formats::signature(line) } else { None }
             }
             _ => {
                 let sig = cfray_formats::signature(line);
-                if sig.is_none() && ray == 0 && wanted == 0 {
+                if sig.is_none() && ray == 0 && wanted == 0 && own == 0 {
                     return;
                 }
                 sig
@@ -291,10 +295,12 @@ impl Coverage {
         if request == 0 {
             request = request_of(line);
         }
-        if ray == 0 && wanted == 0 && !index.only_rays && sig.as_ref().is_some_and(|s| mere_noise(s, request)) {
+        if ray == 0 && wanted == 0 && own == 0 && !index.only_rays && sig.as_ref().is_some_and(|s| mere_noise(s, request)) {
             return;
         }
-        self.fold.add(event(line, record, at, sig, request, plan), ray, wanted);
+        let mut event = event(line, record, at, sig, request, plan);
+        event.own = own;
+        self.fold.add(event, ray, wanted);
     }
 
     fn flush_minute(&mut self) {

@@ -1,6 +1,7 @@
 //! One file a verb.
 
 pub mod analyze;
+pub mod bundle;
 pub mod completions;
 pub mod explain;
 pub mod formats;
@@ -15,6 +16,7 @@ pub fn run(cli: Cli) -> Outcome<Status> {
     match cli.command {
         Command::Analyze(args) => analyze::run(&args),
         Command::Ray(args) => ray::run(&args),
+        Command::Bundle(args) => bundle::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Formats(args) => formats::run(&args),
         Command::Completions { shell } => completions::run(shell),

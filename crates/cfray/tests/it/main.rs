@@ -1,6 +1,7 @@
 //! The command as its users meet it: through the binary, by files, streams and exit statuses.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bundle;
 mod causes;
 mod clocks;
 mod config;
@@ -9,6 +10,7 @@ mod failures;
 mod generated;
 mod inputs;
 mod outputs;
+mod own_causes;
 mod parquet;
 mod ray;
 mod stories;
