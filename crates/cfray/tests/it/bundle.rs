@@ -97,6 +97,7 @@ const PLANTED: &[&str] = &[
     "bluesuede",
     "opensesame",
     "tok-planted",
+    "10-9-8-7",
 ];
 
 /// The site with planted values in rows, access lines, error lines and the name of a file.
@@ -122,7 +123,8 @@ fn planted() -> Site {
         uri.trim_end_matches("#x"),
         uri.trim_end_matches("#x")
     );
-    fs::write(site.file("logs/error.log"), format!("{own}{error}{own}")).unwrap();
+    fs::remove_file(site.file("logs/error.log")).unwrap();
+    fs::write(site.file("logs/error-ip-10-9-8-7.log"), format!("{own}{error}{own}")).unwrap();
     site
 }
 
@@ -181,8 +183,8 @@ fn values(folder: &Path, into: &mut std::collections::BTreeSet<String>) {
             }
             let uri = row["ClientRequestURI"].as_str().unwrap_or_default();
             let query = uri.split_once('?').map_or("", |(_, query)| query);
-            // Short values (page numbers) stand in every file for other reasons.
-            into.extend(query.split('&').filter_map(|pair| pair.split_once('=')).map(|(_, v)| v.to_owned()).filter(|v| v.len() >= 6));
+            // With its sign: a word may stand in a path, too, which is not redacted.
+            into.extend(query.split('&').filter_map(|pair| pair.split_once('=')).map(|(_, v)| format!("={v}")).filter(|v| v.len() > 6));
         }
     }
 }
@@ -202,9 +204,10 @@ fn nothing_of_the_recorded_sites_leaves_with_redact() {
             for value in &wanted {
                 // A value that is part of a longer word or number is another.
                 let word = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-' || c == '_';
-                let leaks = text
-                    .match_indices(value.as_str())
-                    .any(|(at, _)| !text[..at].ends_with(word) && !text[at + value.len()..].starts_with(|c: char| word(c) && c != '.'));
+                let leaks = text.match_indices(value.as_str()).any(|(at, _)| {
+                    (value.starts_with('=') || !text[..at].ends_with(word))
+                        && !text[at + value.len()..].starts_with(|c: char| word(c) && c != '.')
+                });
                 assert!(!leaks, "{name}: {value} is in {member}");
                 seen += 1;
             }
