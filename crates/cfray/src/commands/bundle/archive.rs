@@ -126,7 +126,7 @@ mod tests {
                         let mut entry = zip.by_index(i).unwrap();
                         let mut text = String::new();
                         entry.read_to_string(&mut text).unwrap();
-                        found.push((entry.name().to_owned(), text));
+                        found.push((entry.name().unwrap().into_owned(), text));
                     }
                 }
             }
