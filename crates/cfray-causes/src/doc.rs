@@ -1,8 +1,9 @@
 //! The five documented parts of a cause, printed by `cfray explain` and used in reports.
 
-use cfray_model::Cause;
+use cfray_model::{Cause, OwnCause};
 
 /// What a person may read about one cause. Plain text; paragraphs are separated by a blank line.
+#[derive(Clone, Copy, Debug)]
 pub struct CauseDoc {
     /// Which cause.
     pub cause: Cause,
@@ -26,6 +27,7 @@ pub struct CauseDoc {
 }
 
 /// Fixes for the four readers. Each is one to three sentences, concrete, and must not harm.
+#[derive(Clone, Copy, Debug)]
 pub struct Fix {
     /// Site owner without server access.
     pub owner: &'static str,
@@ -35,4 +37,20 @@ pub struct Fix {
     pub developer: &'static str,
     /// The client that met the error: when retrying helps (1, 2, 4, 8, 16 s), when it does not.
     pub client: &'static str,
+}
+
+/// What is known about a cause of the user's: what the configuration says of it.
+pub fn own(own: &'static OwnCause) -> CauseDoc {
+    CauseDoc {
+        cause: Cause::Own(own),
+        says: own.says,
+        why: "Your configuration says what this line means; cfray knows the line and its ties, not the mechanism.",
+        evidence: own.evidence,
+        not_when: "The line names another request, or is as frequent near answered requests as near failed ones. A line of the \
+            request that cfray itself knows counts more than one that is near in time only.",
+        fix: Fix { owner: own.to_do, admin: own.to_do, developer: own.to_do, client: "" },
+        check: "",
+        often_blamed: "",
+        sources: &["your configuration (cfray.toml)"],
+    }
 }

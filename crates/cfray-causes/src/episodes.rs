@@ -6,18 +6,16 @@ use cfray_model::{Cause, EvidenceKind};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
 
-/// A longer pause than this ends an episode.
-const PAUSE_S: i64 = 120;
-
-/// Numbers the episodes into the rows and returns them, most incidents first.
-pub fn episodes(rows: &mut [Row]) -> Vec<Episode> {
+/// Numbers the episodes into the rows and returns them, most incidents first. A pause of more than `pause_s`
+/// seconds ends an episode.
+pub fn episodes(rows: &mut [Row], pause_s: i64) -> Vec<Episode> {
     let mut open: HashMap<(&str, Cause), (i64, usize)> = HashMap::new();
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (i, row) in rows.iter().enumerate() {
         let Some(start) = row.edge.start.map(|s| s.secs()) else { continue };
         let key = (row.server.as_str(), row.verdict.cause);
         let slot = match open.get(&key) {
-            Some((last, group)) if start - last <= PAUSE_S => *group,
+            Some((last, group)) if start - last <= pause_s => *group,
             _ => {
                 groups.push(Vec::new());
                 groups.len() - 1

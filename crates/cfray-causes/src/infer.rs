@@ -23,16 +23,14 @@ const PROCESS_WIDE: &[Cause] = &[
     Cause::EdgeIncident,
 ];
 
-/// Neighbours are sought this many seconds either way.
-const REACH_S: i64 = 4;
 /// Neighbours on either side that are looked at.
 const NEAREST: usize = 200;
 /// Score of an inferred verdict.
 const SCORE: f64 = 0.62;
 
 /// Fills such gaps. `silent` tells for each row that the origin wrote no line of it under coverage.
-/// Rows come in order of time.
-pub fn infer(rows: &mut [Row], silent: &[bool]) {
+/// Rows come in order of time. Neighbours are sought `reach_s` seconds either way.
+pub fn infer(rows: &mut [Row], silent: &[bool], reach_s: i64) {
     let mut servers: HashMap<String, usize> = HashMap::new();
     let mut number = |name: &str| {
         servers.get(name).copied().unwrap_or_else(|| {
@@ -63,7 +61,7 @@ pub fn infer(rows: &mut [Row], silent: &[bool]) {
         let around = by_time.get(middle.saturating_sub(NEAREST)..(middle + NEAREST).min(by_time.len())).unwrap_or_default();
         for &(t, j) in around {
             let Some((_, s, cause, confidence)) = verdicts.get(j) else { continue };
-            if s == server && (t - at).abs() <= REACH_S * 1000 && *cause != Cause::Unknown && *confidence >= NAMED {
+            if s == server && (t - at).abs() <= reach_s * 1000 && *cause != Cause::Unknown && *confidence >= NAMED {
                 named += 1;
                 near.entry(*cause).or_insert((0, j)).0 += 1;
             }
@@ -78,7 +76,7 @@ pub fn infer(rows: &mut [Row], silent: &[bool]) {
         let mut evidence = borrowed;
         evidence.push(sentence(
             EvidenceKind::Contrast,
-            format!("{n} of {named} explained failures of this server within {REACH_S} s have this cause"),
+            format!("{n} of {named} explained failures of this server within {reach_s} s have this cause"),
         ));
         evidence.extend(old.evidence);
         evidence.truncate(crate::rank::ITEMS);

@@ -18,6 +18,7 @@ pub mod infer;
 pub mod join;
 pub mod judge;
 pub mod limits;
+pub mod own;
 pub mod population;
 pub mod rank;
 pub mod registry;
@@ -29,6 +30,7 @@ pub mod settings;
 pub mod sources;
 
 pub use doc::{CauseDoc, Fix};
+pub use own::OwnRule;
 pub use registry::{doc, docs};
 pub use settings::{Settings, ZoneSpec};
 
@@ -52,19 +54,40 @@ pub struct Part {
 
 /// Joins, decides and assembles. `sources` is indexed by `SourceId`.
 pub fn analyze(parts: Vec<Part>, sources: &[SourceInfo], skipped: Vec<Skipped>, settings: &Settings) -> Report {
+    analyze_with(parts, sources, skipped, settings, None)
+}
+
+/// As [`analyze`], with the joined worlds of the parts, in order: for what a report does not hold, such as
+/// every line that is tied to a request.
+pub fn analyze_keeping(parts: Vec<Part>, sources: &[SourceInfo], skipped: Vec<Skipped>, settings: &Settings) -> (Report, Vec<World>) {
+    let mut worlds = Vec::with_capacity(parts.len());
+    let report = analyze_with(parts, sources, skipped, settings, Some(&mut worlds));
+    (report, worlds)
+}
+
+fn analyze_with(
+    parts: Vec<Part>,
+    sources: &[SourceInfo],
+    skipped: Vec<Skipped>,
+    settings: &Settings,
+    mut kept: Option<&mut Vec<World>>,
+) -> Report {
     let mut report = Report { meta: settings.meta.clone(), skipped, ..Report::default() };
     let mut totals = Totals::default();
     let mut kinds = Vec::new();
     let several = parts.len() > 1;
     for part in parts {
-        one_part(part, sources, settings, &mut report, &mut totals, &mut kinds);
+        let world = World::build(part.edge, part.origin, settings.clone());
+        if let (Some(world), Some(kept)) = (one_part(world, kept.is_some(), sources, &mut report, &mut totals, &mut kinds), kept.as_deref_mut()) {
+            kept.push(world);
+        }
     }
     // Within a part the edge pass has seen to it.
     if several {
         once_each(&mut report);
     }
     report.rows.sort_by(|a, b| (a.edge.start, a.edge.ray, &a.source).cmp(&(b.edge.start, b.edge.ray, &b.source)));
-    report.episodes = episodes::episodes(&mut report.rows);
+    report.episodes = episodes::episodes(&mut report.rows, settings.threshold(&settings::EPISODE_PAUSE));
     // Their order says what to change first, so it stays.
     let mut seen = std::collections::BTreeSet::new();
     report.audit.retain(|item| seen.insert(item.clone()));
@@ -92,11 +115,18 @@ fn once_each(report: &mut Report) {
     }
 }
 
-fn one_part(part: Part, sources: &[SourceInfo], settings: &Settings, report: &mut Report, totals: &mut Totals, kinds: &mut Vec<EdgeKind>) {
-    let mut w = World::build(part.edge, part.origin, settings.clone());
+/// Adds a part to the report. Its world is given back where somebody `keeps` it; elsewhere it makes room for the rows.
+fn one_part(
+    mut w: World,
+    keeps: bool,
+    sources: &[SourceInfo],
+    report: &mut Report,
+    totals: &mut Totals,
+    kinds: &mut Vec<EdgeKind>,
+) -> Option<World> {
     let p = Population::build(&w);
     let retries = retry::retries(&w);
-    let judged = judge::all(&w, &p, settings.threads);
+    let judged = judge::all(&w, &p, w.settings.threads);
     if w.edge.counters.rows > 0 {
         kinds.push(w.edge_kind);
         notes(&w, report);
@@ -119,9 +149,11 @@ fn one_part(part: Part, sources: &[SourceInfo], settings: &Settings, report: &mu
     report.audit.extend(audit::audit(&w, &p.coverage));
     totals.add(&w);
     let servers: Vec<String> = w.servers.iter().map(|s| s.name.clone()).collect();
+    let reach = w.settings.threshold(&settings::INFER_REACH);
     // Each incident becomes a row of the report; what it was judged by makes room for it.
-    let incidents = std::mem::take(&mut w.edge.incidents);
-    drop((w, p));
+    let incidents = if keeps { w.edge.incidents.clone() } else { std::mem::take(&mut w.edge.incidents) };
+    drop(p);
+    let kept = keeps.then_some(w);
     if report.rows.is_empty() {
         report.rows.reserve_exact(incidents.len());
     }
@@ -148,7 +180,8 @@ fn one_part(part: Part, sources: &[SourceInfo], settings: &Settings, report: &mu
             edge,
         });
     }
-    infer::infer(report.rows.get_mut(first..).unwrap_or_default(), &silent);
+    infer::infer(report.rows.get_mut(first..).unwrap_or_default(), &silent, reach);
+    kept
 }
 
 fn notes(w: &World, report: &mut Report) {

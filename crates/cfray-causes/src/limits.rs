@@ -202,7 +202,8 @@ pub fn limit_at(name: &str, at_epoch_s: i64) -> Option<&'static Limit> {
     LIMITS.iter().find(|l| l.name == name && l.holds_at(at_epoch_s))
 }
 
-/// Cloudflare's limit for all response headers together, in bytes, at `at_epoch_s` (seconds since 1970, UTC).
+/// Cloudflare's limit for all response headers together, in bytes, at `at_epoch_s` (seconds since 1970, UTC), where
+/// the user sets none.
 pub fn header_limit(at_epoch_s: i64) -> u64 {
     // The table covers all times (tested); should an edit open a gap, the higher limit accuses nobody wrongly.
     limit_at("cloudflare.response_header", at_epoch_s).and_then(|l| u64::try_from(l.value).ok()).unwrap_or(128 * 1024)

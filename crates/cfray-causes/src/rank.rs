@@ -46,6 +46,10 @@ pub fn verdict(c: &Case<'_>) -> Verdict {
     for f in &mut findings {
         support(c, f);
     }
+    if !unasked {
+        let own = crate::own::findings(c, &findings);
+        findings.extend(own);
+    }
     // A gap that lies where the others gather, and a failure within one round trip, are unlikely to be met
     // by a process that happens to die in the same second.
     if findings.iter().any(|f| f.cause == Cause::KeepaliveRace && f.score >= 0.88) {

@@ -38,19 +38,23 @@ registry![
     keepalive_race,
 ];
 
-/// Documentation of every cause, in the order of [`Cause::ALL`].
-pub fn docs() -> Vec<&'static CauseDoc> {
+/// Documentation of every built-in cause, in the order of [`Cause::ALL`].
+pub fn docs() -> Vec<CauseDoc> {
     Cause::ALL.iter().filter_map(|c| doc(*c)).collect()
 }
 
 /// Documentation of one cause.
-pub fn doc(cause: Cause) -> Option<&'static CauseDoc> {
+pub fn doc(cause: Cause) -> Option<CauseDoc> {
+    if let Cause::Own(own) = cause {
+        return Some(crate::doc::own(own));
+    }
     RULES
         .iter()
         .map(|r| r.doc)
         .chain(std::iter::once(&rules::unknown::DOC))
         .chain(rules::neighbours::DOCS.iter())
         .find(|d| d.cause == cause)
+        .copied()
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ pub mod litespeed;
 pub mod modsec_audit;
 pub mod nginx_access;
 pub mod nginx_error;
+pub mod own;
 pub mod php_error;
 pub mod php_fpm;
 pub mod php_fpm_access;

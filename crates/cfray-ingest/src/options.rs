@@ -1,6 +1,7 @@
 //! What the callers choose.
 
 use crate::mmap::MmapPolicy;
+use cfray_formats::own::OwnPatterns;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -30,6 +31,8 @@ pub struct Options {
     pub csv_fields: Vec<String>,
     /// Renamed or nested fields: their name (dotted when nested) to the canonical Logpush name.
     pub field_map: BTreeMap<String, String>,
+    /// Patterns of the user's own causes: origin lines that match are kept.
+    pub own: OwnPatterns,
     /// Most bytes that one file may expand to (`--max-inflate`).
     pub max_inflate: u64,
     /// Most times its own size that a file may expand to once past 64 MB (`--max-ratio`).
@@ -40,6 +43,8 @@ pub struct Options {
     pub max_record: usize,
     /// Bytes that are read and handed to a worker at a time.
     pub block: usize,
+    /// Are FIFOs that are given by name read? Opening one waits for its writer.
+    pub fifos: bool,
     /// Files that must not be read although they lie in a scanned directory (reports being written).
     pub exclude: Vec<PathBuf>,
 }
@@ -54,11 +59,13 @@ impl Default for Options {
             server_configs: Vec::new(),
             csv_fields: Vec::new(),
             field_map: BTreeMap::new(),
+            own: OwnPatterns::default(),
             max_inflate: 64 << 30,
             max_ratio: 2000,
             max_line: 16 << 20,
             max_record: 2 << 20,
             block: 1 << 20,
+            fifos: true,
             exclude: Vec::new(),
         }
     }

@@ -7,20 +7,30 @@ macro_rules! causes {
     ($( $(#[$doc:meta])* $variant:ident = $name:literal, $family:ident; )*) => {
         /// A root cause, or for other statuses the documented meaning of the status.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-        pub enum Cause { $( $(#[$doc])* $variant, )* }
+        pub enum Cause {
+            $( $(#[$doc])* $variant, )*
+            /// One that the user's configuration defines.
+            Own(&'static OwnCause),
+        }
 
         impl Cause {
-            /// Every cause, in the order in which they are documented.
+            /// Every built-in cause, in the order in which they are documented.
             pub const ALL: &'static [Cause] = &[ $( Cause::$variant, )* ];
 
             /// The fixed name, such as `keepalive-race`.
             pub const fn name(self) -> &'static str {
-                match self { $( Cause::$variant => $name, )* }
+                match self {
+                    $( Cause::$variant => $name, )*
+                    Cause::Own(own) => own.name,
+                }
             }
 
             /// The family the cause belongs to.
             pub const fn family(self) -> Family {
-                match self { $( Cause::$variant => Family::$family, )* }
+                match self {
+                    $( Cause::$variant => Family::$family, )*
+                    Cause::Own(own) => own.family,
+                }
             }
         }
     };
@@ -93,8 +103,36 @@ causes! {
     OriginDns = "origin-dns", Neighbour;
 }
 
+/// A cause that the user's configuration defines. The configuration is read once in a run, so its few texts
+/// live as long as the process: a cause stays a small value that is copied, like the built-in ones.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct OwnCause {
+    /// Name; none of the built-in ones.
+    pub name: &'static str,
+    /// The family it is counted under.
+    pub family: Family,
+    /// What it says, one sentence.
+    pub says: &'static str,
+    /// Which lines prove it, one sentence.
+    pub evidence: &'static str,
+    /// What to do.
+    pub to_do: &'static str,
+}
+
 impl Cause {
-    /// Looks a fixed name up.
+    /// Makes a cause of the user's. See [`OwnCause`] for the texts.
+    pub fn own(name: &str, family: Family, says: &str, evidence: &str, to_do: &str) -> Self {
+        let keep = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
+        Self::Own(Box::leak(Box::new(OwnCause {
+            name: keep(name),
+            family,
+            says: keep(says),
+            evidence: keep(evidence),
+            to_do: keep(to_do),
+        })))
+    }
+
+    /// Looks the fixed name of a built-in cause up.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|c| c.name() == name)
     }

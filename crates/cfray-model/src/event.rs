@@ -13,14 +13,21 @@ macro_rules! sigs {
     ($( $(#[$doc:meta])* $variant:ident = $name:literal; )*) => {
         /// Signatures: messages with a known meaning on the wire. The patterns are in cfray-formats.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
-        pub enum Sig { $( $(#[$doc])* $variant, )* }
+        pub enum Sig {
+            $( $(#[$doc])* $variant, )*
+            /// A pattern of the user's configuration, by its number. No line's own signature: an event may hold several.
+            Own(u8),
+        }
 
         impl Sig {
-            /// Every signature.
+            /// Every built-in signature.
             pub const ALL: &'static [Sig] = &[ $( Sig::$variant, )* ];
             /// Short name for tables and tests.
             pub const fn name(self) -> &'static str {
-                match self { $( Sig::$variant => $name, )* }
+                match self {
+                    $( Sig::$variant => $name, )*
+                    Sig::Own(_) => "own",
+                }
             }
         }
     };
@@ -213,6 +220,8 @@ pub struct OriginEvent {
     pub level: Option<Level>,
     /// Signature, if the message has one.
     pub sig: Option<SigHit>,
+    /// Patterns of the user's configuration that the record matches, one bit each.
+    pub own: u64,
     /// Process id of the writer (FPM: of the child).
     pub pid: Option<u64>,
     /// Thread id.

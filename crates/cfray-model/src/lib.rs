@@ -24,7 +24,7 @@ pub mod source;
 pub mod time;
 pub mod verdict;
 
-pub use cause::{Cause, Family};
+pub use cause::{Cause, Family, OwnCause};
 pub use edge::{EdgeCounters, EdgeField, EdgeFilter, EdgeRow, EdgeScan};
 pub use event::{AnsweredLine, IncidentIndex, OriginEvent, OriginScan, Sig, SigHit, SourceScan};
 pub use fact::{Combo, Fact, FactFlags};

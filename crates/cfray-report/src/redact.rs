@@ -50,6 +50,23 @@ impl Pseudonyms {
 
     /// Addresses inside a text. `None`: there are none.
     pub fn addresses(&self, text: &str) -> Option<String> {
+        let dotted = self.plain_addresses(text);
+        let found = hyphened(dotted.as_deref().unwrap_or(text));
+        if found.is_empty() {
+            return dotted;
+        }
+        let text = dotted.as_deref().unwrap_or(text);
+        let (mut out, mut last) = (String::with_capacity(text.len()), 0);
+        for (from, to, address) in found {
+            out.push_str(text.get(last..from)?);
+            out.push_str(&self.ip(IpAddr::V4(address)));
+            last = to;
+        }
+        out.push_str(text.get(last..)?);
+        Some(out)
+    }
+
+    fn plain_addresses(&self, text: &str) -> Option<String> {
         let bytes = text.as_bytes();
         let part = |b: u8| b.is_ascii_hexdigit() || b == b':' || b == b'.';
         let mut out: Option<String> = None;
@@ -141,6 +158,44 @@ impl Pseudonyms {
     }
 }
 
+/// Addresses with hyphens for dots, as clouds and providers name machines: `ip-10-0-0-5`, `host-203-0-113-9.isp.example`.
+fn hyphened(text: &str) -> Vec<(usize, usize, Ipv4Addr)> {
+    let bytes = text.as_bytes();
+    let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let from = at;
+        if !digit(at) {
+            at += 1;
+            continue;
+        }
+        // A run of groups of digits with single hyphens between them.
+        let mut groups: Vec<&str> = Vec::new();
+        loop {
+            let start = at;
+            while digit(at) {
+                at += 1;
+            }
+            groups.push(text.get(start..at).unwrap_or_default());
+            if bytes.get(at) == Some(&b'-') && digit(at + 1) {
+                at += 1;
+            } else {
+                break;
+            }
+        }
+        let word = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+        if groups.len() != 4 || word(from.checked_sub(1).and_then(|i| bytes.get(i))) || word(bytes.get(at)) {
+            continue;
+        }
+        // More than three digits, or a number over 255, is no part of an address: dates stay.
+        if let Ok(address) = groups.join(".").parse::<Ipv4Addr>() {
+            found.push((from, at, address));
+        }
+    }
+    found
+}
+
 /// Addresses in a run of hex digits, colons and dots. Glued to a word, only whole dotted ones count.
 fn find(run: &str, glued: bool) -> Vec<(usize, usize, IpAddr)> {
     let trimmed = run.trim_end_matches(['.', ':']);
@@ -179,4 +234,27 @@ fn find(run: &str, glued: bool) -> Vec<(usize, usize, IpAddr)> {
 fn is_version(text: &str, at: usize) -> bool {
     let Some(before) = text.get(..at).and_then(|t| t.strip_suffix('/')) else { return false };
     PRODUCTS.iter().any(|product| before.ends_with(product))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_an_address_gets_one_name() {
+        let names = Pseudonyms::new([7; 32]);
+        let ip = names.address("10.0.0.5");
+        for (text, expected) in [
+            ("ip-10-0-0-5", format!("ip-{ip}")),
+            ("Nov 22 12:24:07 ip-10-0-0-5.eu-central-1.compute.internal nginx: from 10.0.0.5", {
+                format!("Nov 22 12:24:07 ip-{ip}.eu-central-1.compute.internal nginx: from {ip}")
+            }),
+            ("access-10.0.0.5.log", format!("access-{ip}.log")),
+        ] {
+            assert_eq!(names.addresses(text), Some(expected), "{text}");
+        }
+        for text in ["2026-11-22-10", "1-2-3-4-5", "v1-2-3-4a", "10-0-0-256", "a-b-c-d", "-"] {
+            assert_eq!(names.addresses(text), None, "{text}");
+        }
+    }
 }

@@ -9,16 +9,25 @@ use std::path::{Path, PathBuf};
 /// Writes the report to `path`. The file appears under its name only when it is complete: it is written
 /// beside it with mode 0600, then renamed. Devices and FIFOs are written directly.
 pub fn write_file(report: &Report, format: OutputFormat, options: &RenderOptions, path: &Path) -> Result<(), ReportError> {
-    write(report, format, options, path)
+    write_whole(path, &mut |out| render(report, format, options, out))
+}
+
+/// Writes what `fill` gives to `path`, in the same way.
+pub fn write_whole(path: &Path, fill: &mut Fill<'_>) -> Result<(), ReportError> {
+    write(path, fill)
         .map_err(|error| ReportError::File { path: crate::escape::visible(&path.to_string_lossy()).into_owned(), source: Box::new(error) })
 }
 
-fn write(report: &Report, format: OutputFormat, options: &RenderOptions, path: &Path) -> Result<(), ReportError> {
+/// Writes a file's bytes.
+pub type Fill<'a> = dyn FnMut(&mut dyn Write) -> Result<(), ReportError> + 'a;
+
+fn write(path: &Path, fill: &mut Fill<'_>) -> Result<(), ReportError> {
     let target = match fs::metadata(path) {
         Ok(meta) if meta.is_dir() => return Err(ReportError::Target("it is a directory; name a file in it".to_owned())),
         Ok(meta) if !meta.is_file() || is_descriptor(path) => {
             let mut out = BufWriter::new(OpenOptions::new().write(true).open(path)?);
-            render(report, format, options, &mut out)?;
+            fill(&mut out)?;
+            out.flush()?;
             return Ok(());
         }
         // A link keeps pointing where it did: the file behind it is replaced.
@@ -36,7 +45,7 @@ fn write(report: &Report, format: OutputFormat, options: &RenderOptions, path: &
     let mut temp = tempfile::Builder::new().prefix(&prefix).suffix(".part").tempfile_in(&parent)?;
     {
         let mut out = BufWriter::with_capacity(1 << 18, temp.as_file_mut());
-        render(report, format, options, &mut out)?;
+        fill(&mut out)?;
         out.flush()?;
     }
     // A rename may reach the disk before the data does.

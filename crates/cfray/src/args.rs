@@ -16,6 +16,7 @@ to what the origin was doing, names the cause with the lines that prove it, says
     zcat logs/*.gz | cfray analyze - /var/log/nginx
     cfray analyze logs -o report.html -o report.csv
     cfray ray 9e0ad402c9afa70a logs           one request, as a timeline
+    cfray bundle --redact logs                one archive for a support ticket
     cfray explain keepalive-race              what a cause means and how to fix it";
 
 const STATUSES: &str = "\
@@ -45,6 +46,8 @@ pub enum Command {
     Ray(Box<RayArgs>),
     /// Say which causes these logs could not show, and the line to paste that reveals each
     Audit(Box<AuditArgs>),
+    /// Write one archive for a support ticket: rays, tied origin lines, reports, what to send to whom
+    Bundle(Box<BundleArgs>),
     /// Explain a cause: what it means, its evidence, its fix; without one, list all
     Explain(ExplainArgs),
     /// List the known log formats; with files, say what each was taken for and why
@@ -101,6 +104,29 @@ pub struct RayArgs {
     pub color: ColorArgs,
 }
 
+/// `cfray bundle`.
+#[derive(Args, Debug, Default)]
+#[command(after_help = "Exit status: 0 written, 2 could not do it, 130 interrupted")]
+pub struct BundleArgs {
+    /// Files, directories (searched recursively), or - for standard input, as for `cfray analyze`
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Archive to write: .tar.gz, .tgz or .zip [default: cfray-bundle.tar.gz]
+    ///
+    /// It appears whole or not at all, readable by you alone.
+    #[arg(short = 'o', long = "output", value_name = "FILE", help_heading = "Output")]
+    pub output: Option<PathBuf>,
+    /// Print no list of what was written and no progress
+    #[arg(short, long, help_heading = "Output")]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub select: SelectArgs,
+    #[command(flatten)]
+    pub read: ReadArgs,
+    #[command(flatten)]
+    pub mask: MaskArgs,
+}
+
 /// `cfray audit`.
 #[derive(Args, Debug, Default)]
 #[command(after_help = STATUSES)]
@@ -144,6 +170,12 @@ pub enum AuditFormat {
 pub struct ExplainArgs {
     /// Name of a cause, such as keepalive-race, or a status from 520 to 530
     pub cause: Option<String>,
+    /// Configuration file with causes of your own; without it cfray.toml in the current directory
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Read no configuration file
+    #[arg(long, conflicts_with = "config")]
+    pub no_config: bool,
     #[command(flatten)]
     pub color: ColorArgs,
 }

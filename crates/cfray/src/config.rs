@@ -1,9 +1,15 @@
 //! `cfray.toml`: every option, plus field names, zones, formats and servers by file name.
 
+mod own;
+mod places;
+
 use crate::args::{Mmap, When};
 use crate::exit::{Failure, Outcome};
-use crate::values::{FailOn, Moment, Size, Statuses, Zone, glob};
+use crate::values::{FailOn, Moment, Size, Statuses, Zone, fail_on, glob};
+use cfray_causes::settings::THRESHOLDS;
 use cfray_model::EdgeField;
+pub use own::{Own, causes, own};
+use places::Places;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -64,6 +70,12 @@ pub struct Config {
     #[serde(default)]
     pub strict: bool,
     pub fail_on: Option<FailOn>,
+    /// Numbers by name.
+    #[serde(default)]
+    pub thresholds: BTreeMap<String, i64>,
+    /// The user's own causes.
+    #[serde(default)]
+    pub cause: Vec<OwnCauseConfig>,
     /// Their name of a field (dotted when nested) to the Logpush name.
     #[serde(default)]
     pub fields: BTreeMap<String, String>,
@@ -78,40 +90,98 @@ pub struct Config {
     pub servers: BTreeMap<String, Many<String>>,
 }
 
-/// Reads a configuration and checks what can be checked without input.
+/// A cause of the user's: `[[cause]]`.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct OwnCauseConfig {
+    /// Name, none of the built-in ones.
+    pub name: String,
+    /// One of the families that `cfray explain` lists.
+    pub family: String,
+    /// Regular expression over a whole origin line.
+    pub pattern: String,
+    /// What to do about it.
+    pub what_to_do: String,
+    /// What it says, one sentence.
+    pub says: Option<String>,
+    /// Status of the request's access line.
+    pub status: Option<Statuses>,
+    /// Pattern for the path of the request.
+    pub path: Option<String>,
+}
+
+/// Reads a configuration and checks what can be checked without input. Slips are named with line and column.
 pub fn parse(text: &str) -> Result<Config, String> {
-    let config: Config = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
-    for pattern in config.zones.keys().chain(config.formats.keys()) {
-        glob::matcher(pattern)?;
+    let config: Config = toml::from_str(text).map_err(|error| {
+        let place = error.span().map(|span| Places::name(text, span.start)).unwrap_or_default();
+        format!("{place}{}{}", error.message(), places::suggestion(error.message()))
+    })?;
+    let places = Places::new(text);
+    check(&config, &places)?;
+    Ok(config)
+}
+
+fn check(config: &Config, places: &Places<'_>) -> Result<(), String> {
+    for (section, patterns) in [("zones", config.zones.keys().collect::<Vec<_>>()), ("formats", config.formats.keys().collect())] {
+        for pattern in patterns {
+            glob::matcher(pattern).map_err(|error| places.key(&[section, pattern], &error))?;
+        }
     }
-    for patterns in config.servers.values() {
+    for (server, patterns) in &config.servers {
         for pattern in Vec::from(patterns.clone()) {
-            glob::matcher(&pattern)?;
+            glob::matcher(&pattern).map_err(|error| places.value(&["servers", server], &error))?;
         }
     }
     for (pattern, template) in &config.formats {
-        glob::template(template).map_err(|error| format!("[formats] {pattern:?}: {error}"))?;
+        glob::template(template).map_err(|error| places.value(&["formats", pattern], &error))?;
     }
     if let Some(template) = &config.log_format {
-        glob::template(template).map_err(|error| format!("log-format: {error}"))?;
+        glob::template(template).map_err(|error| places.value(&["log-format"], &error))?;
     }
     for (theirs, ours) in &config.fields {
         if !EdgeField::ALL.iter().any(|field| field.name() == ours) {
-            let near = EdgeField::ALL.iter().find(|field| field.name().eq_ignore_ascii_case(ours));
-            let hint = near.map_or_else(
+            let names = EdgeField::ALL.iter().map(|field| field.name());
+            let hint = fail_on::nearest_of(ours, names).map_or_else(
                 || "the names are those of Logpush's http_requests, such as RayID".to_owned(),
-                |f| format!("write {:?}", f.name()),
+                |name| format!("write {name:?}"),
             );
-            return Err(format!("[fields] {theirs:?} = {ours:?}: cfray reads no field {ours:?}; {hint}"));
+            return Err(places.value(&["fields", theirs], &format!("cfray reads no field {ours:?}; {hint}")));
         }
     }
+    for (name, value) in &config.thresholds {
+        let Some(threshold) = THRESHOLDS.iter().find(|t| t.name == name) else {
+            let hint = match fail_on::nearest_of(name, THRESHOLDS.iter().map(|t| t.name)) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("there are {}", THRESHOLDS.iter().map(|t| t.name).collect::<Vec<_>>().join(", ")),
+            };
+            return Err(places.key(&["thresholds", name], &format!("there is no threshold {name:?}; {hint}")));
+        };
+        let (least, most) = threshold.range;
+        if !(least..=most).contains(value) {
+            let text = format!("{name} is {value} {}; it may be {least} to {most}", threshold.unit);
+            return Err(places.value(&["thresholds", name], &text));
+        }
+    }
+    own::check(&config.cause, places)?;
     if config.redact && config.show_secrets {
-        return Err("redact and show-secrets exclude each other".to_owned());
+        return Err(places.key(&["show-secrets"], "redact and show-secrets exclude each other; leave one out"));
+    }
+    if let Some(name) = &config.format
+        && cfray_report::OutputFormat::from_name(name).is_none()
+    {
+        let names = cfray_report::FORMATS.iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
+        return Err(places.value(&["format"], &format!("there is no format {name:?}; one of {names}")));
+    }
+    if let Some(fail_on) = &config.fail_on {
+        fail_on.known(&own::causes(&config.cause)).map_err(|error| places.value(&["fail-on"], &error))?;
     }
     if config.max_ratio == Some(0) {
-        return Err("max-ratio must be at least 1".to_owned());
+        return Err(places.value(&["max-ratio"], "max-ratio must be at least 1"));
     }
-    Ok(config)
+    if config.threads.is_some_and(|n| !(1..=256).contains(&n)) {
+        return Err(places.value(&["threads"], "threads must be 1 to 256"));
+    }
+    Ok(())
 }
 
 /// A configuration with what has to be said about it.
@@ -178,6 +248,21 @@ mod tests {
             assert!(keys.contains_key(key), "cfray.example.toml does not show {key}");
         }
         assert_eq!(config.status.unwrap().text, "520-527,530");
+        for threshold in THRESHOLDS {
+            assert!(config.thresholds.contains_key(threshold.name), "cfray.example.toml does not show {}", threshold.name);
+        }
+        let cause = keys["cause"].as_array().unwrap()[0].as_table().unwrap();
+        let error = toml::from_str::<OwnCauseConfig>("no-such-key = 1").unwrap_err().to_string();
+        for key in error.split('`').skip(3).step_by(2) {
+            assert!(cause.contains_key(key), "cfray.example.toml does not show {key} of [[cause]]");
+        }
+        // Every long option of the command line, where it makes sense in a file.
+        let command = <crate::args::Cli as clap::CommandFactory>::command();
+        let analyze = command.get_subcommands().find(|c| c.get_name() == "analyze").unwrap();
+        for option in analyze.get_arguments().filter_map(|arg| arg.get_long()) {
+            let apart = ["config", "no-config", "help", "server"].contains(&option);
+            assert!(apart || keys.contains_key(option), "cfray.example.toml does not show --{option}");
+        }
     }
 
     #[test]
@@ -190,7 +275,15 @@ mod tests {
             ("[zones]\n\"*.log\" = \"Mars/Olympus\"", "Mars/Olympus"),
             ("[zones]\n\"a[\" = \"UTC\"", "a["),
             ("redact = true\nshow-secrets = true", "exclude each other"),
-            ("threads = \"many\"", "line 1"),
+            ("threads = \"many\"", "line 1, column 11: "),
+            ("\n  hots = \"a\"", "line 2, column 3: unknown field `hots`"),
+            ("hots = \"a\"", "did you mean `host`?"),
+            ("[zones]\n\"a[\" = \"UTC\"", "line 2, column 1: "),
+            ("[fields]\nray = \"RayI\"", "line 2, column 7: cfray reads no field \"RayI\"; write \"RayID\""),
+            ("[thresholds]\n\"infer.raech\" = 2", "line 2, column 1: there is no threshold \"infer.raech\"; did you mean \"infer.reach\"?"),
+            ("[thresholds]\n\"infer.reach\" = 2000", "line 2, column 17: infer.reach is 2000 s; it may be 0 to 60"),
+            ("fail-on = \"worker-crsh\"", "line 1, column 11: there is no cause \"worker-crsh\"; did you mean \"worker-crash\"?"),
+            ("format = \"xls\"", "line 1, column 10: "),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");

@@ -55,50 +55,56 @@ pub fn targets(paths: &[PathBuf], format: Option<OutputFormat>) -> Outcome<Vec<T
 
 /// Finds out before a long run whether the outputs can be written.
 pub fn check(targets: &[Target]) -> Outcome<()> {
-    for target in targets.iter().filter(|t| !t.is_stdout()) {
-        let what = || format!("cannot write {}", target.path.display());
-        if target.path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-            return Err(Failure::new(what(), "it is a directory's name").help("name a file, such as report.csv"));
+    targets.iter().filter(|t| !t.is_stdout()).try_for_each(|target| check_path(&target.path))
+}
+
+/// As [`check`], for one file.
+pub fn check_path(path: &Path) -> Outcome<()> {
+    let what = || format!("cannot write {}", path.display());
+    if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return Err(Failure::new(what(), "it is a directory's name").help("name a file, such as report.csv"));
+    }
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => {
+            return Err(Failure::new(what(), "it is a directory").help("name a file in it, such as report.csv"));
         }
-        match fs::metadata(&target.path) {
-            Ok(meta) if meta.is_dir() => {
-                return Err(Failure::new(what(), "it is a directory").help("name a file in it, such as report.csv"));
-            }
-            // Devices and FIFOs are written directly; opening one now could block or be seen.
-            Ok(meta) if !meta.is_file() => continue,
-            _ => {}
+        // Devices and FIFOs are written directly; opening one now could block or be seen.
+        Ok(meta) if !meta.is_file() => return Ok(()),
+        _ => {}
+    }
+    let folder = folder_of(path);
+    match fs::metadata(&folder) {
+        Ok(meta) if meta.is_dir() => {}
+        Ok(_) => return Err(Failure::new(what(), format!("{} is not a directory", folder.display()))),
+        Err(error) => {
+            return Err(Failure::new(what(), format!("{}: {error}", folder.display()))
+                .help("create the directory first (mkdir -p), or name another"));
         }
-        let folder = folder_of(&target.path);
-        match fs::metadata(&folder) {
-            Ok(meta) if meta.is_dir() => {}
-            Ok(_) => return Err(Failure::new(what(), format!("{} is not a directory", folder.display()))),
-            Err(error) => {
-                return Err(Failure::new(what(), format!("{}: {error}", folder.display()))
-                    .help("create the directory first (mkdir -p), or name another"));
-            }
+    }
+    let probe = folder.join(format!(".{}.cfray-tmp-probe", std::process::id()));
+    match fs::OpenOptions::new().write(true).create_new(true).open(&probe) {
+        Ok(file) => {
+            drop(file);
+            let _ = fs::remove_file(&probe);
         }
-        let probe = folder.join(format!(".{}.cfray-tmp-probe", std::process::id()));
-        match fs::OpenOptions::new().write(true).create_new(true).open(&probe) {
-            Ok(file) => {
-                drop(file);
-                let _ = fs::remove_file(&probe);
-            }
-            // Left by a run that was killed: the directory is writable.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(Failure::new(what(), error).help("name a directory you may write to")),
-        }
+        // Left by a run that was killed: the directory is writable.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(Failure::new(what(), error).help("name a directory you may write to")),
     }
     Ok(())
 }
 
 /// Refuses to replace a log by a report about it.
 pub fn spare_inputs(targets: &[Target], sources: &[String]) -> Outcome<()> {
-    for target in targets.iter().filter(|t| !t.is_stdout()) {
-        let Ok(real) = target.path.canonicalize() else { continue };
-        if sources.iter().any(|name| Path::new(name).canonicalize().is_ok_and(|source| source == real)) {
-            let what = format!("will not write {}", target.path.display());
-            return Err(Failure::new(what, "it is one of the logs being read").help("name another file"));
-        }
+    targets.iter().filter(|t| !t.is_stdout()).try_for_each(|target| spare_input(&target.path, sources))
+}
+
+/// As [`spare_inputs`], for one file.
+pub fn spare_input(path: &Path, sources: &[String]) -> Outcome<()> {
+    let Ok(real) = path.canonicalize() else { return Ok(()) };
+    if sources.iter().any(|name| Path::new(name).canonicalize().is_ok_and(|source| source == real)) {
+        let what = format!("will not write {}", path.display());
+        return Err(Failure::new(what, "it is one of the logs being read").help("name another file"));
     }
     Ok(())
 }

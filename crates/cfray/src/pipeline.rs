@@ -43,15 +43,16 @@ pub fn is_edge(source: &SourceInfo) -> bool {
 /// Looks at the inputs and names what cannot be read. Nothing readable at all is a failure.
 pub fn discover(reading: &Reading) -> Outcome<Discovery> {
     let discovery = cfray_ingest::discover(&reading.inputs.list, &reading.options);
+    // A failure names them itself.
+    if discovery.sources.is_empty() && discovery.configs.is_empty() {
+        return Err(nothing(reading, &discovery.skipped));
+    }
     for skip in discovery.skipped.iter().filter(|s| s.failed) {
         let hint = if skip.hint.is_empty() { String::new() } else { format!(" ({})", skip.hint) };
         diag::warning(&format!("{}: {}{hint}", skip.name, skip.what));
     }
     for problem in discovery.configs.iter().flat_map(|c| &c.problems).filter(|p| p.failed) {
         diag::warning(&format!("{}:{}: {}", problem.file, problem.line, problem.what));
-    }
-    if discovery.sources.is_empty() && discovery.configs.is_empty() {
-        return Err(nothing(reading, &discovery.skipped));
     }
     without_effect(reading, &discovery);
     Ok(discovery)
@@ -98,8 +99,11 @@ fn nothing(reading: &Reading, skipped: &[Skipped]) -> Failure {
         [one] => one.clone(),
         _ => format!("{} inputs", inputs.len()),
     };
+    let unreadable = !skipped.is_empty() && skipped.iter().all(|s| s.failed);
     let mut why = match skipped.len() {
         0 => "it is empty".to_owned(),
+        1 if unreadable => "it cannot be read".to_owned(),
+        n if unreadable => format!("none of {n} can be read"),
         1 => "found 1 file, which is no log that cfray knows".to_owned(),
         n => format!("found {n} files, none a log that cfray knows"),
     };
@@ -110,13 +114,15 @@ fn nothing(reading: &Reading, skipped: &[Skipped]) -> Failure {
     if skipped.len() > NAMED {
         why.push_str(&format!("\n    and {} more", skipped.len() - NAMED));
     }
-    Failure::new(format!("no log to read in {place}"), why).help(EXPECTED)
+    let failure = Failure::new(format!("no log to read in {place}"), why);
+    // What logs look like is no answer to a path that cannot be opened.
+    if unreadable { failure } else { failure.help(EXPECTED) }
 }
 
 /// Runs both passes, for each part of the input that stands for itself. `ray` is the request that
 /// `cfray ray` asks for.
 pub fn scan(
-    mut discovery: Discovery,
+    discovery: &mut Discovery,
     reading: &Reading,
     selection: &Selection,
     ray: Option<RayId>,
@@ -126,15 +132,15 @@ pub fn scan(
     let mut notes = Vec::new();
     let mut list = None;
     if let Some(path) = &selection.rays {
-        let (edge, info) = listed(path, &discovery, selection)?;
+        let (edge, info) = listed(path, discovery, selection)?;
         list = Some(info);
-        let mut first = part(edge, &discovery, reading, ray, progress);
+        let mut first = part(edge, discovery, reading, ray, progress);
         // What a bare ray does not say, its lines do: with method, path and time other lines of the request are found.
         let learned = rays::learn(&mut first.edge, &first.origin);
         if !learned.is_empty() {
             let mut index = first.edge.index();
             index.requests.extend(&learned);
-            first.origin = cfray_ingest::scan_origin(&discovery, &index, &reading.options, progress);
+            first.origin = cfray_ingest::scan_origin(discovery, &index, &reading.options, progress);
             notes.push(format!(
                 "{} without a time: method, path and time are taken from the line with that ray, so clocks are measured against that log, not against Cloudflare's",
                 if learned.len() == 1 { "1 ray".to_owned() } else { format!("{} rays", learned.len()) }
@@ -147,13 +153,15 @@ pub fn scan(
             if scopes.len() > 1 {
                 discovery.focus(scope);
             }
-            let edge = cfray_ingest::scan_edge(&discovery, &selection.filter, &reading.options, progress);
-            parts.push(part(edge, &discovery, reading, ray, progress));
+            let edge = cfray_ingest::scan_edge(discovery, &selection.filter, &reading.options, progress);
+            parts.push(part(edge, discovery, reading, ray, progress));
         }
     }
     progress.clear();
 
-    let Discovery { mut sources, skipped, configs, .. } = discovery;
+    let mut sources = discovery.sources.clone();
+    let skipped = discovery.skipped.clone();
+    let configs = discovery.configs.clone();
     sources.extend(list);
     let flawed = complain(&parts) || skipped.iter().any(|s| s.failed) || configs.iter().flat_map(|c| &c.problems).any(|p| p.failed);
     Ok(Scanned { parts, sources, skipped, configs, flawed, notes })
@@ -198,6 +206,8 @@ pub fn settings(reading: &Reading, selection: &Selection, configs: &[ConfTree]) 
         config: Arc::new(serverconf::audit(configs, &reading.ranges)),
         zones: reading.zones.clone(),
         threads: reading.options.workers(),
+        own: reading.own.rules.clone(),
+        thresholds: reading.config.thresholds.clone(),
         meta: Meta {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             inputs: reading.inputs.names(),

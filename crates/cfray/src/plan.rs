@@ -28,6 +28,8 @@ pub struct Reading {
     pub ranges: Ranges,
     /// The configuration, for what only some commands use.
     pub config: Config,
+    /// The user's own causes.
+    pub own: config::Own,
     /// Remarks for the summary.
     pub notes: Vec<String>,
     /// Options that were set, as `name value`. Options that cannot change the result are left out.
@@ -86,6 +88,9 @@ pub fn reading(paths: &[PathBuf], args: &ReadArgs) -> Outcome<Reading> {
         set.push(format!("csv-fields {}", csv_fields.join(",")));
     }
     set.extend(config.fields.iter().map(|(theirs, ours)| format!("field {theirs}={ours}")));
+    set.extend(config.thresholds.iter().map(|(name, value)| format!("threshold {name}={value}")));
+    set.extend(config.cause.iter().map(|cause| format!("cause {}", cause.name)));
+    let own = config::own(&config.cause).map_err(|error| Failure::new("[[cause]] in the configuration", error))?;
     let mmap = match args.mmap.or(config.mmap) {
         Some(Mmap::Never) => MmapPolicy::Never,
         Some(Mmap::Auto) | None => MmapPolicy::Auto,
@@ -98,11 +103,12 @@ pub fn reading(paths: &[PathBuf], args: &ReadArgs) -> Outcome<Reading> {
         server_configs,
         csv_fields,
         field_map: config.fields.clone(),
+        own: own.patterns.clone(),
         max_inflate: args.max_inflate.or(config.max_inflate).map_or(defaults.max_inflate, |size| size.0),
         max_ratio: args.max_ratio.or(config.max_ratio).unwrap_or(defaults.max_ratio),
         ..defaults
     };
-    Ok(Reading { inputs, options, zones, patterns, ranges, config, notes: found.note.into_iter().collect(), set })
+    Ok(Reading { inputs, options, zones, patterns, ranges, config, own, notes: found.note.into_iter().collect(), set })
 }
 
 /// Reads a list of networks that replaces the built-in one.

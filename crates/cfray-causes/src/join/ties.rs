@@ -243,7 +243,7 @@ fn by_request(
 ) {
     // A web server writes one access line a request, so lines and rows are matched one to one; of
     // error lines, one of each signature.
-    let mut used: HashSet<(u32, u32)> = HashSet::new();
+    let mut used: HashSet<(u32, Class)> = HashSet::new();
     for (i, owner) in ties.owner.iter().enumerate() {
         if let (Some((fact, _)), Some(ev)) = (owner, evs.get(i)) {
             used.insert((*fact, class_of(ev)));
@@ -337,11 +337,14 @@ impl Alike {
     }
 }
 
-/// Lines of one class compete for a row.
-fn class_of(ev: &Ev) -> u32 {
+/// A signature, or the number of an access log.
+type Class = (Option<Sig>, usize);
+
+/// Lines of one class compete for a row: access lines of one source, lines of one signature, all others.
+fn class_of(ev: &Ev) -> Class {
     match (ev.e.kind, &ev.e.sig) {
-        (LineKind::Access, _) => u32::MAX - ev.scan as u32,
-        (_, Some(hit)) => hit.sig as u32,
-        _ => 100_000,
+        (LineKind::Access, _) => (None, ev.scan + 1),
+        (_, Some(hit)) => (Some(hit.sig), 0),
+        _ => (None, 0),
     }
 }

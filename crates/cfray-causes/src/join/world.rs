@@ -225,6 +225,12 @@ impl World {
             if let Some(hit) = &ev.e.sig {
                 by_sig.entry((ev.server, hit.sig)).or_default().push(i as u32);
             }
+            // A line of a connection or request speaks for that one alone.
+            if ev.e.own != 0 && ev.e.request == 0 && ev.e.ray == 0 && ev.e.cid.is_none() {
+                for bit in (0u8..64).filter(|bit| ev.e.own >> bit & 1 == 1) {
+                    by_sig.entry((ev.server, Sig::Own(bit))).or_default().push(i as u32);
+                }
+            }
         }
         let incident_fact = incident_facts(&edge);
         let rtt_ms = round_trips(&edge);

@@ -158,7 +158,7 @@ impl Windows {
                 let step = oks.len() / ENOUGH;
                 oks = oks.into_iter().step_by(step).collect();
             }
-            for &sig in PROCESS_WIDE {
+            for sig in PROCESS_WIDE.iter().copied().chain((0u8..).zip(&w.settings.own).map(|(bit, _)| Sig::Own(bit))) {
                 if w.by_sig.contains_key(&(server, sig)) {
                     by.insert((server, sig), window(w, server, sig, ends, &oks));
                 }

@@ -1,7 +1,6 @@
 //! The response headers were over Cloudflare's limit at that date.
 
 use crate::doc::{CauseDoc, Fix};
-use crate::limits::header_limit;
 use crate::population::sizes::Excess;
 use crate::rule::{Case, Finding, sentence};
 use cfray_model::{Cause, EvidenceKind};
@@ -49,7 +48,7 @@ pub static DOC: CauseDoc = CauseDoc {
 
 /// The answer looks normal in the origin's log, but its header block exceeds what Cloudflare takes.
 pub fn check(c: &Case<'_>) -> Option<Finding> {
-    let limit = header_limit(c.row.start.map_or(i64::MAX, |s| s.secs()));
+    let limit = c.w.settings.header_limit(c.row.start.map_or(i64::MAX, |s| s.secs()));
     if let Some(a) = c.access {
         let e = &a.1.e;
         if !matches!(e.status, Some(200..=403 | 405..=443 | 445..=599)) {

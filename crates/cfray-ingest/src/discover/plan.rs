@@ -145,6 +145,11 @@ impl Discovery {
         }
     }
 
+    /// The parser of an origin source.
+    pub fn parser(&self, source: SourceId) -> Option<&dyn RecordParser> {
+        Some(&*self.plan(source)?.origin.as_ref()?.parser)
+    }
+
     /// A job for [`crate::parallel::for_each_block`].
     pub fn job<'a>(&'a self, source: SourceId, split: Split<'a>, options: &'a Options) -> Job<'a> {
         let size = self.plan(source).map_or(0, |p| p.len);

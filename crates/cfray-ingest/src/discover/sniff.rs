@@ -182,7 +182,12 @@ pub fn sniff(candidate: Candidate, overrides: &Overrides, options: &Options) -> 
     let head = match read_head(&candidate, options) {
         Ok(head) => head,
         Err(text) => {
-            return Sniffed::Other(Skipped { name: candidate.name, what: text, hint: "check who may read it".to_owned(), failed: true });
+            return Sniffed::Other(Skipped {
+                name: candidate.name,
+                what: text,
+                hint: "you may not read it, or it has gone meanwhile".to_owned(),
+                failed: true,
+            });
         }
     };
     let other = |candidate: &Candidate, kind: kinds::Kind| Skipped {
@@ -194,7 +199,7 @@ pub fn sniff(candidate: Candidate, overrides: &Overrides, options: &Options) -> 
     let text = head.text.as_slice();
     if text.is_empty() {
         let kind = match (&head.problem, head.compression) {
-            (Some(problem), _) => kinds::Kind { what: problem.clone(), hint: "fetch the file again".to_owned(), failed: true },
+            (Some(problem), _) => kinds::Kind { what: problem.clone(), hint: mend(problem).to_owned(), failed: true },
             (None, Compression::None) if head.nuls > 0 => kinds::Kind::new("file of NUL bytes only", ""),
             (None, Compression::None) => kinds::Kind::new("empty file", ""),
             (None, c) => kinds::Kind::new(&format!("empty file ({})", c.name()), ""),
@@ -254,7 +259,7 @@ pub fn sniff(candidate: Candidate, overrides: &Overrides, options: &Options) -> 
         }
     }
     let kind = match &head.problem {
-        Some(problem) => kinds::Kind { what: problem.clone(), hint: "fetch the file again".to_owned(), failed: true },
+        Some(problem) => kinds::Kind { what: problem.clone(), hint: mend(problem).to_owned(), failed: true },
         None => kinds::text(text, &base),
     };
     let skip = other(&candidate, kind);
@@ -305,6 +310,11 @@ fn fields(line: &Line<'_>) -> usize {
 /// The beginning of a file's content, read again.
 pub fn head(candidate: &Candidate, options: &Options) -> Option<Vec<u8>> {
     read_head(candidate, options).ok().map(|head| head.text)
+}
+
+/// What to do about content that ended early. A cap says itself which option raises it.
+fn mend(problem: &str) -> &'static str {
+    if problem.contains("--max-") { "" } else { "fetch the file again" }
 }
 
 /// A found file without its head.

@@ -48,6 +48,7 @@ pub fn walk(inputs: &[Input], options: &Options, skipped: &mut Vec<Skipped>) -> 
         found: Vec::new(),
         seen: HashMap::new(),
         dirs: HashSet::new(),
+        fifos: options.fifos,
         exclude: options.exclude.iter().filter_map(|p| FileId::of(&p.metadata().ok()?)).collect(),
     };
     for input in &inputs {
@@ -75,12 +76,13 @@ struct Walk<'a> {
     /// Directories that were entered: links between directories must not multiply them.
     dirs: HashSet<FileId>,
     exclude: HashSet<FileId>,
+    fifos: bool,
 }
 
 impl Walk<'_> {
     fn input(&mut self, path: &Path) {
         match path.metadata() {
-            Err(e) => self.fail(path, &reason(&e), "check the path and who may read it"),
+            Err(e) => self.fail(path, &reason(&e), advice(e.kind(), path)),
             Ok(meta) if meta.is_dir() => self.directory(path),
             Ok(meta) => {
                 let top = parts(path.parent().unwrap_or(Path::new("")));
@@ -126,7 +128,8 @@ impl Walk<'_> {
         if link && error.io_error().is_some_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
             return self.skip(path, "symbolic link to nothing", "");
         }
-        self.fail(path, &text, "check who may read it");
+        let kind = error.io_error().map_or(std::io::ErrorKind::Other, std::io::Error::kind);
+        self.fail(path, &text, advice(kind, path));
     }
 
     fn file(&mut self, path: &Path, meta: &Metadata, top: &[String], given: bool) {
@@ -136,6 +139,14 @@ impl Walk<'_> {
             Opening::File { len: meta.len(), id }
         } else {
             let what = special(&kind);
+            // What the shell passes for `<(command)` is open at its other end already.
+            if given && what == "FIFO" && !self.fifos && !open_already(path) {
+                return self.skip(
+                    path,
+                    "FIFO: opening it would wait for a writer",
+                    "`cfray analyze` reads it; here give it as standard input (-)",
+                );
+            }
             if !(given && what == "FIFO") {
                 let hint = if given { "" } else { "give it by name, or as `-`, to read it as a stream" };
                 return self.skip(path, what, if what == "FIFO" { hint } else { "" });
@@ -171,6 +182,25 @@ impl Walk<'_> {
 
     fn fail(&mut self, path: &Path, what: &str, hint: &str) {
         self.skipped.push(Skipped { name: show(path), what: what.to_owned(), hint: hint.to_owned(), failed: true });
+    }
+}
+
+/// `/dev/fd/63`, `/proc/self/fd/63`.
+fn open_already(path: &Path) -> bool {
+    path.starts_with("/dev/fd") || path.starts_with("/proc")
+}
+
+/// What to do about a path that cannot be looked at.
+fn advice(kind: std::io::ErrorKind, path: &Path) -> &'static str {
+    match kind {
+        std::io::ErrorKind::NotFound if path.symlink_metadata().is_ok() => "the symbolic link leads to nothing: name the file itself",
+        std::io::ErrorKind::NotFound => "there is nothing of that name: check the spelling, and the directory you are in",
+        std::io::ErrorKind::PermissionDenied => "you may not read it: run as a user who may, such as root or a member of the group adm",
+        // Too many symbolic links: the standard library has no stable name for it.
+        _ if path.symlink_metadata().is_ok_and(|m| m.file_type().is_symlink()) => {
+            "the symbolic link leads back to itself: name the file it should mean"
+        }
+        _ => "",
     }
 }
 

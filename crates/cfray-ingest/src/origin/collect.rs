@@ -7,6 +7,7 @@ use crate::blocks::{Block, trim_cr};
 use crate::discover::OriginPlan;
 use crate::options::Options;
 use cfray_formats::ClfMemo;
+use cfray_formats::own::OwnPatterns;
 use cfray_model::edge::Reject;
 use cfray_model::{LineRef, SourceId, SourceInfo, SourceScan};
 use memchr::memchr_iter;
@@ -54,7 +55,7 @@ impl Collector {
             let part = bytes.get(start..end).unwrap_or_default();
             let lines = count(part).max(1);
             let at = LineRef { source, line, offset: block.offset + start as u64 };
-            self.record(part.get(..options.max_record).unwrap_or(part), at, lines, plan, wanted);
+            self.record(part.get(..options.max_record).unwrap_or(part), at, lines, plan, wanted, &options.own);
             line += lines;
         }
     }
@@ -70,13 +71,14 @@ impl Collector {
     }
 
     /// Takes one record in: physical lines joined by newlines, as they stand in the file.
-    fn record(&mut self, raw: &[u8], at: LineRef, lines: u64, plan: &OriginPlan, wanted: &Wanted<'_>) {
+    fn record(&mut self, raw: &[u8], at: LineRef, lines: u64, plan: &OriginPlan, wanted: &Wanted<'_>, own: &OwnPatterns) {
         let record = if lines == 1 { Cow::Borrowed(tidy_line(raw)) } else { tidy(raw) };
         if record.is_empty() {
             return;
         }
         // Nearly every line is one that nobody asks about: what it counts for is read without the rest.
-        if let Some(glance) = plan.parser.glance(&record, &mut self.memo)
+        if own.is_empty()
+            && let Some(glance) = plan.parser.glance(&record, &mut self.memo)
             && idle(&glance, wanted)
         {
             let coverage = self.coverage(b"");
@@ -95,7 +97,7 @@ impl Collector {
         };
         let coverage = self.coverage(line.syslog_host.as_deref().unwrap_or_default());
         coverage.count(&Counted::line(&line, plan), lines);
-        coverage.keep(&line, &record, at, plan, wanted);
+        coverage.keep(&line, &record, at, plan, wanted, own.find(&record));
     }
 
     fn coverage(&mut self, host: &[u8]) -> &mut Coverage {

@@ -140,8 +140,8 @@ impl Coverage {
         }
     }
 
-    /// Keeps a parsed record if it may matter.
-    pub fn keep(&mut self, line: &Line<'_>, record: &[u8], at: LineRef, plan: &OriginPlan, wanted: &Wanted<'_>) {
+    /// Keeps a parsed record if it may matter. `own`: bits of the configuration's own patterns that it matches.
+    pub fn keep(&mut self, line: &Line<'_>, record: &[u8], at: LineRef, plan: &OriginPlan, wanted: &Wanted<'_>, own: u64) {
         let index = wanted;
         let ray = line.ray.map(|r| r.0).filter(|r| index.ray(*r)).unwrap_or(0);
         // The request key costs a hash: it is made where somebody may ask for it. A line with a ray of its
@@ -149,20 +149,23 @@ impl Coverage {
         let ask = line.ray.is_none() && index.ask_requests;
         let mut request = if ask || ray != 0 { request_of(line) } else { 0 };
         let wanted = if ask && index.request(request) { request } else { 0 };
+        // A line that names a request speaks for that request alone.
+        let names = || line.ray.is_some() || request_of(line) != 0;
+        let own = if own != 0 && ray == 0 && wanted == 0 && names() { 0 } else { own };
         let sig = match line.kind {
             LineKind::Access => {
                 if index.answers() {
                     self.answers.add(line, at, plan.json);
                 }
                 let odd = odd_access(line);
-                if !odd && ray == 0 && wanted == 0 {
+                if !odd && ray == 0 && wanted == 0 && own == 0 {
                     return;
                 }
                 if odd { cfray_formats::signature(line) } else { None }
             }
             _ => {
                 let sig = cfray_formats::signature(line);
-                if sig.is_none() && ray == 0 && wanted == 0 {
+                if sig.is_none() && ray == 0 && wanted == 0 && own == 0 {
                     return;
                 }
                 sig
@@ -171,10 +174,12 @@ impl Coverage {
         if request == 0 {
             request = request_of(line);
         }
-        if ray == 0 && wanted == 0 && !index.only_rays() && sig.as_ref().is_some_and(|s| mere_noise(s, request)) {
+        if ray == 0 && wanted == 0 && own == 0 && !index.only_rays() && sig.as_ref().is_some_and(|s| mere_noise(s, request)) {
             return;
         }
-        self.fold.add(event(line, record, at, sig, request, plan), ray, wanted);
+        let mut event = event(line, record, at, sig, request, plan);
+        event.own = own;
+        self.fold.add(event, ray, wanted);
     }
 
     fn flush_sort(&mut self) {

@@ -85,6 +85,7 @@ pub fn event(line: &Line<'_>, record: &[u8], at: LineRef, sig: Option<SigHit>, r
         stack,
         level: line.level,
         sig,
+        own: 0,
         pid: line.pid,
         tid: line.tid,
         cid: line.cid,

@@ -13,6 +13,8 @@ const FEW: usize = 16;
 enum Kind {
     /// Signature.
     Sig(Sig),
+    /// Patterns of the user's.
+    Own(u64),
     /// A line that was wanted for its ray.
     Ray(u64),
     /// A line that was wanted for its request.
@@ -41,6 +43,7 @@ impl Fold {
             (_, 1.., _) => Kind::Ray(ray),
             (_, 0, 1..) => Kind::Request(request),
             (Some(hit), ..) => Kind::Sig(hit.sig),
+            (None, ..) if event.own != 0 => Kind::Own(event.own),
             // Odd access lines without signature: by what they ask for.
             (None, ..) => Kind::Request(event.request),
         };

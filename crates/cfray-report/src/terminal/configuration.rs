@@ -1,6 +1,7 @@
 //! What the servers' configuration says, weightiest first.
 
-use super::{INDENT, Page};
+use super::INDENT;
+use super::page::Page;
 use crate::words;
 use anstyle::Style;
 use cfray_model::report::Report;

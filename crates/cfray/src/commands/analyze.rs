@@ -5,8 +5,10 @@ use crate::exit::{Failure, Outcome, Status};
 use crate::progress::Display;
 use crate::{diag, output, pipeline, plan, text};
 use cfray_model::SourceInfo;
+use cfray_model::report::Report;
 use cfray_model::source::Skipped;
-use cfray_report::OutputFormat;
+use cfray_report::view::View;
+use cfray_report::{OutputFormat, RenderOptions};
 use std::io::IsTerminal;
 
 /// Runs it.
@@ -14,6 +16,10 @@ pub fn run(args: &AnalyzeArgs) -> Outcome<Status> {
     let mut reading = plan::reading(&args.paths, &args.read)?;
     let selection = plan::selection(&args.select, &mut reading, plan::now())?;
     let config = reading.config.clone();
+    if let Some(fail_on) = &args.verdict.fail_on {
+        let own: Vec<_> = reading.own.rules.iter().map(|rule| rule.cause).collect();
+        fail_on.known(&own).map_err(|error| Failure::new("--fail-on", error))?;
+    }
     let quiet = args.output.quiet || config.quiet;
     let mut render = plan::render_options(&args.mask, args.output.csv_raw, &config)?;
     render.threads = reading.options.workers();
@@ -23,12 +29,12 @@ pub fn run(args: &AnalyzeArgs) -> Outcome<Status> {
     output::check(&targets)?;
 
     let progress = Display::new(!quiet);
-    let discovery = pipeline::discover(&reading)?;
+    let mut discovery = pipeline::discover(&reading)?;
     output::spare_inputs(&targets, &discovery.sources.iter().map(|s| s.name.clone()).collect::<Vec<_>>())?;
     if selection.rays.is_none() && !discovery.sources.iter().any(pipeline::is_edge) {
         return Err(no_edge_log(&discovery.sources, &discovery.skipped));
     }
-    let scanned = pipeline::scan(discovery, &reading, &selection, None, &progress)?;
+    let scanned = pipeline::scan(&mut discovery, &reading, &selection, None, &progress)?;
 
     let flawed = scanned.flawed;
     let mut settings = pipeline::settings(&reading, &selection, &scanned.configs);
@@ -51,7 +57,8 @@ pub fn run(args: &AnalyzeArgs) -> Outcome<Status> {
         return Err(failure);
     }
     if flawed && (args.verdict.strict || config.strict) {
-        let help = "the report is complete for everything else; warnings above and the summary name what it was";
+        rejected(&report, &render);
+        let help = "the report is complete for everything else; the warnings above name what it was";
         return Err(Failure::new("--strict: something could not be read or was rejected", "").help(help));
     }
     let fail_on = args.verdict.fail_on.as_ref().or(config.fail_on.as_ref());
@@ -59,6 +66,19 @@ pub fn run(args: &AnalyzeArgs) -> Outcome<Status> {
     // The process ends here: giving back millions of small pieces one by one would only take time.
     std::mem::forget(report);
     Ok(if found { Status::Found } else { Status::Done })
+}
+
+/// Names the lines that were rejected, also where no summary does: those that were kept as a sample, and how many more.
+fn rejected(report: &Report, render: &RenderOptions) {
+    for source in View::new(report, render).head.sources.iter().filter(|s| s.rejected > 0) {
+        for reject in &source.rejects {
+            diag::warning(&format!("{}:{}: rejected: {}", source.info.name, reject.at.line, reject.reason));
+        }
+        let more = source.rejected.saturating_sub(source.rejects.len() as u64);
+        if more > 0 {
+            diag::warning(&format!("{}: {more} more lines rejected", source.info.name));
+        }
+    }
 }
 
 /// The format of `-o -` and of names without ending; the configuration's only where there are outputs.
@@ -74,7 +94,7 @@ fn format(args: Option<OutputFormat>, config: Option<&str>, has_outputs: bool) -
 }
 
 /// Origin logs alone cannot say which requests were answered 520.
-fn no_edge_log(sources: &[SourceInfo], skipped: &[Skipped]) -> Failure {
+pub fn no_edge_log(sources: &[SourceInfo], skipped: &[Skipped]) -> Failure {
     let mut why =
         format!("found {} of the origin", if sources.len() == 1 { "1 log".to_owned() } else { format!("{} logs", sources.len()) });
     for source in sources.iter().take(5) {

@@ -20,8 +20,8 @@ pub fn run(args: &AuditArgs) -> Outcome<Status> {
     selection.rays = None;
 
     let progress = Display::new(!(args.quiet || config.quiet));
-    let discovery = pipeline::discover(&reading)?;
-    let scanned = pipeline::scan(discovery, &reading, &selection, None, &progress)?;
+    let mut discovery = pipeline::discover(&reading)?;
+    let scanned = pipeline::scan(&mut discovery, &reading, &selection, None, &progress)?;
     let flawed = scanned.flawed;
     let settings = pipeline::settings(&reading, &selection, &scanned.configs);
     let report = cfray_causes::analyze(scanned.parts, &scanned.sources, scanned.skipped, &settings);

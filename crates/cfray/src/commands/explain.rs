@@ -1,10 +1,10 @@
 //! `cfray explain [CAUSE]`: what a cause means, its evidence, its fix.
 
 use crate::args::ExplainArgs;
-use crate::diag;
 use crate::exit::{Failure, Outcome, Status};
 use crate::text::{self, Paint};
 use crate::values::fail_on;
+use crate::{config, diag};
 use cfray_causes::CauseDoc;
 use cfray_causes::limits::{LIMITS, Limit};
 use cfray_model::{Cause, Family};
@@ -14,13 +14,15 @@ use std::io::IsTerminal;
 pub fn run(args: &ExplainArgs) -> Outcome<Status> {
     let paint = Paint(text::color(args.color.color.unwrap_or_default(), std::io::stdout().is_terminal()));
     let width = text::width();
+    let config = config::find(args.config.as_deref(), args.no_config, &[])?.config;
+    let own = config::causes(&config.cause);
     let out = match args.cause.as_deref() {
-        None => table(width, paint),
+        None => table(&own, width, paint),
         Some(name) => {
-            let cause = named(name)?;
+            let cause = named(name, &own)?;
             let doc =
                 cfray_causes::doc(cause).ok_or_else(|| Failure::new(format!("{cause} is not documented"), "this is a fault of cfray"))?;
-            page(doc, width, paint)
+            page(&doc, width, paint)
         }
     };
     diag::stdout(&out)?;
@@ -28,16 +30,16 @@ pub fn run(args: &ExplainArgs) -> Outcome<Status> {
 }
 
 /// A cause by name, or the one that a status stands for.
-fn named(name: &str) -> Outcome<Cause> {
+fn named(name: &str, own: &[Cause]) -> Outcome<Cause> {
     let name = name.trim().to_ascii_lowercase();
-    if let Some(cause) = Cause::from_name(&name) {
+    if let Some(cause) = Cause::from_name(&name).or_else(|| own.iter().find(|cause| cause.name() == name).copied()) {
         return Ok(cause);
     }
     match name.parse().ok() {
         Some(520) => Err(Failure::new("a 520 has many causes", "").help("`cfray explain` lists them; `cfray analyze` tells which it was")),
         Some(status) => Cause::of_status(status)
             .ok_or_else(|| Failure::new(format!("status {status} is not explained here"), "").help("521 to 527 and 530 are")),
-        None => Err(Failure::new(fail_on::unknown_cause(&name), "")),
+        None => Err(Failure::new(fail_on::unknown_cause(&name, own), "")),
     }
 }
 
@@ -76,11 +78,11 @@ const LIMITS_OF: &[(Cause, &[&str])] = &[
 ];
 
 /// Every cause with its sentence, by family.
-fn table(width: usize, paint: Paint) -> String {
-    let column = Cause::ALL.iter().map(|c| c.name().len()).max().unwrap_or(0) + 4;
+fn table(own: &[Cause], width: usize, paint: Paint) -> String {
+    let column = Cause::ALL.iter().chain(own).map(|c| c.name().len()).max().unwrap_or(0) + 4;
     let mut out = text::wrap("Causes of a 520, and what its neighbours mean. `cfray explain CAUSE` tells all about one.", width, "");
     let mut family: Option<Family> = None;
-    let mut causes: Vec<Cause> = Cause::ALL.to_vec();
+    let mut causes: Vec<Cause> = Cause::ALL.iter().chain(own).copied().collect();
     causes.sort_by_key(|cause| cause.family());
     for cause in causes {
         if family != Some(cause.family()) {
@@ -104,7 +106,11 @@ fn page(doc: &CauseDoc, width: usize, paint: Paint) -> String {
             out.push_str(&format!("\n{}\n{}", paint.heading(title), text::wrap(body, width, "  ")));
         }
     };
-    let why = if doc.cause.family() == Family::Neighbour { "What happens" } else { "Why this gives a 520" };
+    let why = match doc.cause {
+        Cause::Own(_) => "Where this comes from",
+        cause if cause.family() == Family::Neighbour => "What happens",
+        _ => "Why this gives a 520",
+    };
     part(why, doc.why);
     part("Evidence required", doc.evidence);
     part("Not this cause when", doc.not_when);
@@ -179,7 +185,7 @@ mod tests {
     fn every_cause_has_a_page_that_fits() {
         for cause in Cause::ALL {
             let Some(doc) = cfray_causes::doc(*cause) else { panic!("{cause} has no documentation") };
-            let page = page(doc, 80, Paint(false));
+            let page = page(&doc, 80, Paint(false));
             for heading in ["Evidence required", "Not this cause when", "What to do", "Server administrator", "Client that met", "Sources"]
             {
                 assert!(page.contains(heading), "{cause}: {heading}");
@@ -204,9 +210,9 @@ mod tests {
 
     #[test]
     fn names_statuses_and_slips() {
-        assert_eq!(named("Keepalive-Race"), Ok(Cause::KeepaliveRace));
-        assert_eq!(named("524"), Ok(Cause::ResponseTimeout));
-        let message = |name: &str| named(name).map_or_else(|failure| failure.to_string(), |cause| cause.to_string());
+        assert_eq!(named("Keepalive-Race", &[]), Ok(Cause::KeepaliveRace));
+        assert_eq!(named("524", &[]), Ok(Cause::ResponseTimeout));
+        let message = |name: &str| named(name, &[]).map_or_else(|failure| failure.to_string(), |cause| cause.to_string());
         assert!(message("keepalive").contains("cfray explain"));
         assert!(message("keepalive-rac").contains("keepalive-race"));
         assert!(message("520").contains("many causes"));
@@ -215,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_table_lists_every_cause_once() {
-        let table = table(80, Paint(false));
+        let table = table(&[], 80, Paint(false));
         for cause in Cause::ALL {
             let rows = table.lines().filter(|line| line.split_whitespace().next() == Some(cause.name()) && line.starts_with("  ")).count();
             assert_eq!(rows, 1, "{cause}");

@@ -7,6 +7,7 @@ use crate::plan;
 use crate::text::{self, Paint};
 use cfray_model::SourceInfo;
 use cfray_model::source::Skipped;
+use cfray_report::escape::visible;
 use std::io::IsTerminal;
 
 /// Prints the list, or what the files are.
@@ -17,7 +18,8 @@ pub fn run(args: &FormatsArgs) -> Outcome<Status> {
         diag::stdout(&list(width, paint))?;
         return Ok(Status::Done);
     }
-    let reading = plan::reading(&args.files, &args.read)?;
+    let mut reading = plan::reading(&args.files, &args.read)?;
+    reading.options.fifos = false;
     let discovery = cfray_ingest::discover(&reading.inputs.list, &reading.options);
     if discovery.sources.is_empty() && discovery.skipped.is_empty() {
         return Err(Failure::new("nothing to look at", format!("no file in {}", reading.inputs.names().join(", "))));
@@ -67,17 +69,17 @@ fn list(width: usize, paint: Paint) -> String {
 
 fn known(source: &SourceInfo, width: usize, paint: Paint) -> String {
     let compression = if source.compression.is_empty() { String::new() } else { format!(" ({})", source.compression) };
-    let mut out = format!("{}: {}{compression}\n", diag::safe(&source.name), paint.name(&source.format));
+    let mut out = format!("{}: {}{compression}\n", visible(&source.name), paint.name(&source.format));
     out.push_str(&text::wrap(&diag::safe(&source.why), width, "    "));
     if !source.server.is_empty() {
-        out.push_str(&format!("    server {}\n", diag::safe(&source.server)));
+        out.push_str(&format!("    server {}\n", visible(&source.server)));
     }
     out
 }
 
 fn other(skip: &Skipped, width: usize, paint: Paint) -> String {
     let what = if skip.failed { paint.bad(&diag::safe(&skip.what)) } else { diag::safe(&skip.what) };
-    let mut out = format!("{}: not read: {what}\n", diag::safe(&skip.name));
+    let mut out = format!("{}: not read: {what}\n", visible(&skip.name));
     if !skip.hint.is_empty() {
         out.push_str(&text::wrap(&diag::safe(&skip.hint), width, "    "));
     }
@@ -102,6 +104,8 @@ mod tests {
     #[test]
     fn names_of_files_cannot_act_on_the_terminal() {
         let skip = Skipped { name: "a\u{1b}[2J\nb".to_owned(), what: "empty".to_owned(), ..Skipped::default() };
-        assert!(!other(&skip, 80, Paint(false)).contains('\u{1b}'));
+        assert_eq!(other(&skip, 80, Paint(false)), "a\\x1B[2J\\x0Ab: not read: empty\n");
+        let source = SourceInfo { name: "x\ny".to_owned(), format: "app".to_owned(), ..SourceInfo::default() };
+        assert!(known(&source, 80, Paint(false)).starts_with("x\\x0Ay: app\n"));
     }
 }

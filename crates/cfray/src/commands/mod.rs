@@ -2,6 +2,7 @@
 
 pub mod analyze;
 pub mod audit;
+pub mod bundle;
 pub mod completions;
 pub mod explain;
 pub mod formats;
@@ -18,6 +19,7 @@ pub fn run(cli: Cli) -> Outcome<Status> {
         Command::Analyze(args) => analyze::run(&args),
         Command::Ray(args) => ray::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Bundle(args) => bundle::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Formats(args) => formats::run(&args),
         Command::Har(args) => har::run(&args),

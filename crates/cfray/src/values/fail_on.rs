@@ -14,16 +14,16 @@ pub struct FailOn {
 
 #[derive(Clone, PartialEq, Debug)]
 struct Rule {
-    /// `None`: any.
-    cause: Option<Cause>,
+    /// Name of a cause; `None`: any.
+    cause: Option<String>,
     /// Least confidence. With one, `any` leaves `unknown` out: nothing was found with that confidence.
     min: Option<f64>,
 }
 
 impl Rule {
     fn matches(&self, row: &Row) -> bool {
-        let cause = match self.cause {
-            Some(cause) => row.verdict.cause == cause,
+        let cause = match &self.cause {
+            Some(name) => row.verdict.cause.name() == name,
             None => self.min.is_none() || row.verdict.cause != Cause::Unknown,
         };
         cause && self.min.is_none_or(|min| row.verdict.confidence >= min)
@@ -31,6 +31,17 @@ impl Rule {
 }
 
 impl FailOn {
+    /// Checks the names, of which the configuration may add some.
+    pub fn known(&self, own: &[Cause]) -> Result<(), String> {
+        let names = self.rules.iter().filter_map(|rule| rule.cause.as_deref());
+        for name in names {
+            if Cause::from_name(name).is_none() && !own.iter().any(|cause| cause.name() == name) {
+                return Err(unknown_cause(name, own));
+            }
+        }
+        Ok(())
+    }
+
     /// Was it found? Requests that do not count (internal sources) do not count here either.
     pub fn found(&self, rows: &[Row]) -> bool {
         rows.iter().filter(|row| row.counted).any(|row| self.rules.iter().any(|rule| rule.matches(row)))
@@ -52,7 +63,8 @@ impl FromStr for FailOn {
             };
             let cause = match name {
                 "any" => None,
-                name => Some(Cause::from_name(name).ok_or_else(|| unknown_cause(name))?),
+                "" => return Err(format!("{text:?}: a name is missing; write any, or causes with commas between them")),
+                name => Some(name.to_owned()),
             };
             rules.push(Rule { cause, min });
         }
@@ -61,17 +73,17 @@ impl FromStr for FailOn {
 }
 
 /// Says that there is no such cause, with the nearest name.
-pub fn unknown_cause(name: &str) -> String {
-    match nearest(name) {
+pub fn unknown_cause(name: &str, own: &[Cause]) -> String {
+    match nearest_of(name, Cause::ALL.iter().chain(own).map(|cause| cause.name())) {
         Some(near) => format!("there is no cause {name:?}; did you mean \"{near}\"? `cfray explain` lists all"),
         None => format!("there is no cause {name:?}; `cfray explain` lists all"),
     }
 }
 
-/// The cause whose name needs fewest edits, if they are few enough to be a slip.
-pub fn nearest(name: &str) -> Option<Cause> {
-    let (edits, cause) = Cause::ALL.iter().map(|c| (distance(name, c.name()), *c)).min_by_key(|(edits, _)| *edits)?;
-    (edits <= 1 + name.len() / 4).then_some(cause)
+/// The name that needs fewest edits, if they are few enough to be a slip.
+pub fn nearest_of<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let (edits, near) = names.map(|n| (distance(name, n), n)).min_by_key(|(edits, _)| *edits)?;
+    (edits <= 1 + name.len() / 4).then_some(near)
 }
 
 /// Edit distance.
@@ -135,8 +147,12 @@ mod tests {
 
     #[test]
     fn slips_are_answered_with_the_nearest_name() {
-        assert!("worker-crsh".parse::<FailOn>().unwrap_err().contains("\"worker-crash\""));
-        assert!(!"banana".parse::<FailOn>().unwrap_err().contains("did you mean"));
+        let known = |text: &str, own: &[Cause]| text.parse::<FailOn>().unwrap().known(own);
+        let own = [Cause::own("banana-split", cfray_model::Family::Malformed, "", "", "")];
+        assert!(known("worker-crsh", &[]).unwrap_err().contains("\"worker-crash\""));
+        assert!(!known("banana", &[]).unwrap_err().contains("did you mean"));
+        assert!(known("banana-splt:0.7", &own).unwrap_err().contains("\"banana-split\""));
+        assert_eq!(known("any,banana-split:0.7,oom-kill", &own), Ok(()));
         for bad in ["", "any:", "any:2", "any:x", "worker-crash,"] {
             assert!(bad.parse::<FailOn>().is_err(), "{bad}");
         }

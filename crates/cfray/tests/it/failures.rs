@@ -87,6 +87,45 @@ fn bad_lines_and_files_are_named_and_counted() {
     fs::write(site.file("logs/empty.log"), "").unwrap();
     site.run(&["analyze", "logs"]).ended(0).says(&["520"]);
     site.run(&["analyze", "logs", "--strict"]).ended(2);
+    // Nothing else says so when there is no summary.
+    let ran = site.run(&["analyze", "logs", "--strict", "-q"]).ended(2).complains(&["logs/edge.ndjson:41: rejected: ", "--strict"]);
+    assert!(ran.stdout.is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn advice_fits_what_is_wrong_with_a_path() {
+    let site = Site::new();
+    std::os::unix::fs::symlink("loop", site.file("loop")).unwrap();
+    std::os::unix::fs::symlink("nowhere", site.file("dangling")).unwrap();
+    for (path, words) in [("missing", "check the spelling"), ("loop", "leads back to itself"), ("dangling", "leads to nothing")] {
+        let ran = site.run(&["analyze", path]).ended(2).complains(&["cfray: error: no log to read", words]);
+        assert!(!ran.stderr.contains("Logpush") && !ran.stderr.contains("warning"), "{}", ran.stderr);
+    }
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut gzip, crate::support::edge().repeat(20).as_bytes()).unwrap();
+    fs::write(site.file("edge.gz"), gzip.finish().unwrap()).unwrap();
+    let ran = site.run(&["analyze", "edge.gz", "--max-inflate", "4K"]).complains(&["--max-inflate raises this limit"]);
+    assert!(!ran.stderr.contains("fetch the file again"), "{}", ran.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_fifo_without_a_writer_is_not_waited_for() {
+    let site = Site::new();
+    let fifo = site.file("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    site.run(&["formats", "fifo", "logs/access.log"]).ended(0).says(&["fifo: not read: FIFO", "access.log: nginx-access"]);
+}
+
+#[test]
+fn a_text_that_quotes_a_log_is_no_log() {
+    let site = Site::new();
+    let quote = crate::support::ERROR.lines().next().unwrap();
+    fs::write(site.file("notes.md"), format!("# Monday\n\nThe shop was slow.\n\n```\n{quote}\n```\n\nIt went away.\nNobody knows why.\n"))
+        .unwrap();
+    fs::write(site.file("one.log"), format!("{quote}\n")).unwrap();
+    site.run(&["formats", "notes.md", "one.log"]).ended(0).says(&["notes.md: not read: ", "one.log: nginx-error"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod audit;
+mod bundle;
 mod causes;
 mod clock_changes;
 mod clocks;
@@ -12,6 +13,7 @@ mod failures;
 mod generated;
 mod inputs;
 mod outputs;
+mod own_causes;
 mod parquet;
 mod ray;
 mod stories;

@@ -110,7 +110,8 @@ impl Site {
     }
 }
 
-const ERROR: &str = "2026/11/22 12:24:07 [notice] 811#811: signal 17 (SIGCHLD) received from 4242\n\
+/// nginx's error log of the crash.
+pub const ERROR: &str = "2026/11/22 12:24:07 [notice] 811#811: signal 17 (SIGCHLD) received from 4242\n\
     2026/11/22 12:24:07 [alert] 811#811: worker process 4242 exited on signal 11 (core dumped)\n\
     2026/11/22 12:24:07 [notice] 811#811: start worker process 4301\n";
 

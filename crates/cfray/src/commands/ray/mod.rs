@@ -55,15 +55,13 @@ pub fn run(args: &RayArgs) -> Outcome<Status> {
     selection.rays = None;
 
     let progress = Display::new(!config.quiet);
-    let discovery = pipeline::discover(&reading)?;
+    let mut discovery = pipeline::discover(&reading)?;
     let looked_at = discovery.sources.len();
     let has_edge = discovery.sources.iter().any(pipeline::is_edge);
-    let scanned = pipeline::scan(discovery, &reading, &selection, Some(ray), &progress)?;
+    let scanned = pipeline::scan(&mut discovery, &reading, &selection, Some(ray), &progress)?;
     let settings = pipeline::settings(&reading, &selection, &scanned.configs);
 
-    let worlds: Vec<World> =
-        scanned.parts.iter().map(|part| World::build(part.edge.clone(), part.origin.clone(), settings.clone())).collect();
-    let report = cfray_causes::analyze(scanned.parts, &scanned.sources, scanned.skipped, &settings);
+    let (report, worlds) = cfray_causes::analyze_keeping(scanned.parts, &scanned.sources, scanned.skipped, &settings);
     let story = tell(ray, &worlds, &report, looked_at, has_edge);
 
     let paint = Paint(text::color(args.color.color.or(config.color).unwrap_or_default(), std::io::stdout().is_terminal()));

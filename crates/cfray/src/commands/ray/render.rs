@@ -261,7 +261,7 @@ fn verdict(story: &Story, row: &Row, masker: &Masker, width: usize, paint: Paint
     }
     if let Some(doc) = doc {
         out.push_str(&format!("\n{}\n", paint.heading("What to do")));
-        for (role, fix) in explain::roles(doc) {
+        for (role, fix) in explain::roles(&doc) {
             if !fix.is_empty() {
                 out.push_str(&format!("  {role}\n{}", text::wrap(fix, width, "    ")));
             }
@@ -273,8 +273,8 @@ fn verdict(story: &Story, row: &Row, masker: &Masker, width: usize, paint: Paint
         }
     }
     out.push_str(&format!("\n{}\n", paint.heading(&format!("To send to {}", send::addressee(row)))));
-    for line in send::block(story, row, masker) {
-        out.push_str(&text::hang(&line, width, "  ", "             "));
+    for (name, value) in send::block(story, row, masker) {
+        out.push_str(&text::hang(&value, width, &format!("  {name:<11}"), "             "));
     }
     out
 }

@@ -14,13 +14,13 @@ pub fn addressee(row: &Row) -> &'static str {
     }
 }
 
-/// The block of facts. Cloudflare asks for ray, time, URL and both addresses; a host needs the same.
-pub fn block(story: &Story, row: &Row, masker: &Masker) -> Vec<String> {
+/// The block of facts, by name. Cloudflare asks for ray, time, URL and both addresses; a host needs the same.
+pub fn block(story: &Story, row: &Row, masker: &Masker) -> Vec<(&'static str, String)> {
     let edge = &row.edge;
     let mut lines = Vec::new();
-    let mut add = |name: &str, value: Option<String>| {
+    let mut add = |name: &'static str, value: Option<String>| {
         if let Some(value) = value.filter(|v| !v.is_empty()) {
-            lines.push(format!("{name:<11}{value}"));
+            lines.push((name, value));
         }
     };
     add(
