@@ -8,12 +8,14 @@
 pub mod assemble;
 pub mod audit;
 pub mod chain;
+mod chart;
 pub mod clocks;
 pub mod confidence;
 pub mod contrast;
 pub mod doc;
 pub mod dropped;
 pub mod episodes;
+mod headline;
 pub mod infer;
 pub mod join;
 pub mod limits;
@@ -24,12 +26,12 @@ pub mod retry;
 pub mod rule;
 pub mod rules;
 pub mod settings;
+pub mod totals;
 
 pub use doc::{CauseDoc, Fix};
 pub use registry::{doc, docs};
 pub use settings::{Settings, ZoneSpec};
 
-use assemble::Totals;
 use cfray_model::report::{Report, Row, SourceSummary};
 use cfray_model::source::Skipped;
 use cfray_model::{Cause, EdgeScan, OriginScan, SourceInfo};
@@ -37,6 +39,7 @@ use join::World;
 use join::world::EdgeKind;
 use population::Population;
 use rule::Case;
+use totals::Totals;
 
 /// One part of the input that stands for itself: its edge rows have nothing to do with the servers
 /// of another part.
@@ -59,6 +62,7 @@ pub fn analyze(parts: Vec<Part>, sources: &[SourceInfo], skipped: Vec<Skipped>, 
     once_each(&mut report);
     report.rows.sort_by(|a, b| (a.edge.start, a.edge.ray, &a.source).cmp(&(b.edge.start, b.edge.ray, &b.source)));
     report.episodes = episodes::episodes(&mut report.rows);
+    totals.episodes(&mut report.episodes, &report.rows);
     report.audit.sort();
     report.audit.dedup();
     assemble::finish(&mut report, &kinds, &totals);
@@ -93,6 +97,7 @@ fn one_part(part: Part, sources: &[SourceInfo], settings: &Settings, report: &mu
     for i in 0..w.edge.incidents.len() {
         let Some(case) = Case::build(&w, &p, i) else { continue };
         let verdict = rank::verdict(&case);
+        let lines = case.tied_lines(&verdict);
         let retry = retries.get(i).cloned().unwrap_or_default();
         // The server is shown when something ties the row to it, not merely because it is the only one.
         let tied = verdict.tie != cfray_model::Tie::None || verdict.cause == Cause::KeepaliveRace || case.silent();
@@ -117,6 +122,7 @@ fn one_part(part: Part, sources: &[SourceInfo], settings: &Settings, report: &mu
             retry: retry.word.to_owned(),
             cleared_after_s: retry.after_s,
             counted: case.row.counted(),
+            lines,
             edge: case.row.clone(),
         });
     }

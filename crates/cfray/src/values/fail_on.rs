@@ -112,6 +112,7 @@ mod tests {
             retry: String::new(),
             cleared_after_s: None,
             counted: true,
+            lines: Vec::new(),
         }
     }
 
