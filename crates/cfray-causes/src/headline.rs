@@ -23,7 +23,7 @@ pub fn headline(meta: &Meta, edge: &EdgeSummary, causes: &[CauseSummary], episod
     if total == 0 {
         return match edge.counters.rows {
             0 => "No Cloudflare rows were read, so nothing could be found.".to_owned(),
-            n => format!("No {one} among {n} requests{chosen}."),
+            n => format!("No {one} among {} requests{chosen}.", number(n)),
         };
     }
     let Some(first) = causes.first() else { return String::new() };
@@ -55,10 +55,17 @@ pub fn headline(meta: &Meta, edge: &EdgeSummary, causes: &[CauseSummary], episod
     let says = first.says.trim_end_matches('.');
     let tail = tail(causes.get(1..).unwrap_or_default(), total - first.count);
     if first.cause == Cause::Unknown {
-        return format!("{} of {total} {many}{on}{when} cannot be explained by these logs.{tail}", first.count);
+        return format!("{} of {} {many}{on}{when} cannot be explained by these logs.{tail}", number(first.count), number(total));
     }
     let sure = if first.confidence >= 0.85 { "" } else { "probably " };
-    format!("{} of {total} {many}{on}{when} are {sure}{}: {says}.{tail}", first.count, first.cause)
+    format!("{} of {} {many}{on}{when} are {sure}{}: {says}.{tail}", number(first.count), number(total), first.cause)
+}
+
+/// `20,000`: beside a status a bare number is easily misread.
+fn number(n: u64) -> String {
+    let digits = n.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join(",")
 }
 
 /// What the incidents are that the headline does not speak of: every cause up to three, then how many more.
@@ -67,17 +74,17 @@ fn tail(others: &[CauseSummary], rest: u64) -> String {
     let name = |c: &CauseSummary| if c.cause == Cause::Unknown { "unexplained" } else { c.cause.name() };
     let parts: Vec<String> = match others {
         [] => return String::new(),
-        [one] => return format!(" The other {rest}: {}.", name(one)),
-        few if few.len() <= NAMED => few.iter().map(|c| format!("{} {}", c.count, name(c))).collect(),
+        [one] => return format!(" The other {}: {}.", number(rest), name(one)),
+        few if few.len() <= NAMED => few.iter().map(|c| format!("{} {}", number(c.count), name(c))).collect(),
         many => {
             let (shown, more) = many.split_at(NAMED - 1);
             let left: u64 = more.iter().map(|c| c.count).sum();
-            let more = format!("{left} of {} other causes", more.len());
-            shown.iter().map(|c| format!("{} {}", c.count, name(c))).chain([more]).collect()
+            let more = format!("{} of {} other causes", number(left), more.len());
+            shown.iter().map(|c| format!("{} {}", number(c.count), name(c))).chain([more]).collect()
         }
     };
     let (last, before) = parts.split_last().map_or(("", &[][..]), |(last, before)| (last.as_str(), before));
-    format!(" The other {rest}: {} and {last}.", before.join(", "))
+    format!(" The other {}: {} and {last}.", number(rest), before.join(", "))
 }
 
 #[cfg(test)]
@@ -104,6 +111,7 @@ mod tests {
 
     #[test]
     fn the_rest_adds_up() {
+        assert_eq!((number(7), number(1000), number(12_345_678)), ("7".into(), "1,000".into(), "12,345,678".into()));
         assert_eq!(others(&[]), "");
         assert_eq!(others(&[(Cause::Unknown, 6)]), " The other 6: unexplained.");
         assert_eq!(others(&[(Cause::KeepaliveRace, 12), (Cause::Unknown, 6)]), " The other 18: 12 keepalive-race and 6 unexplained.");

@@ -50,16 +50,17 @@ const timeChart = (data, changed) => {
     }
     const most = Math.max(0, ...stacks.map(stack => stack.reduce((sum, [, n]) => sum + n, 0))), mostRequests = Math.max(0, ...requests.values());
     const svg = node("svg", { class: "plot", width: "100%", height: "100%", "aria-hidden": "true" });
-    const area = node("g", { class: "traffic" }), grid = node("g", { class: "grid" }), stack = node("g", { class: "bars" });
+    const area = node("g", { class: "traffic" }), grid = node("g", { class: "grid" }), stack = node("g", { class: "bars" }), labels = node("g", {});
     for (const [bucket, n] of requests) {
       const a = Math.max(start, bucket * 1000), b = Math.min(end, (bucket + wide) * 1000), height = 94 * n / mostRequests;
-      rect(area, "", (a - start) / span, 100 - height, (b - a) / span, height);
+      rect(area, "", (a - start) / span, 100 - height, (b - a) / span + 0.0005, height);
     }
     let line = 1;
     for (const power of [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7]) for (const n of [1, 2, 5]) if (most / line > 4 && n * power > line) line = n * power;
     for (let n = line; n <= most; n += line) {
       const y = (100 - 94 * n / most).toFixed(2) + "%";
-      grid.append(node("line", { x1: 0, x2: "100%", y1: y, y2: y }), node("text", { x: 3, y, dy: "1.05em" }, group(n)));
+      grid.append(node("line", { x1: 0, x2: "100%", y1: y, y2: y }));
+      labels.append(node("text", { x: 3, y, dy: "1.05em" }, group(n)));
     }
     stacks.forEach((list, bar) => {
       let top = 100;
@@ -69,7 +70,7 @@ const timeChart = (data, changed) => {
         rect(stack, colour, (bar + 0.06) / bars, top, 0.88 / bars, height);
       }
     });
-    svg.append(area, grid, stack);
+    svg.append(area, grid, stack, labels);
     const axis = node("svg", { class: "axis", width: "100%", height: 20, "aria-hidden": "true" });
     const tick = STEPS.find(t => span / 1000 / t <= 8) ?? span / 8000;
     let at = 0;
