@@ -89,6 +89,8 @@
         tr.classList.toggle("none", !whole && count === 0);
       }
     }
+    const impact = byId("impact-all");
+    if (impact) impact.hidden = whole;
     const state = byId("state");
     state.hidden = whole;
     const parts = [];
