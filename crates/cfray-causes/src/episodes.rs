@@ -73,15 +73,17 @@ fn decisive(members: &[&Row]) -> Vec<String> {
     else {
         return Vec::new();
     };
-    best.verdict
-        .evidence
-        .iter()
-        .take(3)
-        .map(|e| match (e.kind, e.line) {
+    let mut out: Vec<String> = Vec::new();
+    for e in &best.verdict.evidence {
+        let text = match (e.kind, e.line) {
             (EvidenceKind::Line | EvidenceKind::Config, Some(line)) => format!("{}:{}: {}", e.source, line, e.text),
             _ => e.text.clone(),
-        })
-        .collect()
+        };
+        if out.len() < 3 && !out.contains(&text) {
+            out.push(text);
+        }
+    }
+    out
 }
 
 /// The most frequent values, ties in order of name.

@@ -79,7 +79,13 @@ pub fn infer(rows: &mut [Row], silent: &[bool], reach_s: i64) {
             format!("{n} of {named} explained failures of this server within {reach_s} s have this cause"),
         ));
         evidence.extend(old.evidence);
-        evidence.truncate(crate::rank::ITEMS);
+        for item in evidence.split_off(evidence.len().min(crate::rank::ITEMS)) {
+            // The line stays in the request's timeline, which had left its text to the evidence.
+            let line = row.lines.iter_mut().find(|l| Some(l.line) == item.line && l.source == item.source);
+            if let Some(line) = line.filter(|l| l.text.is_empty()) {
+                line.text = item.text;
+            }
+        }
         row.verdict = Verdict {
             cause,
             confidence: crate::confidence::of(SCORE),

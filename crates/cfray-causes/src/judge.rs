@@ -6,6 +6,7 @@ use crate::join::world::EdgeKind;
 use crate::population::Population;
 use crate::rank;
 use crate::rule::Case;
+use cfray_model::report::TiedLine;
 use cfray_model::{Cause, Tie, Verdict};
 use std::ops::Range;
 
@@ -18,6 +19,8 @@ pub struct Judged {
     pub server: Option<usize>,
     /// The origin wrote no line of it although its log covers the moment.
     pub silent: bool,
+    /// The origin's lines of it, in order of time, where the report shows them.
+    pub lines: Vec<TiedLine>,
     /// Idle gap before the request in seconds, to the millisecond.
     pub idle_gap_s: Option<f64>,
 }
@@ -51,9 +54,10 @@ pub fn all(w: &World, p: &Population, threads: usize) -> Vec<Judged> {
 
 fn judge(w: &World, p: &Population, case: &Case<'_>) -> Judged {
     let verdict = rank::verdict(case);
+    let lines = if w.settings.lines { case.tied_lines(&verdict) } else { Vec::new() };
     let silent = case.silent();
     // The server is shown when something ties the row to it, not merely because it is the only one.
     let tied = verdict.tie != Tie::None || verdict.cause == Cause::KeepaliveRace || silent;
     let gap = case.fact_id.filter(|_| w.edge_kind == EdgeKind::Full).and_then(|f| p.gaps.of(f));
-    Judged { server: case.server.filter(|_| tied), silent, idle_gap_s: gap.map(|g| (g * 1000.0).round() / 1000.0), verdict }
+    Judged { server: case.server.filter(|_| tied), silent, idle_gap_s: gap.map(|g| (g * 1000.0).round() / 1000.0), lines, verdict }
 }

@@ -8,12 +8,14 @@
 pub mod assemble;
 pub mod audit;
 pub mod chain;
+mod chart;
 pub mod clocks;
 pub mod confidence;
 pub mod contrast;
 pub mod doc;
 pub mod dropped;
 pub mod episodes;
+mod headline;
 pub mod infer;
 pub mod join;
 pub mod judge;
@@ -28,19 +30,20 @@ pub mod rules;
 pub mod serverconf;
 pub mod settings;
 pub mod sources;
+pub mod totals;
 
 pub use doc::{CauseDoc, Fix};
 pub use own::OwnRule;
 pub use registry::{doc, docs};
 pub use settings::{Settings, ZoneSpec};
 
-use assemble::Totals;
 use cfray_model::report::{Report, Row, SourceSummary};
 use cfray_model::source::Skipped;
 use cfray_model::{Cause, EdgeScan, OriginScan, SourceInfo};
 use join::World;
 use join::world::EdgeKind;
 use population::Population;
+use totals::Totals;
 
 /// One part of the input that stands for itself: its edge rows have nothing to do with the servers
 /// of another part.
@@ -88,6 +91,7 @@ fn analyze_with(
     }
     report.rows.sort_by(|a, b| (a.edge.start, a.edge.ray, &a.source).cmp(&(b.edge.start, b.edge.ray, &b.source)));
     report.episodes = episodes::episodes(&mut report.rows, settings.threshold(&settings::EPISODE_PAUSE));
+    totals.episodes(&mut report.episodes, &report.rows);
     // Their order says what to change first, so it stays.
     let mut seen = std::collections::BTreeSet::new();
     report.audit.retain(|item| seen.insert(item.clone()));
@@ -177,6 +181,7 @@ fn one_part(
             retry: retry.word.to_owned(),
             cleared_after_s: retry.after_s,
             counted: edge.counted(),
+            lines: judged.lines,
             edge,
         });
     }

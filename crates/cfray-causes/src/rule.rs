@@ -4,8 +4,9 @@ use crate::doc::CauseDoc;
 use crate::join::coverage::Covered;
 use crate::join::world::{Ev, Span, World};
 use crate::population::Population;
+use cfray_model::report::{LINES, TiedLine};
 use cfray_model::time::{MILLI, SECOND};
-use cfray_model::{Cause, EdgeRow, Evidence, EvidenceKind, Fact, LineKind, Sig, Stack, Tie, key};
+use cfray_model::{Cause, EdgeRow, Evidence, EvidenceKind, Fact, LineKind, Sig, Stack, Tie, Verdict, key};
 
 /// A cause rule: documentation and check. One file each, listed in `registry.rs`.
 pub struct Rule {
@@ -203,6 +204,28 @@ impl<'w> Case<'w> {
             offset_ms: time_ms.zip(self.end).map(|(t, e)| t - e.lo.div_euclid(MILLI)),
             text: ev.e.text.clone(),
         }
+    }
+
+    /// The request's own lines in order of time, for the timeline of one request. Those that the verdict
+    /// quotes are there without their text.
+    pub fn tied_lines(&self, verdict: &Verdict) -> Vec<TiedLine> {
+        let mut own: Vec<&Owned<'w>> = self.access.iter().chain(&self.lines).filter(|o| o.2 >= Tie::Chain).collect();
+        own.truncate(LINES);
+        own.sort_by_key(|o| (o.1.utc.map_or(i64::MAX, Span::mid), o.0));
+        own.into_iter()
+            .map(|(_, ev, tie)| {
+                let (source, line) = (self.w.source_name(ev).to_owned(), ev.e.at.line);
+                let quoted = verdict.evidence.iter().any(|e| e.line == Some(line) && e.source == source);
+                TiedLine {
+                    tie: *tie,
+                    source,
+                    line,
+                    time_ms: ev.utc.map(|u| u.mid().div_euclid(MILLI)),
+                    error_ms: ev.utc.map_or(0, |u| (u.hi - u.lo).max(0) / (2 * MILLI)),
+                    text: if quoted { String::new() } else { ev.e.text.clone() },
+                }
+            })
+            .collect()
     }
 
     /// The access line as evidence, if there is one.

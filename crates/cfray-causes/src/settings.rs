@@ -46,6 +46,8 @@ pub struct Settings {
     pub thresholds: BTreeMap<String, i64>,
     /// Passed through to the report.
     pub meta: Meta,
+    /// Rows carry the origin's lines of their request: for the page, which draws them as a timeline.
+    pub lines: bool,
     /// Most threads that look at incidents; 0 counts as 1. The result does not depend on it.
     pub threads: usize,
     /// Configuration of the origin's servers, audited.

@@ -8,6 +8,7 @@ use crate::fact::{Combo, Fact};
 use crate::ray::RayId;
 use crate::source::LineRef;
 use crate::time::Stamp;
+use crate::traffic::Traffic;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -240,8 +241,8 @@ pub struct EdgeCounters {
     pub by_status: BTreeMap<u16, u64>,
     /// Rows by `ClientRequestSource`.
     pub by_source: BTreeMap<String, u64>,
-    /// Rows of every status by minute (epoch seconds / 60), for charts and coverage.
-    pub by_minute: BTreeMap<i64, u64>,
+    /// Rows of every status over time, for charts.
+    pub traffic: Traffic,
     /// Rows in which each field occurs, by canonical name.
     pub fields: BTreeMap<String, u64>,
     /// Number of distinct field names of the widest row.

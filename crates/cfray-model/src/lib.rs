@@ -22,6 +22,7 @@ pub mod report;
 pub mod serverconf;
 pub mod source;
 pub mod time;
+pub mod traffic;
 pub mod verdict;
 
 pub use cause::{Cause, Family, OwnCause};
@@ -32,4 +33,5 @@ pub use line::{Level, Line, LineKind, Stack};
 pub use ray::RayId;
 pub use source::{LineRef, SourceId, SourceInfo};
 pub use time::{LogTime, Stamp};
+pub use traffic::Traffic;
 pub use verdict::{Evidence, EvidenceKind, Tie, Verdict};

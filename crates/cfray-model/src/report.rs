@@ -5,7 +5,7 @@ use crate::edge::{EdgeCounters, EdgeRow, Reject};
 use crate::serverconf::ConfigReport;
 use crate::source::{Skipped, SourceInfo};
 use crate::time::Stamp;
-use crate::verdict::Verdict;
+use crate::verdict::{Tie, Verdict};
 use serde::Serialize;
 
 /// Everything a run has to say. Contains no clock reading of its own: equal input, equal bytes.
@@ -134,6 +134,9 @@ pub struct EdgeSummary {
     pub ties: Vec<(String, u64)>,
     /// OriginIP to server, learned from ties: (origin, server, ties).
     pub origins: Vec<(String, String, u64)>,
+    /// Rows that touched the origin or have status 500 or more, internal ones left out; 0 when the job
+    /// delivers failures only. What normal shares are shares of.
+    pub origin_requests: u64,
     /// Neighbour statuses 521 to 530 with their meaning: (status, cause, count).
     pub neighbours: Vec<(u16, Cause, u64)>,
 }
@@ -161,6 +164,29 @@ pub struct Row {
     pub cleared_after_s: Option<f64>,
     /// Counted in totals.
     pub counted: bool,
+    /// Origin lines of this very request, tied by ray, request or chain, in order of time (at most
+    /// [`LINES`]).
+    pub lines: Vec<TiedLine>,
+}
+
+/// Most [`Row::lines`].
+pub const LINES: usize = 10;
+
+/// An origin line that belongs to a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TiedLine {
+    /// How.
+    pub tie: Tie,
+    /// File.
+    pub source: String,
+    /// Line number.
+    pub line: u64,
+    /// Corrected UTC time in milliseconds since the epoch: the middle of what its stamp can mean.
+    pub time_ms: Option<i64>,
+    /// How far the true time may lie from `time_ms`, in milliseconds.
+    pub error_ms: i64,
+    /// Raw text (secrets not yet masked). Empty when an item of evidence of the same file and line has it.
+    pub text: String,
 }
 
 /// A burst of incidents that a person can act on.
@@ -271,8 +297,14 @@ pub struct Impact {
     pub persisted: u64,
     /// Median seconds to success of the cleared ones.
     pub median_clear_s: Option<f64>,
+    /// Seconds within which nine of ten of the cleared ones had their success.
+    pub clear_90_s: Option<f64>,
     /// Incidents for which a success came within 31 s (retries after 1, 2, 4, 8 and 16 s).
     pub backoff_saves: u64,
+    /// The same after each of the five retries, that is within 1, 3, 7, 15 and 31 s.
+    pub backoff_steps: [u64; 5],
+    /// Incidents by method, most first (at most 6).
+    pub methods: Vec<(String, u64)>,
 }
 
 /// Counts over time.

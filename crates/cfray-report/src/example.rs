@@ -76,6 +76,7 @@ fn row(number: u64, seconds: i64, uri: &str, agent: &str, verdict: Verdict) -> R
         retry: "cleared".to_owned(),
         cleared_after_s: Some(12.0),
         counted: true,
+        lines: vec![],
     }
 }
 
@@ -208,6 +209,7 @@ pub fn report() -> Report {
             kind: "full".to_owned(),
             incidents: 7,
             uncounted: 1,
+            origin_requests: 4_100,
             ties: vec![("ray".to_owned(), 4), ("request".to_owned(), 2), ("none".to_owned(), 1)],
             origins: vec![("192.0.2.10".to_owned(), "web1".to_owned(), 212)],
             neighbours: vec![(521, Cause::OriginRefused, 9), (524, Cause::ResponseTimeout, 4)],
@@ -247,7 +249,17 @@ pub fn report() -> Report {
             causes: vec![Cause::KeepaliveRace, Cause::RuleDropped],
         }],
         config: ConfigReport::default(),
-        impact: Impact { clients: 2, writes: 1, cleared: 5, persisted: 1, median_clear_s: Some(12.0), backoff_saves: 5 },
+        impact: Impact {
+            clients: 2,
+            writes: 1,
+            cleared: 5,
+            persisted: 1,
+            median_clear_s: Some(12.0),
+            clear_90_s: Some(12.0),
+            backoff_saves: 5,
+            backoff_steps: [0, 0, 0, 5, 5],
+            methods: vec![("GET".to_owned(), 6), ("POST".to_owned(), 1)],
+        },
         timeline: timeline(),
         headline: "4 of 7 520s on shop.example.com between 10:02 and 10:04 came from PHP-FPM workers running out; 2 from blocked Cloudflare addresses.".to_owned(),
         rows,

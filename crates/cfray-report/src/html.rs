@@ -6,6 +6,7 @@
 mod chart;
 mod context;
 mod data;
+mod impact;
 
 use crate::digest::csp_hash;
 use crate::view::View;
@@ -17,7 +18,13 @@ use std::io::Write;
 
 const TEMPLATE: &str = include_str!("html/report.html");
 const STYLE: &str = include_str!("html/style.css");
-const SCRIPT: &str = include_str!("html/script.js");
+/// One script in four files: what a page may do stands in one hash.
+const SCRIPT: &str = concat!(
+    include_str!("html/script/rows.js"),
+    include_str!("html/script/chart.js"),
+    include_str!("html/script/detail.js"),
+    include_str!("html/script/page.js"),
+);
 
 /// Writes the page.
 pub fn render(view: &View<'_>, options: &RenderOptions, out: &mut dyn Write) -> Result<(), ReportError> {

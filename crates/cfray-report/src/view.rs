@@ -111,6 +111,10 @@ pub fn mask_row(row: &Row, masker: &Masker) -> Row {
     for item in &mut row.verdict.evidence {
         mask_evidence(item, masker);
     }
+    for line in &mut row.lines {
+        change(&mut line.source, |t| masker.own(t));
+        change(&mut line.text, |t| evidence_text(t, masker));
+    }
     for item in &mut row.verdict.missing {
         change(item, |t| masker.own(t));
     }
@@ -226,7 +230,7 @@ fn mask_head(report: &Report, masker: &Masker) -> Report {
             })
             .collect(),
         config: config(report, masker),
-        impact: report.impact.clone(),
+        impact: cfray_model::report::Impact { methods: pairs(&report.impact.methods), ..report.impact.clone() },
         timeline: Timeline { bucket_s: report.timeline.bucket_s, buckets: report.timeline.buckets.clone() },
         headline: text(&report.headline),
     }

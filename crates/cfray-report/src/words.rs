@@ -48,7 +48,9 @@ pub fn duration(seconds: f64) -> String {
     match whole {
         _ if seconds.abs() < 1.0 => format!("{sign}{:.0} ms", seconds.abs() * 1000.0),
         0..=99 => format!("{sign}{whole} s"),
+        100..=5999 if whole.is_multiple_of(60) => format!("{sign}{} min", whole / 60),
         100..=5999 => format!("{sign}{} min {} s", whole / 60, whole % 60),
+        _ if whole % 3600 < 60 => format!("{sign}{} h", whole / 3600),
         _ => format!("{sign}{} h {} min", whole / 3600, whole % 3600 / 60),
     }
 }

@@ -10,8 +10,8 @@ use std::collections::HashMap;
 
 /// Statuses that are counted in an array.
 const STATUSES: usize = 1000;
-/// Minutes that are counted in an array; rows come from a few minutes at a time.
-const MINUTES: usize = 64;
+/// Seconds that are counted in an array; rows come from a few minutes at a time.
+const SECONDS: usize = 256;
 
 /// Collects rows into a part.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(crate) struct Collector {
     filter: EdgeFilter,
     keys: KeyMaker,
     statuses: Vec<u64>,
-    minutes: Vec<(i64, u64)>,
+    seconds: Vec<(i64, u64)>,
     classes: HashMap<Class, u32>,
     last_class: Option<(Class, u32)>,
     combos: HashMap<u64, Vec<u32>>,
@@ -38,7 +38,7 @@ impl Collector {
             filter: filter.clone(),
             keys: KeyMaker::default(),
             statuses: vec![0; STATUSES],
-            minutes: vec![(0, 0); MINUTES],
+            seconds: vec![(0, 0); SECONDS],
             classes: HashMap::new(),
             last_class: None,
             combos: HashMap::new(),
@@ -72,7 +72,7 @@ impl Collector {
             }
             self.part.last = self.part.last.max(Some(stamp));
             self.part.precision_ns = finest(self.part.precision_ns, start.precision_ns);
-            self.minute(stamp.secs().div_euclid(60));
+            self.second(stamp.secs());
         }
         if values.slots.mask & (1 << EdgeField::SampleInterval as u64) != 0 {
             let interval = values.int(EdgeField::SampleInterval).and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
@@ -104,15 +104,15 @@ impl Collector {
         wanted
     }
 
-    /// Counts a row of this minute.
+    /// Counts a row of this second.
     #[inline]
-    fn minute(&mut self, minute: i64) {
-        let Some((held, rows)) = self.minutes.get_mut(minute.rem_euclid(MINUTES as i64) as usize) else { return };
-        if *held != minute && *rows > 0 {
-            *self.part.minutes.entry(*held).or_default() += *rows;
+    fn second(&mut self, second: i64) {
+        let Some((held, rows)) = self.seconds.get_mut(second.rem_euclid(SECONDS as i64) as usize) else { return };
+        if *held != second && *rows > 0 {
+            self.part.traffic.add(*held, *rows);
             *rows = 0;
         }
-        *held = minute;
+        *held = second;
         *rows += 1;
     }
 
@@ -173,9 +173,9 @@ impl Collector {
                 *self.part.statuses.entry(status).or_default() += rows;
             }
         }
-        for (minute, rows) in &self.minutes {
+        for (second, rows) in &self.seconds {
             if *rows > 0 {
-                *self.part.minutes.entry(*minute).or_default() += rows;
+                self.part.traffic.add(*second, *rows);
             }
         }
         self.part

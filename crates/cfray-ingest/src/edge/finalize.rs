@@ -50,7 +50,7 @@ fn count(part: &EdgePart) -> EdgeCounters {
         rows: part.rows,
         rejected: part.rejected,
         by_status: part.statuses.clone(),
-        by_minute: part.minutes.clone(),
+        traffic: part.traffic.clone(),
         width: part.width,
         first: part.first,
         last: part.last,
@@ -90,7 +90,7 @@ fn discount(counters: &mut EdgeCounters, kept: &Kept, part: &EdgePart) {
         }
     }
     if kept.fact.start_ms != i64::MIN {
-        less(&mut counters.by_minute, &kept.fact.start_ms.div_euclid(60_000));
+        counters.traffic.take(kept.fact.start_ms.div_euclid(1000));
     }
     if let Some(class) = part.classes.get(kept.class as usize) {
         for field in fields(class.mask) {

@@ -1,7 +1,7 @@
 //! What the scan of some rows leaves: plain data that merges in any order.
 
 use cfray_model::edge::Reject;
-use cfray_model::{Combo, EdgeField, EdgeRow, Fact, Stamp};
+use cfray_model::{Combo, EdgeField, EdgeRow, Fact, Stamp, Traffic};
 use std::collections::{BTreeMap, HashMap};
 
 /// Rejected lines that are kept as samples.
@@ -50,7 +50,7 @@ pub struct EdgePart {
     /// Rows of each class.
     pub(crate) class_rows: Vec<u64>,
     pub(crate) statuses: BTreeMap<u16, u64>,
-    pub(crate) minutes: BTreeMap<i64, u64>,
+    pub(crate) traffic: Traffic,
     /// Lines in each block that was read, by source and offset: line numbers are settled at the
     /// end, so that nobody has to count the lines before a block first. (Documents number their own.)
     pub(crate) segments: BTreeMap<(u32, u64), u64>,
@@ -131,9 +131,7 @@ impl EdgePart {
         for (status, rows) in other.statuses {
             *self.statuses.entry(status).or_default() += rows;
         }
-        for (minute, rows) in other.minutes {
-            *self.minutes.entry(minute).or_default() += rows;
-        }
+        self.traffic.merge(&other.traffic);
         for (segment, lines) in other.segments {
             *self.segments.entry(segment).or_default() += lines;
         }

@@ -376,7 +376,7 @@ fn duplicates_keep_the_first_place_and_leave_the_counters() {
     assert_eq!(scan.counters.by_status[&520], 3);
     assert_eq!(scan.counters.by_source["eyeball"], 2);
     assert_eq!(scan.counters.fields["RayID"], 3);
-    assert_eq!(scan.counters.by_minute.values().sum::<u64>(), 3);
+    assert_eq!(scan.counters.traffic.total(), 3);
     let one_ray = format!("{}\n", ROW.replace("\"EdgeStartTimestamp\":1795350559253772000,", "")).repeat(3000);
     let scan = rows(&one_ray);
     assert_eq!((scan.counters.rows, scan.counters.duplicates, scan.incidents.len()), (1, 2999, 1));

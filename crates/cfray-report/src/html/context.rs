@@ -2,6 +2,7 @@
 
 use super::chart::{Chart, Palette, draw};
 use super::data;
+use super::impact::{ImpactView, Tile, impact, tiles};
 use crate::RenderOptions;
 use crate::csv::evidence;
 use crate::escape::visible;
@@ -32,6 +33,7 @@ pub struct Page {
     found: u64,
     span: String,
     tiles: Vec<Tile>,
+    impact: Option<ImpactView>,
     causes: Vec<CauseView>,
     chart: Option<Chart>,
     episodes: Vec<EpisodeView>,
@@ -51,6 +53,8 @@ pub struct Page {
     config_read: String,
     config: Vec<ConfigView>,
     config_problems: Vec<String>,
+    /// What the run as a whole read and tied.
+    facts: Vec<(&'static str, String)>,
     notes: Vec<String>,
     version: String,
     inputs: Vec<String>,
@@ -88,12 +92,6 @@ impl ConfigView {
 }
 
 #[derive(Serialize)]
-struct Tile {
-    number: String,
-    label: String,
-}
-
-#[derive(Serialize)]
 struct CauseView {
     name: &'static str,
     family: &'static str,
@@ -104,7 +102,7 @@ struct CauseView {
     width: u64,
     sure: String,
     says: String,
-    fixes: Vec<(&'static str, String)>,
+    fixes: Vec<(&'static str, Prose)>,
 }
 
 #[derive(Serialize)]
@@ -119,11 +117,12 @@ struct EpisodeView {
     count: String,
     of: String,
     peak: String,
+    clients: String,
     server: String,
     facts: Vec<(&'static str, String)>,
     decisive: Vec<String>,
-    fix: String,
-    check: String,
+    fix: Prose,
+    check: Prose,
 }
 
 #[derive(Serialize)]
@@ -187,6 +186,17 @@ struct AuditView {
     server: String,
 }
 
+/// Text in pieces: is it code?
+type Prose = Vec<(bool, String)>;
+
+/// What stands between backticks is code.
+fn prose(text: &str) -> Prose {
+    if text.matches('`').count() % 2 == 1 {
+        return vec![(false, show(text))];
+    }
+    text.split('`').enumerate().filter(|(_, piece)| !piece.is_empty()).map(|(at, piece)| (at % 2 == 1, show(piece))).collect()
+}
+
 fn show(text: &str) -> String {
     visible(text).into_owned()
 }
@@ -220,13 +230,15 @@ impl Page {
             found,
             span: span(c.first, c.last),
             tiles: tiles(report),
+            impact: impact(report),
+            facts: facts(report),
             causes: report.causes.iter().map(|c| cause(c, report, palette)).collect(),
             chart: draw(report, palette),
             hidden_episodes: report.episodes.len().saturating_sub(EPISODES),
             episodes,
             more_episodes,
             breakdowns: breakdowns(report, palette),
-            endpoints: shares(&report.endpoints, found, origin_requests(report), palette),
+            endpoints: shares(&report.endpoints, found, report.edge.origin_requests, palette),
             rows: listed.iter().take(PLAIN_ROWS).filter_map(|index| view.row(*index)).map(|r| row(&r, palette)).collect(),
             listed: number(listed.len() as u64),
             capped,
@@ -267,30 +279,6 @@ impl Page {
     }
 }
 
-fn tiles(report: &Report) -> Vec<Tile> {
-    let i = &report.impact;
-    let mut tiles = Vec::new();
-    let mut tile = |number: String, label: String| tiles.push(Tile { number, label });
-    let c = &report.edge.counters;
-    tile(
-        number(report.edge.incidents),
-        format!("{} in {}", words::incidents(&report.meta.statuses, report.edge.incidents), count(c.rows, "request")),
-    );
-    if report.edge.incidents == 0 {
-        return tiles;
-    }
-    let named: u64 = report.causes.iter().filter(|c| c.cause != Cause::Unknown).map(|c| c.count).sum();
-    tile(percent(named, report.edge.incidents), "got a cause with evidence".to_owned());
-    tile(number(i.clients), if i.clients == 1 { "client hit".to_owned() } else { "clients hit".to_owned() });
-    tile(number(i.writes), "lost writes (POST, PUT, DELETE, …)".to_owned());
-    if i.cleared + i.persisted > 0 {
-        let after = i.median_clear_s.map_or(String::new(), |s| format!(", half within {}", words::duration(s)));
-        tile(percent(i.cleared, i.cleared + i.persisted), format!("cleared on retry{after}"));
-        tile(percent(i.backoff_saves, i.cleared + i.persisted), "saved by retries after 1, 2, 4, 8, 16 s".to_owned());
-    }
-    tiles
-}
-
 fn cause(c: &CauseSummary, report: &Report, palette: &Palette) -> CauseView {
     let total: u64 = report.causes.iter().map(|c| c.count).sum();
     let fixes = [
@@ -310,7 +298,7 @@ fn cause(c: &CauseSummary, report: &Report, palette: &Palette) -> CauseView {
         width: width(c.count, report.causes.first().map_or(0, |c| c.count)),
         sure: if c.cause == Cause::Unknown { String::new() } else { sure(c.confidence) },
         says: show(&c.says),
-        fixes: fixes.into_iter().filter(|(_, fix)| !fix.is_empty()).map(|(role, fix)| (role, show(fix))).collect(),
+        fixes: fixes.into_iter().filter(|(_, fix)| !fix.is_empty()).map(|(role, fix)| (role, prose(fix))).collect(),
     }
 }
 
@@ -319,9 +307,8 @@ fn episode(e: &Episode, report: &Report, palette: &Palette) -> EpisodeView {
     let summary = report.causes.iter().find(|c| c.cause == cause);
     let list =
         |names: &[(String, u64)]| names.iter().map(|(name, n)| format!("{} ({})", show(name), number(*n))).collect::<Vec<_>>().join(", ");
-    let mut facts = vec![("Hosts", list(&e.hosts)), ("Paths", list(&e.paths)), ("Colos", list(&e.colos))];
-    facts.push(("Clients", number(e.clients)));
-    facts.retain(|(_, text)| !text.is_empty() && text != "0");
+    let mut facts = vec![("Hosts", list(&e.hosts)), ("Paths", list(&e.paths)), ("Via", list(&e.colos))];
+    facts.retain(|(_, text)| !text.is_empty());
     EpisodeView {
         number: e.number,
         cause: cause.name(),
@@ -333,21 +320,17 @@ fn episode(e: &Episode, report: &Report, palette: &Palette) -> EpisodeView {
         count: number(e.count),
         of: if e.requests > 0 { format!("of {} requests ({})", number(e.requests), percent(e.count, e.requests)) } else { String::new() },
         peak: number(e.peak_per_minute),
+        clients: if e.clients > 0 { count(e.clients, "client") } else { String::new() },
         server: show(&e.server),
         facts,
         decisive: e.decisive.iter().map(|line| show(line)).collect(),
-        fix: summary.map_or(String::new(), |c| show(&c.fix_admin)),
-        check: summary.map_or(String::new(), |c| show(&c.check)),
+        fix: summary.map_or(Prose::new(), |c| prose(&c.fix_admin)),
+        check: summary.map_or(Prose::new(), |c| prose(&c.check)),
     }
 }
 
-/// All requests to the origin, as far as one breakdown knows them: the largest sum of its parts.
-fn origin_requests(report: &Report) -> u64 {
-    report.breakdowns.iter().map(|b| b.values.iter().filter_map(|v| v.total).sum()).max().unwrap_or(0)
-}
-
 fn breakdowns(report: &Report, palette: &Palette) -> Vec<BreakdownView> {
-    let all = origin_requests(report);
+    let all = report.edge.origin_requests;
     let one = |b: &Breakdown| BreakdownView {
         dimension: show(&b.dimension),
         title: match b.dimension.as_str() {
@@ -378,6 +361,34 @@ fn shares(values: &[Share], found: u64, all: u64, palette: &Palette) -> Vec<Shar
         cause: s.cause.unwrap_or(Cause::Unknown).name(),
     };
     values.iter().map(one).collect()
+}
+
+/// The edge log and the ties in a line each.
+fn facts(report: &Report) -> Vec<(&'static str, String)> {
+    let (e, c) = (&report.edge, &report.edge.counters);
+    let mut edge = format!("{}, {} log", count(c.rows, "request"), e.kind);
+    for (n, what) in [(c.duplicates, "left out as duplicates"), (c.rejected, "lines that are no request")] {
+        if n > 0 {
+            edge.push_str(&format!(", {} {what}", number(n)));
+        }
+    }
+    if c.precision_ns >= cfray_model::time::SECOND {
+        edge.push_str(", times in whole seconds");
+    }
+    let how = |name: &str| match name {
+        "ray" => "by ray",
+        "request" => "by request",
+        "chain" => "by connection or process",
+        "window" => "by time alone",
+        _ => "not at all",
+    };
+    let ties: Vec<String> = e.ties.iter().map(|(name, n)| format!("{} {}", number(*n), how(name))).collect();
+    let mut facts = vec![("Cloudflare", edge), ("Tied to origin lines", ties.join(", "))];
+    if e.uncounted > 0 {
+        facts.push(("Not counted", format!("{} of Cloudflare's own internal requests: listed, not in the totals", number(e.uncounted))));
+    }
+    facts.retain(|(_, text)| !text.is_empty());
+    facts
 }
 
 fn row(r: &Row, palette: &Palette) -> RowView {
@@ -418,6 +429,6 @@ fn source(s: &SourceSummary) -> SourceView {
         clock: show(&s.clock),
         clock_unknown: s.clock_unknown,
         has_ray: s.has_ray,
-        tied: number(s.tied),
+        tied: if s.info.server.is_empty() { String::new() } else { number(s.tied) },
     }
 }

@@ -5,8 +5,10 @@ use crate::escape::visible;
 use crate::view::View;
 use crate::{ReportError, json_text};
 use base64::Engine;
-use cfray_model::Evidence;
-use cfray_model::report::Row;
+use cfray_model::key::path_shape;
+use cfray_model::report::{Row, TiedLine};
+use cfray_model::traffic::Traffic;
+use cfray_model::{Cause, Evidence, Tie};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -84,8 +86,8 @@ impl Texts {
     }
 }
 
-/// `[kind, source, line, time, text]`.
-type Item = (usize, usize, Option<u64>, Option<i64>, usize);
+/// `[kind or tie, source, line, time, text, error of the time]`.
+type Item = (usize, usize, Option<u64>, Option<i64>, usize, i64);
 
 #[derive(Serialize)]
 struct Data {
@@ -99,6 +101,44 @@ struct Data {
     n: Vec<&'static str>,
     /// Rows.
     r: Vec<Vec<serde_json::Value>>,
+    /// All requests over time.
+    t: Times,
+    /// All counted incidents over time, those without a row here included: number of the cause's text and counts.
+    c: Vec<(usize, Times)>,
+}
+
+/// Counts over time: start of each bucket in widths after the one before, and its number, in turn.
+#[derive(Serialize)]
+struct Times {
+    /// Width of a bucket in seconds.
+    w: i64,
+    /// Start and number.
+    b: Vec<i64>,
+}
+
+impl Times {
+    fn new(traffic: &Traffic) -> Self {
+        let width = traffic.width_s();
+        let mut last = 0;
+        let mut list = Vec::new();
+        for (start, n) in traffic.buckets() {
+            let at = start.div_euclid(width);
+            list.extend([at - last, i64::try_from(n).unwrap_or(i64::MAX)]);
+            last = at;
+        }
+        Self { w: width, b: list }
+    }
+}
+
+/// Counted incidents of every cause over time, in the order of the report's causes.
+fn over_time(view: &View<'_>) -> Vec<(Cause, Traffic)> {
+    let mut by: BTreeMap<Cause, Traffic> = BTreeMap::new();
+    for row in view.unmasked().iter().filter(|row| row.counted) {
+        if let Some(start) = row.edge.start {
+            by.entry(row.verdict.cause).or_default().add(start.secs(), 1);
+        }
+    }
+    view.head.causes.iter().filter_map(|c| by.remove(&c.cause).map(|traffic| (c.cause, traffic))).collect()
 }
 
 fn packed(view: &View<'_>, palette: &Palette, rows: &[usize]) -> Result<String, ReportError> {
@@ -110,27 +150,30 @@ fn packed(view: &View<'_>, palette: &Palette, rows: &[usize]) -> Result<String, 
     let mut packed_rows = Vec::with_capacity(rows.len());
     for index in rows {
         let Some(row) = view.row(*index) else { continue };
-        let proofs: Vec<usize> = row
-            .verdict
-            .evidence
-            .iter()
-            .map(|item| {
-                let item = proof(item, &mut texts);
-                *items.entry(item).or_insert_with(|| {
-                    evidence.push(item);
-                    evidence.len() - 1
-                })
+        let mut number = |item: Item| {
+            *items.entry(item).or_insert_with(|| {
+                evidence.push(item);
+                evidence.len() - 1
             })
-            .collect();
+        };
+        let proofs: Vec<usize> = row.verdict.evidence.iter().map(|item| number(proof(item, &mut texts))).collect();
+        let lines: Vec<usize> = row.lines.iter().map(|line| number(tied(line, &row, &mut texts))).collect();
         let cause = texts.add(row.verdict.cause.name());
         classes.entry(cause).or_insert_with(|| palette.class(row.verdict.cause));
-        let members = members(&row, &proofs, &mut texts);
+        let members = members(&row, &proofs, &lines, &mut texts);
         if names.is_empty() {
             names = members.iter().map(|(name, _)| *name).collect();
         }
         packed_rows.push(members.into_iter().map(|(_, value)| value).collect());
     }
-    let data = Data { s: texts.list, e: evidence, k: classes, n: names, r: packed_rows };
+    let mut causes = Vec::new();
+    for (cause, traffic) in over_time(view) {
+        let text = texts.add(cause.name());
+        classes.entry(text).or_insert_with(|| palette.class(cause));
+        causes.push((text, Times::new(&traffic)));
+    }
+    let traffic = Times::new(&view.head.edge.counters.traffic);
+    let data = Data { s: texts.list, e: evidence, k: classes, n: names, r: packed_rows, t: traffic, c: causes };
     let mut deflate = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::new(7));
     json_text::line(&data, &mut deflate)?;
     deflate.flush()?;
@@ -138,10 +181,27 @@ fn packed(view: &View<'_>, palette: &Palette, rows: &[usize]) -> Result<String, 
 }
 
 fn proof(item: &Evidence, texts: &mut Texts) -> Item {
-    (texts.add(item.kind.name()), texts.add(&item.source), item.line, item.time_ms, texts.add(&item.text))
+    (texts.add(item.kind.name()), texts.add(&item.source), item.line, item.time_ms, texts.add(&item.text), 0)
 }
 
-fn members(row: &Row, proofs: &[usize], texts: &mut Texts) -> Vec<(&'static str, serde_json::Value)> {
+/// A line of the request's timeline; its text stands with the evidence when the verdict quotes it.
+fn tied(line: &TiedLine, row: &Row, texts: &mut Texts) -> Item {
+    let quoted = row.verdict.evidence.iter().find(|e| e.line == Some(line.line) && e.source == line.source);
+    let text = if line.text.is_empty() { quoted.map_or("", |e| e.text.as_str()) } else { line.text.as_str() };
+    (texts.add(how(line.tie)), texts.add(&line.source), Some(line.line), line.time_ms, texts.add(text), line.error_ms)
+}
+
+/// How a line was tied, in words.
+fn how(tie: Tie) -> &'static str {
+    match tie {
+        Tie::Ray => "tied by ray",
+        Tie::Request => "tied by request",
+        Tie::Chain => "same connection or process",
+        Tie::Window | Tie::None => "near in time",
+    }
+}
+
+fn members(row: &Row, proofs: &[usize], lines: &[usize], texts: &mut Texts) -> Vec<(&'static str, serde_json::Value)> {
     let e = &row.edge;
     let v = &row.verdict;
     let mut t = |text: &Option<String>| serde_json::json!(texts.some(text.as_deref()));
@@ -152,6 +212,7 @@ fn members(row: &Row, proofs: &[usize], texts: &mut Texts) -> Vec<(&'static str,
         ("host", t(&e.host)),
         ("method", t(&e.method)),
         ("uri", t(&e.uri)),
+        ("path", t(&e.uri.as_deref().map(path_shape))),
         ("client", t(&e.client_ip)),
         ("country", t(&e.client_country)),
         ("agent", t(&e.user_agent)),
@@ -193,6 +254,7 @@ fn members(row: &Row, proofs: &[usize], texts: &mut Texts) -> Vec<(&'static str,
         ("cleared_s", serde_json::json!(round(row.cleared_after_s))),
         ("counted", serde_json::json!(u8::from(row.counted))),
         ("proofs", serde_json::json!(proofs)),
+        ("lines", serde_json::json!(lines)),
     ]);
     out
 }

@@ -39,6 +39,7 @@ pub fn run(args: &AnalyzeArgs) -> Outcome<Status> {
     let flawed = scanned.flawed;
     let mut settings = pipeline::settings(&reading, &selection, &scanned.configs);
     settings.meta.notes.extend(scanned.notes);
+    settings.lines = targets.iter().any(|t| t.format == cfray_report::OutputFormat::Html);
     let report = cfray_causes::analyze(scanned.parts, &scanned.sources, scanned.skipped, &settings);
 
     let (written, failure) = output::write(&report, &targets, &render);

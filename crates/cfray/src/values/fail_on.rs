@@ -124,6 +124,7 @@ mod tests {
             retry: String::new(),
             cleared_after_s: None,
             counted: true,
+            lines: Vec::new(),
         }
     }
 

@@ -100,3 +100,34 @@ fn no_520_gives_a_header_and_status_0() {
     site.run(&["analyze", "logs", "-o", "r.csv", "--fail-on", "any"]).ended(0);
     assert_eq!(site.read("r.csv").lines().count(), 1);
 }
+
+/// The numbers were counted from the edge log by other means: rows that reached the origin or failed.
+#[test]
+fn shares_episodes_and_impact_are_counted_from_all_rows() {
+    let site = Site::new();
+    let story = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sample-logs/pool-exhausted-fpm");
+    site.run(&["analyze", story.to_str().unwrap(), "-q", "-o", "r.json"]).ended(0);
+    let report: serde_json::Value = serde_json::from_str(&site.read("r.json")).unwrap();
+    let share = |list: &serde_json::Value, name: &str| {
+        let found = list.as_array().unwrap().iter().find(|v| v["name"] == name).unwrap_or_else(|| panic!("{name} in {list}")).clone();
+        (found["count"].as_u64().unwrap(), found["total"].as_u64().unwrap())
+    };
+    let breakdown = |dimension: &str| {
+        let all = report["breakdowns"].as_array().unwrap();
+        all.iter().find(|b| b["dimension"] == dimension).unwrap()["values"].clone()
+    };
+    assert_eq!(share(&breakdown("host"), "www.example.com"), (53, 526));
+    assert_eq!(share(&breakdown("path"), "/shipping/rates"), (10, 31));
+    assert_eq!(share(&breakdown("path"), "/product/#"), (9, 116));
+    assert_eq!(share(&breakdown("client"), "203.0.113.100"), (3, 5));
+    assert_eq!(share(&report["endpoints"], "GET www.example.com/shipping/rates"), (10, 31));
+    assert_eq!(report["episodes"][0]["requests"], 252, "of the host, from the first failure to the end of the last");
+    let impact = &report["impact"];
+    let steps: Vec<u64> = impact["backoff_steps"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
+    assert!(steps.len() == 5 && steps.is_sorted() && steps[0] > 0, "{steps:?}");
+    assert_eq!(steps[4], impact["backoff_saves"].as_u64().unwrap());
+    // 25 seconds by the second, every row in one of them.
+    assert_eq!(report["timeline"]["bucket_s"], 1);
+    let requests: u64 = report["timeline"]["buckets"].as_array().unwrap().iter().map(|b| b["requests"].as_u64().unwrap()).sum();
+    assert_eq!(requests, 647);
+}

@@ -48,7 +48,8 @@ pub fn run(args: &BundleArgs) -> Outcome<Status> {
         return Err(no_edge_log(&discovery.sources, &discovery.skipped));
     }
     let scanned = pipeline::scan(&mut discovery, &reading, &selection, None, &progress)?;
-    let settings = pipeline::settings(&reading, &selection, &scanned.configs);
+    let mut settings = pipeline::settings(&reading, &selection, &scanned.configs);
+    settings.lines = true;
     let (report, worlds) = cfray_causes::analyze_keeping(scanned.parts, &scanned.sources, scanned.skipped, &settings);
     let (tied, left_out) = lines::tied(&report, &worlds);
     let members = members(&report, &tied, left_out, &discovery, &reading.options, &render)?;
