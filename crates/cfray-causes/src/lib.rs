@@ -24,6 +24,7 @@ pub mod retry;
 pub mod rule;
 pub mod rules;
 pub mod settings;
+pub mod trust;
 
 pub use doc::{CauseDoc, Fix};
 pub use registry::{doc, docs};
@@ -85,6 +86,12 @@ fn once_each(report: &mut Report) {
 }
 
 fn one_part(part: Part, sources: &[SourceInfo], settings: &Settings, report: &mut Report, totals: &mut Totals, kinds: &mut Vec<EdgeKind>) {
+    if let Some(left) = &part.origin.thinned {
+        let more: u64 = part.origin.sources.iter().map(|s| s.folded).sum();
+        let note =
+            format!("evidence thinned to fit --max-memory: {left}; {more} lines more were counted and not kept; no request was left out");
+        report.meta.notes.push(note);
+    }
     let w = World::build(part.edge, part.origin, settings.clone());
     let p = Population::build(&w);
     let retries = retry::retries(&w);

@@ -51,6 +51,7 @@ pub fn verdict(c: &Case<'_>) -> Verdict {
     }
     for f in &mut findings {
         f.score = (f.score * weight).clamp(0.0, 0.99);
+        crate::trust::weigh(c, f);
     }
     // Stable: the registry's order settles equal scores.
     findings.sort_by(|a, b| b.score.total_cmp(&a.score));

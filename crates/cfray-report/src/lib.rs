@@ -37,7 +37,7 @@ use std::io::Write;
 pub use columns::{Column, columns};
 pub use format::{FORMATS, FormatSpec, OutputFormat};
 pub use mask::Masker;
-pub use write::write_file;
+pub use write::{abandon, write_file};
 
 /// How a report is rendered.
 #[derive(Clone, Debug, Default)]

@@ -17,6 +17,8 @@ use std::net::IpAddr;
 const REJECTS: usize = 5;
 /// Hosts that are counted by name in one source; of more, those with the smallest keys.
 const MAX_HOSTS: usize = 10_000;
+/// Writers that are counted in one source; of more, those with the smallest process ids.
+const MAX_WRITERS: usize = 4096;
 /// Nanoseconds in a minute.
 const MINUTE: i64 = 60_000_000_000;
 
@@ -30,6 +32,8 @@ pub struct Collector {
     /// By syslog host; lines without one under the empty name. Most sources have one entry.
     hosts: Vec<(Vec<u8>, Coverage)>,
     by_host: HashMap<Vec<u8>, usize>,
+    /// Level of thinning, for hosts to come.
+    level: usize,
 }
 
 /// Coverage and events of one writer.
@@ -52,6 +56,8 @@ struct Coverage {
     names: BTreeMap<u64, u64>,
     name: (u64, u64),
     lowest_cid: Option<(u64, i64)>,
+    writers: BTreeMap<u64, (u64, u64)>,
+    unstamped: u64,
     fold: Fold,
     answers: Answers,
 }
@@ -124,7 +130,9 @@ impl Collector {
                 None => {
                     let slot = self.hosts.len();
                     self.by_host.insert(host.to_vec(), slot);
-                    self.hosts.push((host.to_vec(), Coverage::default()));
+                    let mut coverage = Coverage::default();
+                    coverage.fold.thin(self.level);
+                    self.hosts.push((host.to_vec(), coverage));
                     slot
                 }
             },
@@ -132,8 +140,20 @@ impl Collector {
         &mut self.hosts[slot].1
     }
 
+    /// Memory that the events would take at a level, about.
+    pub fn needs(&self, level: usize) -> u64 {
+        self.hosts.iter().map(|(_, coverage)| coverage.fold.needs(level)).sum()
+    }
+
+    /// Keeps no more events and text than a level allows.
+    pub fn thin(&mut self, level: usize) {
+        self.level = self.level.max(level);
+        self.hosts.iter_mut().for_each(|(_, coverage)| coverage.fold.thin(level));
+    }
+
     /// Adds another part of the same source.
     pub fn merge(&mut self, other: Self) {
+        self.level = self.level.max(other.level);
         self.lines += other.lines;
         self.bytes += other.bytes;
         self.rejected += other.rejected;
@@ -249,6 +269,13 @@ impl Coverage {
                 self.lowest_cid = Some(self.lowest_cid.map_or((cid, t), |low| low.min((cid, t))));
             }
         }
+        self.unstamped += u64::from(line.time.is_none());
+        if let (LineKind::Error, Some(pid), false) = (line.kind, line.pid, line.raw_text) {
+            let (connections, processes) = self.writers.entry(pid).or_default();
+            let about_connection = line.cid.is_some() || line.client.is_some();
+            *if about_connection { connections } else { processes } += 1;
+            self.cap_writers();
+        }
         if line.kind == LineKind::Access {
             self.with_ray += u64::from(line.ray.is_some());
             self.with_wire_size += u64::from(line.bytes_sent.is_some());
@@ -328,6 +355,13 @@ impl Coverage {
         }
     }
 
+    /// See [`Self::cap_names`].
+    fn cap_writers(&mut self) {
+        while self.writers.len() > MAX_WRITERS {
+            self.writers.pop_last();
+        }
+    }
+
     fn flush(&mut self) {
         self.flush_minute();
         self.flush_zone();
@@ -354,6 +388,12 @@ impl Coverage {
         add(&mut self.levels, other.levels);
         add(&mut self.names, other.names);
         self.cap_names();
+        for (pid, (connections, processes)) in other.writers {
+            let mine = self.writers.entry(pid).or_default();
+            *mine = (mine.0 + connections, mine.1 + processes);
+        }
+        self.cap_writers();
+        self.unstamped += other.unstamped;
         for (mine, theirs) in self.span.iter_mut().zip(other.span) {
             *mine = match (*mine, theirs) {
                 (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
@@ -391,6 +431,8 @@ impl Coverage {
             with_wire_size: self.with_wire_size,
             hosts: self.names,
             lowest_cid: self.lowest_cid,
+            writers: self.writers,
+            unstamped: self.unstamped,
             events,
             folded,
             answers: self.answers.finish(),
