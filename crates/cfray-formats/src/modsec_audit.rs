@@ -73,8 +73,8 @@ impl RecordParser for Json {
     }
 
     fn parse<'a>(&self, record: &'a [u8]) -> Result<Line<'a>, LineError> {
-        let value: Value =
-            serde_json::from_slice(record).map_err(|e| LineError { reason: format!("not JSON: {e}").into(), at: e.column() })?;
+        let value: Value = serde_json::from_slice(record)
+            .map_err(|e| LineError { reason: format!("not JSON: {e}").into(), at: e.column().min(record.len()) })?;
         json(&value).map(own).ok_or(LineError::new("no \"transaction\" in the object", 0))
     }
 }

@@ -166,7 +166,9 @@ fn quotes_openly(message: &[u8], head: &Prefix) -> bool {
 fn ends_in_tail(message: &[u8]) -> bool {
     let Some(at) = memmem::rfind(message, b", client: ") else { return false };
     let tail = message.get(at..).unwrap_or_default();
-    memmem::find(tail, b", server: ").is_some() && memchr::memchr(b'\n', tail).is_none() && memchr::memchr_iter(b'"', tail).count() % 2 == 0
+    memmem::find(tail, b", server: ").is_some()
+        && memchr::memchr(b'\n', tail).is_none()
+        && memchr::memchr_iter(b'"', tail).count().is_multiple_of(2)
 }
 
 /// `" while reading response header from upstream, client: `: the end of quoted raw text.
