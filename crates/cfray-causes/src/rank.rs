@@ -85,7 +85,10 @@ pub fn verdict(c: &Case<'_>) -> Verdict {
         Some((_, r)) if r > best.score - 0.15 && best.score < 0.9 => (best.score - (r - (best.score - 0.15)) * 0.6).max(0.35),
         _ => best.score,
     };
-    let confidence = confidence::of(confidence);
+    let mut confidence = confidence::of(confidence);
+    if crate::trust::alone(best) {
+        confidence = confidence.min(crate::trust::RAW_ALONE);
+    }
     if confidence < NAMED {
         let mut evidence = best.evidence.clone();
         evidence.truncate(ITEMS);

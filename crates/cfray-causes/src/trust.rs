@@ -85,6 +85,11 @@ pub fn weigh(c: &Case<'_>, finding: &mut Finding) {
     finding.missing.push(SECOND_TRACE.to_owned());
 }
 
+/// Was the finding lowered so?
+pub fn alone(finding: &Finding) -> bool {
+    finding.missing.iter().any(|what| what == SECOND_TRACE)
+}
+
 fn second_trace(c: &Case<'_>, finding: &Finding) -> bool {
     let mut files: BTreeSet<&str> = BTreeSet::new();
     // How the request was logged says what became of it, not why.
