@@ -31,6 +31,7 @@ pub mod serverconf;
 pub mod settings;
 pub mod sources;
 pub mod totals;
+pub mod trust;
 
 pub use doc::{CauseDoc, Fix};
 pub use own::OwnRule;
@@ -80,6 +81,7 @@ fn analyze_with(
     let mut kinds = Vec::new();
     let several = parts.len() > 1;
     for part in parts {
+        thinned(&part, &mut report);
         let world = World::build(part.edge, part.origin, settings.clone());
         if let (Some(world), Some(kept)) = (one_part(world, kept.is_some(), sources, &mut report, &mut totals, &mut kinds), kept.as_deref_mut()) {
             kept.push(world);
@@ -116,6 +118,15 @@ fn once_each(report: &mut Report) {
         report.meta.notes.push(format!(
             "{dropped} incidents stand in several directories and are counted once; the totals of requests count them each time"
         ));
+    }
+}
+
+/// Says what `--max-memory` left of the evidence.
+fn thinned(part: &Part, report: &mut Report) {
+    if let Some(left) = &part.origin.thinned {
+        let more: u64 = part.origin.sources.iter().map(|s| s.folded).sum();
+        let note = format!("evidence thinned to fit --max-memory: {left}; {more} lines more were counted and not kept; no request was left out");
+        report.meta.notes.push(note);
     }
 }
 

@@ -59,6 +59,7 @@ pub fn verdict(c: &Case<'_>) -> Verdict {
     }
     for f in &mut findings {
         f.score = (f.score * weight).clamp(0.0, 0.99);
+        crate::trust::weigh(c, f);
     }
     // Stable: the registry's order settles equal scores.
     findings.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -92,7 +93,10 @@ pub fn verdict(c: &Case<'_>) -> Verdict {
         Some((_, r)) if r > best.score - 0.15 && best.score < 0.9 => (best.score - (r - (best.score - 0.15)) * 0.6).max(0.35),
         _ => best.score,
     };
-    let confidence = confidence::of(confidence);
+    let mut confidence = confidence::of(confidence);
+    if crate::trust::alone(best) {
+        confidence = confidence.min(crate::trust::RAW_ALONE);
+    }
     if confidence < NAMED {
         let mut evidence = best.evidence.clone();
         evidence.truncate(ITEMS);

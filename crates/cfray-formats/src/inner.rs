@@ -10,7 +10,7 @@ use crate::spec::{RecordParser, Sample};
 use crate::{apache_error, clf, fail2ban, firewall, kernel, nginx_error, php_error, php_fpm, registry, systemd};
 use cfray_model::{Level, Line, LineKind, LogTime, Stack};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a wrapper says about a message.
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,6 +76,8 @@ fn sender(envelope: &Envelope<'_>) -> Sender {
 #[derive(Debug, Default)]
 pub(crate) struct Inner {
     access: BTreeMap<Vec<u8>, Box<dyn RecordParser>>,
+    /// Tags that name no known software, but under which a web server writes: most messages are its own.
+    web: BTreeSet<Vec<u8>>,
     ray: Option<RaySlot>,
 }
 
@@ -84,7 +86,14 @@ impl Inner {
     pub fn learn<'a>(messages: impl Iterator<Item = (Envelope<'a>, &'a [u8])>) -> Self {
         let mut unread: BTreeMap<Vec<u8>, Vec<&'a [u8]>> = BTreeMap::new();
         let mut proxied: Vec<&'a [u8]> = Vec::new();
+        // By tag: messages of a web server, and all.
+        let mut tags: BTreeMap<Vec<u8>, (u32, u32)> = BTreeMap::new();
         for (envelope, message) in messages {
+            if sender(&envelope) == Sender::Other {
+                let (web, all) = tags.entry(envelope.tag.unwrap_or_default().to_vec()).or_default();
+                *web += u32::from(web_error(message, Sender::Other).is_some() || clf::looks_plain(message));
+                *all += 1;
+            }
             if haproxy::parse(message, None).is_some() {
                 proxied.push(message);
             } else if matches!(sender(&envelope), Sender::Nginx | Sender::Apache | Sender::Other)
@@ -104,7 +113,9 @@ impl Inner {
                 access.insert(tag, best.parser);
             }
         }
-        Self { access, ray: haproxy::learn_ray(proxied.into_iter()) }
+        let web =
+            tags.into_iter().filter(|(tag, (web, all))| access.contains_key(tag) || *web * 5 >= *all * 4).map(|(tag, _)| tag).collect();
+        Self { access, web, ray: haproxy::learn_ray(proxied.into_iter()) }
     }
 
     /// Reads a message; what no grammar knows is kept as [`LineKind::Other`].
@@ -135,12 +146,23 @@ impl Inner {
             Sender::HaProxy => haproxy::parse(message, self.ray).or_else(|| Some(haproxy::notice(message))),
             Sender::Other => web_error(message, sender)
                 .or_else(|| self.access(sender, envelope, message))
+                .map(|line| self.doubted(envelope, line))
                 .or_else(|| haproxy::parse(message, self.ray))
                 .or_else(|| php_fpm::parse(message))
                 .or_else(|| php_error::parse(message))
                 .or_else(|| php_error::is_own(message).then(|| php_error::message(message)))
                 .or_else(|| envelope.tag.is_none().then(|| firewall::parse(message)).flatten()),
         }
+    }
+
+    /// Under a tag of its own an application may write anything, also what looks like a web server's line: unless
+    /// the sample showed a web server under that tag, the line is text that others wrote.
+    fn doubted<'a>(&self, envelope: &Envelope<'_>, mut line: Line<'a>) -> Line<'a> {
+        if !self.web.contains(envelope.tag.unwrap_or_default()) {
+            line.kind = LineKind::Other;
+            line.raw_text = true;
+        }
+        line
     }
 
     fn access<'a>(&self, sender: Sender, envelope: &Envelope<'a>, message: &'a [u8]) -> Option<Line<'a>> {

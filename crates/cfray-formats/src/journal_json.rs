@@ -62,7 +62,7 @@ impl Entry {
                 Ok(_) => Err(error),
                 Err(_) => serde_json::from_str(&String::from_utf8_lossy(text)),
             })
-            .map_err(|e| LineError { reason: format!("not a JSON object: {e}").into(), at: e.column() })?;
+            .map_err(|e| LineError { reason: format!("not a JSON object: {e}").into(), at: e.column().min(record.len()) })?;
         let get = |name: &str| fields.get(name).and_then(bytes);
         let number = |name: &str| get(name).and_then(|v| integer(&v));
         if !fields.contains_key("__REALTIME_TIMESTAMP") && !fields.contains_key("_SOURCE_REALTIME_TIMESTAMP") {

@@ -49,11 +49,15 @@ impl RecordParser for Native {
     }
 
     fn continues(&self, record_so_far: &[u8], line: &[u8]) -> bool {
+        // Blank lines end nothing; looking back over them once for each would take quadratic time.
+        if line.is_empty() {
+            return true;
+        }
         let first = record_so_far.split(|&b| b == b'\n').next().unwrap_or_default();
         let Some((name, b'A')) = border(first) else { return !self.starts_record(line) };
         let last = record_so_far.rsplit(|&b| b == b'\n').find(|l| !l.is_empty()).unwrap_or_default();
         if border(last) == Some((name, b'Z')) {
-            return line.is_empty();
+            return false;
         }
         record_so_far.len() < MAX_RECORD || !self.starts_record(line)
     }
@@ -69,8 +73,8 @@ impl RecordParser for Json {
     }
 
     fn parse<'a>(&self, record: &'a [u8]) -> Result<Line<'a>, LineError> {
-        let value: Value =
-            serde_json::from_slice(record).map_err(|e| LineError { reason: format!("not JSON: {e}").into(), at: e.column() })?;
+        let value: Value = serde_json::from_slice(record)
+            .map_err(|e| LineError { reason: format!("not JSON: {e}").into(), at: e.column().min(record.len()) })?;
         json(&value).map(own).ok_or(LineError::new("no \"transaction\" in the object", 0))
     }
 }

@@ -144,12 +144,31 @@ fn continues(record: &[u8], line: &[u8], max: usize) -> bool {
     if record.len() + 1 + line.len() >= max {
         return false;
     }
-    let Ok((message, _)) = prefix(record) else { return false };
+    let Ok((message, head)) = prefix(record) else { return false };
     let last = record.rsplit(|&b| b == b'\n').next().unwrap_or(record);
     if message.starts_with(STDERR) || message.starts_with(BROKEN) {
         return !closes_quote(last);
     }
+    if quotes_openly(message, &head) {
+        return true;
+    }
     !starts(line) && !crate::clf::looks_plain(line) && FIND_CLIENT.find(last).is_none()
+}
+
+/// A line of a connection that quotes something (a decoded path may hold a line break) and has not come to its
+/// tail: nginx always writes the tail behind such a message, so what follows belongs to it. Lines of level debug
+/// have none.
+fn quotes_openly(message: &[u8], head: &Prefix) -> bool {
+    head.cid.is_some() && head.level != Level::Debug && memchr::memchr(b'"', message).is_some() && !ends_in_tail(message)
+}
+
+/// `, client: A, server: S` and whole quotes behind it, to the end: also the tails of the stream and mail modules.
+fn ends_in_tail(message: &[u8]) -> bool {
+    let Some(at) = memmem::rfind(message, b", client: ") else { return false };
+    let tail = message.get(at..).unwrap_or_default();
+    memmem::find(tail, b", server: ").is_some()
+        && memchr::memchr(b'\n', tail).is_none()
+        && memchr::memchr_iter(b'"', tail).count().is_multiple_of(2)
 }
 
 /// `" while reading response header from upstream, client: `: the end of quoted raw text.

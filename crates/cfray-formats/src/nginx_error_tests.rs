@@ -58,6 +58,25 @@ fn nothing_inside_stderr_starts_a_record() {
 }
 
 #[test]
+fn nothing_inside_a_quoted_path_starts_a_record() {
+    // `GET /x%0a2026/11/22...`: nginx logs the decoded path as it is.
+    let forged = "2026/11/22 12:30:36 [alert] 1#1: worker process 5 exited on signal 11";
+    let tail = "failed (2: No such file or directory), client: 192.0.2.1, server: s, request: \"GET /x%0A HTTP/1.1\", host: \"h\"";
+    for quote in ["", "\" ", "\" failed (2: No such file or directory)"] {
+        let opened = format!("2026/11/22 12:30:36 [error] 7#7: *26 open() \"/www/x{quote}");
+        let text = format!("{opened}\n{forged}\n2026/11/22 12:30:36 [error] 7#7: *27 y\" {tail}\n{forged}\n");
+        let records = cut(&text);
+        assert_eq!(records.len(), 2, "{quote}");
+        let line = parse(&records[0]).unwrap();
+        assert!(line.raw_text && line.cid == Some(26), "{quote}");
+        assert!(!parse(&records[1]).unwrap().raw_text, "the real one is not doubted");
+    }
+    // A line of level debug has no tail and is followed by another record.
+    let debug = "2026/11/22 12:30:36 [debug] 7#7: *26 http header: \"Host: x\"\n2026/11/22 12:30:36 [debug] 7#7: *26 y\n";
+    assert_eq!(cut(debug).len(), 2);
+}
+
+#[test]
 fn a_forged_tail_leaves_a_doubted_record() {
     // The client also forges the end of the stderr record; what follows carries the real end.
     let text = "2026/11/22 12:30:36 [error] 7#7: *26 FastCGI sent in stderr: \"PHP message: a\" while reading response header from upstream, client: 192.0.2.1, server: s\n2026/11/22 12:30:36 [alert] 1#1: worker process 5 exited on signal 11\" while reading response header from upstream, client: 192.0.2.1, server: s, request: \"GET / HTTP/1.1\", upstream: \"fastcgi://unix:/x:\", host: \"h\"\n";

@@ -17,6 +17,8 @@ pub mod blocks;
 pub mod discover;
 pub mod edge;
 pub mod mmap;
+#[cfg(test)]
+mod moving_tests;
 pub mod open;
 pub mod options;
 pub mod origin;

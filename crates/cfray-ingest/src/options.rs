@@ -37,6 +37,8 @@ pub struct Options {
     pub max_inflate: u64,
     /// Most times its own size that a file may expand to once past 64 MB (`--max-ratio`).
     pub max_ratio: u64,
+    /// Memory that should do (`--max-memory`): evidence is thinned to an eighth of it. `None`: all is kept.
+    pub max_memory: Option<u64>,
     /// Longest line that is kept, in bytes; longer ones are counted as rejected and not held.
     pub max_line: usize,
     /// Longest record of several lines, in bytes; what goes beyond is left out.
@@ -61,7 +63,8 @@ impl Default for Options {
             field_map: BTreeMap::new(),
             own: OwnPatterns::default(),
             max_inflate: 64 << 30,
-            max_ratio: 2000,
+            max_ratio: 500,
+            max_memory: None,
             max_line: 16 << 20,
             max_record: 2 << 20,
             block: 1 << 20,

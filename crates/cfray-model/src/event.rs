@@ -328,6 +328,11 @@ pub struct SourceScan {
     pub with_wire_size: u64,
     /// Access lines by host key (0 when the format has no host), capped at 10,000 hosts.
     pub hosts: BTreeMap<u64, u64>,
+    /// Who wrote lines of a web server's error log: lines about connections and lines about processes, by process
+    /// id. Capped at the 4,096 smallest ids.
+    pub writers: BTreeMap<u64, (u64, u64)>,
+    /// Records without a stamp of their own: what children print raw into the log.
+    pub unstamped: u64,
     /// Smallest nginx connection id seen with its stated time, for restarts: (cid, civil ns).
     pub lowest_cid: Option<(u64, i64)>,
     /// Host names in the syslog wrapper.
@@ -354,6 +359,8 @@ impl SourceScan {
 pub struct OriginScan {
     /// Sources.
     pub sources: Vec<SourceScan>,
+    /// What is left of the events where memory was short: a clause for people.
+    pub thinned: Option<String>,
 }
 
 /// Small broadcast index: which origin lines are worth keeping.

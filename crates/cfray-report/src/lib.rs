@@ -39,7 +39,7 @@ pub use audit::{AuditFormat, audit};
 pub use columns::{Column, columns};
 pub use format::{FORMATS, FormatSpec, OutputFormat};
 pub use mask::Masker;
-pub use write::{write_file, write_whole};
+pub use write::{abandon, write_file, write_whole};
 
 /// How a report is rendered.
 #[derive(Clone, Debug, Default)]

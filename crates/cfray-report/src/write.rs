@@ -5,6 +5,41 @@ use cfray_model::report::Report;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Files that are being written under a temporary name.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes away what is half written, for a run that is interrupted and ends now: as long as the value lives, no report
+/// can begin or be finished, so none appears by halves and an old one stays.
+#[must_use = "reports can be finished again when it is dropped"]
+pub fn abandon() -> Abandoned {
+    let mut files = unfinished();
+    for file in files.drain(..) {
+        // It may be gone; nobody is left to be told otherwise.
+        let _ = fs::remove_file(file);
+    }
+    Abandoned { _held: files }
+}
+
+/// See [`abandon`].
+#[derive(Debug)]
+pub struct Abandoned {
+    _held: MutexGuard<'static, Vec<PathBuf>>,
+}
+
+/// A temporary name in the list of unfinished files, until dropped.
+struct Listed(PathBuf);
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        unfinished().retain(|file| *file != self.0);
+    }
+}
 
 /// Writes the report to `path`. The file appears under its name only when it is complete: it is written
 /// beside it with mode 0600, then renamed. Devices and FIFOs are written directly.
@@ -42,7 +77,13 @@ fn write(path: &Path, fill: &mut Fill<'_>) -> Result<(), ReportError> {
     prefix.push(target.file_name().unwrap_or_default());
     prefix.push(".");
     // tempfile creates with mode 0600 and removes the file when anything below fails.
-    let mut temp = tempfile::Builder::new().prefix(&prefix).suffix(".part").tempfile_in(&parent)?;
+    let (mut temp, _listed) = {
+        let mut files = unfinished();
+        let temp = tempfile::Builder::new().prefix(&prefix).suffix(".part").tempfile_in(&parent)?;
+        files.push(temp.path().to_owned());
+        let listed = Listed(temp.path().to_owned());
+        (temp, listed)
+    };
     {
         let mut out = BufWriter::with_capacity(1 << 18, temp.as_file_mut());
         fill(&mut out)?;
@@ -50,7 +91,10 @@ fn write(path: &Path, fill: &mut Fill<'_>) -> Result<(), ReportError> {
     }
     // A rename may reach the disk before the data does.
     temp.as_file().sync_all()?;
-    temp.persist(&target).map_err(|error| error.error)?;
+    {
+        let _nobody_abandons = unfinished();
+        temp.persist(&target).map_err(|error| error.error)?;
+    }
     if let Ok(directory) = File::open(&parent) {
         // Not every file system can sync a directory; the report is in place all the same.
         let _ = directory.sync_all();
@@ -92,6 +136,20 @@ mod tests {
         assert!(error.to_string().contains("r.csv"), "{error}");
         let error = write_file(&example::report(), OutputFormat::Csv, &RenderOptions::default(), dir.path()).unwrap_err();
         assert!(error.to_string().contains("directory"), "{error}");
+    }
+
+    #[test]
+    fn what_is_abandoned_is_gone_and_the_old_report_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (part, report) = (dir.path().join(".r.csv.x.part"), dir.path().join("r.csv"));
+        fs::write(&part, "half").unwrap();
+        fs::write(&report, "old").unwrap();
+        unfinished().push(part.clone());
+        let held = abandon();
+        assert!(!part.exists() && fs::read_to_string(&report).unwrap() == "old");
+        drop(held);
+        write_file(&example::report(), OutputFormat::Csv, &RenderOptions::default(), &report).unwrap();
+        assert!(unfinished().iter().all(|file| !file.starts_with(dir.path())));
     }
 
     #[cfg(unix)]

@@ -61,6 +61,7 @@ pub struct Config {
     pub csv_fields: Option<Many<String>>,
     pub max_inflate: Option<Size>,
     pub max_ratio: Option<u64>,
+    pub max_memory: Option<Size>,
     pub mmap: Option<Mmap>,
     pub threads: Option<u16>,
     #[serde(default)]
@@ -287,6 +288,22 @@ mod tests {
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn findings_of_the_fuzzer_stay_mended() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/regressions/config");
+        let files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+        assert!(!files.is_empty());
+        for file in files {
+            let bytes = std::fs::read(&file).unwrap();
+            let parsed = std::str::from_utf8(&bytes).map(parse);
+            assert!(
+                parsed.is_err() || parsed.is_ok_and(|p| p.map_or_else(|message| !message.trim().is_empty(), |_| true)),
+                "{}",
+                file.display()
+            );
         }
     }
 

@@ -1,7 +1,7 @@
 //! Where reports go: `-o FILE`, `-o -`.
 
+use crate::diag;
 use crate::exit::{Failure, Outcome};
-use crate::{diag, signals};
 use cfray_model::report::Report;
 use cfray_report::{FORMATS, OutputFormat, RenderOptions};
 use std::fs;
@@ -123,11 +123,7 @@ pub fn write(report: &Report, targets: &[Target], options: &RenderOptions) -> (V
     let mut failure = None;
     let (to_stdout, to_files): (Vec<&Target>, Vec<&Target>) = targets.iter().partition(|t| t.is_stdout());
     for target in to_files {
-        let result = {
-            let _guard = signals::writing();
-            cfray_report::write_file(report, target.format, options, &target.path)
-        };
-        match result {
+        match cfray_report::write_file(report, target.format, options, &target.path) {
             Ok(()) => written.push((target.format, target.path.display().to_string())),
             Err(error) => {
                 let this = Failure::new(error.to_string(), "").help("what stood under that name is untouched");

@@ -106,6 +106,7 @@ pub fn reading(paths: &[PathBuf], args: &ReadArgs) -> Outcome<Reading> {
         own: own.patterns.clone(),
         max_inflate: args.max_inflate.or(config.max_inflate).map_or(defaults.max_inflate, |size| size.0),
         max_ratio: args.max_ratio.or(config.max_ratio).unwrap_or(defaults.max_ratio),
+        max_memory: args.max_memory.or(config.max_memory).map(|size| size.0),
         ..defaults
     };
     Ok(Reading { inputs, options, zones, patterns, ranges, config, own, notes: found.note.into_iter().collect(), set })

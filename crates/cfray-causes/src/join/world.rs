@@ -6,10 +6,11 @@ use super::ties::{self, Ties};
 use crate::clocks::{self, Clocks};
 use crate::serverconf::{self, support::ServerPlace};
 use crate::settings::Settings;
+use crate::trust;
 use cfray_model::serverconf::Software;
 use cfray_model::time::SECOND;
 use cfray_model::{EdgeScan, Fact, FactFlags, IncidentIndex, LineKind, OriginEvent, OriginScan, Sig, SourceScan, Stack};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Interval of true time in nanoseconds since the epoch, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +99,8 @@ pub struct World {
     pub index: IncidentIndex,
     /// An access log carries rays.
     pub any_rays: bool,
+    /// Events that may be a client's own words, by scan and line: see [`crate::trust`].
+    pub doubted: HashSet<(usize, u64)>,
     /// The user's remarks and options.
     pub settings: Settings,
     /// Which configuration speaks for which server, by software: index into the audit's trees.
@@ -221,8 +224,12 @@ impl World {
             })
             .collect();
         let mut by_sig: BTreeMap<(usize, Sig), Vec<u32>> = BTreeMap::new();
+        let beside = |server: usize| servers.get(server).map_or(&[][..], |s| s.scans.as_slice()).iter().filter_map(|&i| scans.get(i));
+        let doubted = trust::all(&evs, &scans, beside);
         for (i, ev) in evs.iter().enumerate() {
-            if let Some(hit) = &ev.e.sig {
+            if let Some(hit) = &ev.e.sig
+                && !trust::contradicted(&ev.e, beside(ev.server))
+            {
                 by_sig.entry((ev.server, hit.sig)).or_default().push(i as u32);
             }
             // A line of a connection or request speaks for that one alone.
@@ -253,6 +260,7 @@ impl World {
             incident_fact,
             rtt_ms,
             edge_kind,
+            doubted,
             settings,
             conf_of,
         }

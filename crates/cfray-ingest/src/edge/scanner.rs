@@ -78,9 +78,8 @@ impl EdgeScanner {
         self.out.finish()
     }
 
-    /// Reads every row with the full parser: the yardstick of the tests.
-    #[cfg(test)]
-    pub(crate) fn full_only(mut self) -> Self {
+    /// Reads every row with the full parser: the yardstick of tests and fuzz targets.
+    pub fn full_only(mut self) -> Self {
         self.lines.full_only = true;
         self
     }

@@ -28,6 +28,8 @@ pub struct Collector {
     hosts: Vec<(Vec<u8>, Coverage)>,
     by_host: HashMap<Vec<u8>, usize>,
     memo: ClfMemo,
+    /// Level of thinning, for hosts to come.
+    level: usize,
 }
 
 impl Collector {
@@ -97,6 +99,7 @@ impl Collector {
         };
         let coverage = self.coverage(line.syslog_host.as_deref().unwrap_or_default());
         coverage.count(&Counted::line(&line, plan), lines);
+        coverage.count_writer(&line);
         coverage.keep(&line, &record, at, plan, wanted, own.find(&record));
     }
 
@@ -108,7 +111,9 @@ impl Collector {
                 None => {
                     let slot = self.hosts.len();
                     self.by_host.insert(host.to_vec(), slot);
-                    self.hosts.push((host.to_vec(), Coverage::default()));
+                    let mut coverage = Coverage::default();
+                    coverage.thin(self.level);
+                    self.hosts.push((host.to_vec(), coverage));
                     slot
                 }
             },
@@ -116,8 +121,20 @@ impl Collector {
         &mut self.hosts[slot].1
     }
 
+    /// Memory that the events would take at a level, about.
+    pub fn needs(&self, level: usize) -> u64 {
+        self.hosts.iter().map(|(_, coverage)| coverage.needs(level)).sum()
+    }
+
+    /// Keeps no more events and text than a level allows.
+    pub fn thin(&mut self, level: usize) {
+        self.level = self.level.max(level);
+        self.hosts.iter_mut().for_each(|(_, coverage)| coverage.thin(level));
+    }
+
     /// Adds another part of the same source.
     pub fn merge(&mut self, other: Self) {
+        self.level = self.level.max(other.level);
         self.lines += other.lines;
         self.bytes += other.bytes;
         self.rejected += other.rejected;

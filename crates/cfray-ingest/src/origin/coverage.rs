@@ -12,6 +12,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 /// Hosts that are counted by name in one source; of more, those with the smallest keys.
 const MAX_HOSTS: usize = 10_000;
+/// Writers that are counted in one source; of more, those with the smallest process ids.
+const MAX_WRITERS: usize = 4096;
 /// Nanoseconds in a minute.
 const MINUTE: i64 = 60_000_000_000;
 
@@ -41,6 +43,9 @@ pub struct Coverage {
     /// Text that [`Self::name`] is the key of.
     host: Vec<u8>,
     lowest_cid: Option<(u64, i64)>,
+    /// By process id: lines about a connection, lines about a process.
+    writers: BTreeMap<u64, (u64, u64)>,
+    unstamped: u64,
     fold: Fold,
     /// A choice of ordinary answers, where the index asks for one.
     pub answers: Answers,
@@ -140,6 +145,27 @@ impl Coverage {
         }
     }
 
+    /// Counts what only a parsed record tells: who wrote it, and whether it bears a time.
+    pub fn count_writer(&mut self, line: &Line<'_>) {
+        self.unstamped += u64::from(line.time.is_none());
+        if let (LineKind::Error, Some(pid), false) = (line.kind, line.pid, line.raw_text) {
+            let (connections, processes) = self.writers.entry(pid).or_default();
+            let about_connection = line.cid.is_some() || line.client.is_some();
+            *if about_connection { connections } else { processes } += 1;
+            self.cap_writers();
+        }
+    }
+
+    /// Memory that the events would take at a level, about.
+    pub fn needs(&self, level: usize) -> u64 {
+        self.fold.needs(level)
+    }
+
+    /// Keeps no more events and text than a level allows.
+    pub fn thin(&mut self, level: usize) {
+        self.fold.thin(level);
+    }
+
     /// Keeps a parsed record if it may matter. `own`: bits of the configuration's own patterns that it matches.
     pub fn keep(&mut self, line: &Line<'_>, record: &[u8], at: LineRef, plan: &OriginPlan, wanted: &Wanted<'_>, own: u64) {
         let index = wanted;
@@ -224,6 +250,13 @@ impl Coverage {
         }
     }
 
+    /// See [`Self::cap_names`].
+    fn cap_writers(&mut self) {
+        while self.writers.len() > MAX_WRITERS {
+            self.writers.pop_last();
+        }
+    }
+
     fn flush(&mut self) {
         self.flush_sort();
         self.flush_minute();
@@ -265,6 +298,12 @@ impl Coverage {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
+        for (pid, (connections, processes)) in other.writers {
+            let mine = self.writers.entry(pid).or_default();
+            *mine = (mine.0 + connections, mine.1 + processes);
+        }
+        self.cap_writers();
+        self.unstamped += other.unstamped;
         self.fold.merge(other.fold);
         self.answers.merge(other.answers);
     }
@@ -290,6 +329,8 @@ impl Coverage {
             with_wire_size: self.with_wire_size,
             hosts: self.names,
             lowest_cid: self.lowest_cid,
+            writers: self.writers,
+            unstamped: self.unstamped,
             events,
             folded,
             answers: self.answers.finish(),

@@ -8,6 +8,19 @@ const ALL: usize = 1000;
 /// Of more than that, this many with the smallest places.
 const FEW: usize = 16;
 
+/// What is kept of a signature in one second when memory is short, from plenty to little: events, bytes of their texts, and
+/// the memory that one is taken to need. Each keeps a part of what the one before keeps. Texts stay long enough for the
+/// tail of an ordinary line.
+const LEVELS: [(usize, usize, u64); 4] = [(ALL, 2048, 1024), (FEW, 1024, 1024), (4, 640, 900), (1, 512, 768)];
+/// The last level.
+pub const LAST: usize = LEVELS.len() - 1;
+
+/// What a level keeps, in words.
+pub fn in_words(level: usize) -> String {
+    let (events, text, _) = LEVELS.get(level).copied().unwrap_or_default();
+    format!("at most {events} of one meaning in one second, texts cut to {text} bytes")
+}
+
 /// What counts as the same kind of event.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 enum Kind {
@@ -34,11 +47,51 @@ struct Group {
 #[derive(Debug, Default)]
 pub struct Fold {
     groups: HashMap<(Kind, i64), Group>,
+    level: usize,
+    /// Memory that each level would take, from the counts alone, so that it only grows when parts merge.
+    needs: [u64; LEVELS.len()],
 }
 
 impl Fold {
+    /// Bytes that the events would take at a level, about.
+    pub fn needs(&self, level: usize) -> u64 {
+        self.needs.get(level).copied().unwrap_or_default()
+    }
+
+    /// Keeps no more than a level allows, from now on. A part that is over a budget at some level makes the whole over
+    /// it as well, so parts may be thinned before they are merged without changing the outcome.
+    pub fn thin(&mut self, level: usize) {
+        if level <= self.level {
+            return;
+        }
+        self.level = level.min(LAST);
+        let (keep, text, _) = self.limits();
+        // Any order will do: groups are independent of each other.
+        #[allow(clippy::iter_over_hash_type)]
+        for ((kind, _), group) in &mut self.groups {
+            if matches!(kind, Kind::Sig(_)) {
+                smallest(&mut group.events, keep);
+            }
+            group.events.iter_mut().for_each(|event| cut_text(event, text));
+            group.events.shrink_to_fit();
+        }
+    }
+
+    fn limits(&self) -> (usize, usize, u64) {
+        LEVELS.get(self.level).copied().unwrap_or_default()
+    }
+
+    /// A group counts `more` events on top of `before`.
+    fn count(needs: &mut [u64; LEVELS.len()], kind: Kind, before: u64, more: u64) {
+        for ((events, _, bytes), sum) in LEVELS.iter().zip(needs) {
+            // Lines that tie requests to rows are kept at every level.
+            let keep = if matches!(kind, Kind::Sig(_)) { *events } else { ALL } as u64;
+            *sum += ((before + more).min(keep) - before.min(keep)) * bytes;
+        }
+    }
+
     /// Adds an event. `ray`, `request`: the index wants it for this ray or request (else 0).
-    pub fn add(&mut self, event: OriginEvent, ray: u64, request: u64) {
+    pub fn add(&mut self, mut event: OriginEvent, ray: u64, request: u64) {
         let kind = match (&event.sig, ray, request) {
             (_, 1.., _) => Kind::Ray(ray),
             (_, 0, 1..) => Kind::Request(request),
@@ -48,18 +101,25 @@ impl Fold {
             (None, ..) => Kind::Request(event.request),
         };
         let second = event.time.map_or(i64::MIN, |t| t.civil_ns.div_euclid(1_000_000_000));
+        let (keep, text, _) = self.limits();
+        let thinned = self.level > 0 && matches!(kind, Kind::Sig(_));
         let group = self.groups.entry((kind, second)).or_default();
+        Self::count(&mut self.needs, kind, group.count, 1);
         group.count += 1;
-        if group.count > ALL as u64 {
+        if self.level > 0 {
+            cut_text(&mut event, text);
+        }
+        let (all, few) = if thinned { (keep, keep) } else { (ALL, FEW) };
+        if group.count > all as u64 {
             // Full groups hold the smallest places only, in order: most newcomers need no work.
-            if group.events.len() > FEW {
-                smallest(&mut group.events);
+            if group.events.len() > few {
+                smallest(&mut group.events, few);
             }
-            if group.events.last().is_some_and(|last| place(&event) > place(last)) && group.events.len() >= FEW {
+            if group.events.last().is_some_and(|last| place(&event) > place(last)) && group.events.len() >= few {
                 return;
             }
             group.events.push(event);
-            smallest(&mut group.events);
+            smallest(&mut group.events, few);
         } else {
             // Most groups stay alone: a vector's usual first capacity would take the room of four.
             if group.events.is_empty() {
@@ -70,19 +130,26 @@ impl Fold {
     }
 
     /// Adds another part.
-    pub fn merge(&mut self, other: Self) {
+    pub fn merge(&mut self, mut other: Self) {
+        let level = self.level.max(other.level);
+        self.thin(level);
+        other.thin(level);
+        let (keep, ..) = self.limits();
         // Any order will do: groups are independent of each other.
         #[allow(clippy::iter_over_hash_type)]
         for (key, part) in other.groups {
             let group = self.groups.entry(key).or_default();
+            Self::count(&mut self.needs, key.0, group.count, part.count);
             group.count += part.count;
             if group.events.is_empty() {
                 group.events = part.events;
             } else {
                 group.events.extend(part.events);
             }
-            if group.count > ALL as u64 {
-                smallest(&mut group.events);
+            if level > 0 && matches!(key.0, Kind::Sig(_)) {
+                smallest(&mut group.events, keep);
+            } else if group.count > ALL as u64 {
+                smallest(&mut group.events, FEW);
             }
         }
     }
@@ -106,9 +173,17 @@ fn place(event: &OriginEvent) -> LineRef {
     event.at
 }
 
-fn smallest(events: &mut Vec<OriginEvent>) {
+fn smallest(events: &mut Vec<OriginEvent>, few: usize) {
     events.sort_unstable_by_key(place);
-    events.truncate(FEW);
+    events.truncate(few);
+}
+
+fn cut_text(event: &mut OriginEvent, max: usize) {
+    if event.text.len() > max {
+        let end = event.text.floor_char_boundary(max);
+        event.text.truncate(end);
+        event.text.shrink_to_fit();
+    }
 }
 
 #[cfg(test)]
@@ -154,6 +229,43 @@ mod tests {
         for chunks in [1, 7, 999, 1001] {
             assert_eq!(whole(chunks, true, 0), (lines.clone(), folded), "{chunks}");
             assert_eq!(whole(chunks, false, 5), (lines.clone(), folded), "{chunks}");
+        }
+    }
+
+    /// Whatever the parts, whenever they are thinned: the same events are left as if the whole had been thinned.
+    #[test]
+    fn thinned_parts_keep_what_the_thinned_whole_keeps() {
+        let fill = |fold: &mut Fold, lines: &mut dyn Iterator<Item = u64>| {
+            for line in lines {
+                let mut one = event(line, i64::from(line > 1500) + i64::from(line > 2990));
+                one.text = "é".repeat(900);
+                fold.add(one, if line % 500 == 0 { 7 } else { 0 }, 0);
+            }
+        };
+        let left = |fold: Fold| {
+            let needs: Vec<u64> = (0..=LAST).map(|level| fold.needs(level)).collect();
+            let (events, folded) = fold.finish();
+            (events.iter().map(|e| (e.at.line, e.text.len())).collect::<Vec<_>>(), folded, needs)
+        };
+        for level in 0..=LAST {
+            let mut whole = Fold::default();
+            fill(&mut whole, &mut (1..=3000));
+            whole.thin(level);
+            let whole = left(whole);
+            assert!(whole.2.windows(2).all(|pair| pair[0] >= pair[1]), "{:?}", whole.2);
+            for early in 0..=level {
+                let mut all = Fold::default();
+                all.thin(early.min(1));
+                for part in [2, 0, 1] {
+                    let mut fold = Fold::default();
+                    fill(&mut fold, &mut (1..=3000).rev().filter(|line| line % 3 == part && line % 2 == 0));
+                    fold.thin(early);
+                    fill(&mut fold, &mut (1..=3000).filter(|line| line % 3 == part && line % 2 == 1));
+                    all.merge(fold);
+                }
+                all.thin(level);
+                assert_eq!(left(all), whole, "{level} {early}");
+            }
         }
     }
 }

@@ -32,17 +32,20 @@ pub fn scan_origin(d: &Discovery, index: &IncidentIndex, o: &Options, p: &dyn Pr
     let wanted = Wanted::new(index);
     let jobs: Vec<Job<'_>> = plans.iter().map(|(id, plan)| d.job(*id, plan.split(), o)).collect();
     p.total(jobs.iter().map(|j| j.size).sum());
-    let (parts, problems) = for_each_block(&jobs, o, p, BTreeMap::<SourceId, Collector>::new, |state, job, block| {
+    let (parts, problems) = for_each_block(&jobs, o, p, Kept::default, |state, job, block| {
         if let (Some(plan), Some(block)) = (plans.get(&job.source), block) {
-            let collector = state.entry(job.source).or_default();
+            let collector = state.sources.entry(job.source).or_default();
             collector.block(job.source, plan, &wanted, o, block);
+            state.spare(o);
         }
     });
-    let mut all: BTreeMap<SourceId, Collector> = plans.keys().map(|id| (*id, Collector::default())).collect();
-    for (id, part) in parts.into_iter().flatten() {
-        all.entry(id).or_default().merge(part);
+    let mut all = Kept { sources: plans.keys().map(|id| (*id, Collector::default())).collect(), level: 0 };
+    for (id, part) in parts.into_iter().flat_map(|kept| kept.sources) {
+        all.sources.entry(id).or_default().merge(part);
     }
-    let mut scan = OriginScan::default();
+    all.spare(o);
+    let mut scan = OriginScan { thinned: (all.level > 0).then(|| fold::in_words(all.level)), ..OriginScan::default() };
+    let all = all.sources;
     for (id, collector) in all {
         let Some(info) = usize::try_from(id.0).ok().and_then(|i| d.sources.get(i)) else { continue };
         let split = plans.get(&id).is_some_and(|plan| !plan.fixed_server);
@@ -51,6 +54,30 @@ pub fn scan_origin(d: &Discovery, index: &IncidentIndex, o: &Options, p: &dyn Pr
         scan.sources.extend(collector.finish(info, &server, troubles));
     }
     scan
+}
+
+/// What a worker, and at last everybody, keeps of all sources.
+#[derive(Default)]
+struct Kept {
+    sources: BTreeMap<SourceId, Collector>,
+    level: usize,
+}
+
+impl Kept {
+    /// Thins the evidence until it fits: the first level at which it does. The rest of `--max-memory` is for edge rows,
+    /// for the report, and for the parts of other workers before they are merged.
+    fn spare(&mut self, o: &Options) {
+        const SHARE: u64 = 8;
+        let Some(budget) = o.max_memory.map(|bytes| bytes / SHARE) else { return };
+        while self.level < fold::LAST && self.sources.values().map(|c| c.needs(self.level)).sum::<u64>() > budget {
+            self.level += 1;
+        }
+        if self.level > 0 {
+            // Sources that came since are thinned as well; those that are, cost nothing.
+            let level = self.level;
+            self.sources.values_mut().for_each(|c| c.thin(level));
+        }
+    }
 }
 
 #[cfg(test)]

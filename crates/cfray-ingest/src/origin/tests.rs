@@ -236,3 +236,61 @@ fn a_fifo_given_by_name_is_read_once_to_its_end() {
         let _ = writer.join();
     }
 }
+
+mod merging {
+    use super::*;
+    use crate::blocks::{Block, BlockReader};
+    use crate::origin::collect::Collector;
+    use proptest::prelude::*;
+
+    /// Lines of every kind that leaves something behind, some of them damaged.
+    fn line() -> impl Strategy<Value = String> {
+        let fixed =
+            [errors(3), access(2), access_line(9, "/dropped", 444), "no line at all\n".to_owned(), "\0\0\n".to_owned(), "\n".to_owned()];
+        let alert = (0u32..4, 0u32..6).prop_map(|(pid, second)| {
+            format!("2026/11/22 10:00:0{second} [alert] {pid}#{pid}: worker process 77{pid} exited on signal 11\n")
+        });
+        let wanted = (0usize..5, 0usize..4).prop_map(|(second, page)| access_line(second, &format!("/page/{page}?q=1"), 200));
+        prop_oneof![proptest::sample::select(fixed.to_vec()), alert, wanted]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+        /// Blocks dealt to three workers, merged in any order and grouping.
+        #[test]
+        fn is_associative_and_commutative(lines in proptest::collection::vec(line(), 1..60), deal in proptest::collection::vec(0usize..3, 1..20), block in 60usize..900, level in 0usize..3) {
+            let dir = tree(&[("error.log", &(errors(4) + &lines.concat()))]);
+            let d = look(dir.path());
+            let (id, plan) = d.origin().next().unwrap();
+            let options = Options { block, ..Options::default() };
+            let index = wanting(&["/page/1?q=1"]);
+            let parts = || {
+                let mut reader = BlockReader::new(d.open(id, &options).unwrap().reader, plan.split(), &options);
+                let mut parts = [Collector::default(), Collector::default(), Collector::default()];
+                let (mut one, mut dealt) = (Block::default(), deal.iter().cycle());
+                while reader.next_block(&mut one) {
+                    parts[*dealt.next().unwrap()].block(id, plan, &index, &options, &one);
+                }
+                parts
+            };
+            let show = |mut all: Collector| {
+                all.thin(level);
+                format!("{:?}", all.finish(&d.sources[0], &|_| String::new(), Vec::new()))
+            };
+            let [mut a, b, c] = parts();
+            a.merge(b);
+            a.merge(c);
+            let left = show(a);
+            let [mut a, mut b, c] = parts();
+            b.merge(c);
+            a.merge(b);
+            prop_assert_eq!(&left, &show(a));
+            let [a, b, mut c] = parts();
+            c.thin(level.min(1));
+            c.merge(b);
+            c.merge(a);
+            prop_assert_eq!(&left, &show(c));
+        }
+    }
+}

@@ -7,6 +7,7 @@ mod application;
 mod blocked;
 mod connections;
 mod edge;
+mod forged;
 mod hidden;
 mod limits;
 mod limits_by_address;
