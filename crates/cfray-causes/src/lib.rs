@@ -36,6 +36,7 @@ use cfray_model::{Cause, EdgeScan, OriginScan, SourceInfo};
 use join::World;
 use join::world::EdgeKind;
 use population::Population;
+use rayon::prelude::*;
 use rule::Case;
 
 /// One part of the input that stands for itself: its edge rows have nothing to do with the servers
@@ -86,18 +87,14 @@ fn once_each(report: &mut Report) {
 
 fn one_part(part: Part, sources: &[SourceInfo], settings: &Settings, report: &mut Report, totals: &mut Totals, kinds: &mut Vec<EdgeKind>) {
     let w = World::build(part.edge, part.origin, settings.clone());
-    let p = Population::build(&w);
-    let retries = retry::retries(&w);
-    let mut rows: Vec<Row> = Vec::with_capacity(w.edge.incidents.len());
-    let mut silent = Vec::with_capacity(w.edge.incidents.len());
-    for i in 0..w.edge.incidents.len() {
-        let Some(case) = Case::build(&w, &p, i) else { continue };
+    let (p, (retries, _)) = rayon::join(|| Population::build(&w), || rayon::join(|| retry::retries(&w), || totals.add(&w)));
+    let judge = |i: usize| {
+        let case = Case::build(&w, &p, i)?;
         let verdict = rank::verdict(&case);
         let retry = retries.get(i).cloned().unwrap_or_default();
         // The server is shown when something ties the row to it, not merely because it is the only one.
         let tied = verdict.tie != cfray_model::Tie::None || verdict.cause == Cause::KeepaliveRace || case.silent();
-        silent.push(case.silent());
-        rows.push(Row {
+        let row = Row {
             source: assemble::place(sources, case.row.at),
             server: case.server.filter(|_| tied).and_then(|s| w.servers.get(s)).map(|s| s.name.clone()).unwrap_or_default(),
             connection: match (case.row.contacted(), case.row.reused()) {
@@ -118,8 +115,12 @@ fn one_part(part: Part, sources: &[SourceInfo], settings: &Settings, report: &mu
             cleared_after_s: retry.after_s,
             counted: case.row.counted(),
             edge: case.row.clone(),
-        });
-    }
+        };
+        Some((row, case.silent()))
+    };
+    // In the order of the incidents, whoever judges which.
+    let judged: Vec<Option<(Row, bool)>> = (0..w.edge.incidents.len()).into_par_iter().map(judge).collect();
+    let (mut rows, silent): (Vec<Row>, Vec<bool>) = judged.into_iter().flatten().unzip();
     infer::infer(&mut rows, &silent);
     report.rows.append(&mut rows);
     if w.edge.counters.rows > 0 {
@@ -142,7 +143,6 @@ fn one_part(part: Part, sources: &[SourceInfo], settings: &Settings, report: &mu
         }
     }
     report.audit.extend(audit::audit(&w));
-    totals.add(&w);
 }
 
 fn notes(w: &World, report: &mut Report) {

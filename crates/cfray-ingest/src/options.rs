@@ -38,6 +38,10 @@ pub struct Options {
     pub max_record: usize,
     /// Bytes that are read and handed to a worker at a time.
     pub block: usize,
+    /// Bytes of facts about rows that stay in memory; more go to a temporary file.
+    pub facts_in_memory: usize,
+    /// Where that file is made; the system's directory for temporary files when not given.
+    pub temp_dir: Option<PathBuf>,
     /// Files that must not be read although they lie in a scanned directory (reports being written).
     pub exclude: Vec<PathBuf>,
 }
@@ -56,6 +60,8 @@ impl Default for Options {
             max_line: 16 << 20,
             max_record: 2 << 20,
             block: 1 << 20,
+            facts_in_memory: 48 << 20,
+            temp_dir: None,
             exclude: Vec::new(),
         }
     }

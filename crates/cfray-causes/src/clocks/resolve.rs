@@ -4,7 +4,7 @@ use super::{Clock, How, estimate};
 use crate::join::index::{ClientColumn, ComboKeys, FactIndex, agrees};
 use crate::settings::Settings;
 use cfray_model::time::SECOND;
-use cfray_model::{Fact, LineKind, OriginEvent, SourceScan};
+use cfray_model::{Fact, Facts, LineKind, OriginEvent, SourceScan};
 use std::collections::BTreeMap;
 
 /// Clocks of every source: with and without a zone in the line.
@@ -37,7 +37,7 @@ const MANY: usize = 64;
 /// Measures and resolves. `columns` says which sources' client columns can be compared.
 pub fn resolve(
     scans: &[SourceScan],
-    facts: &[Fact],
+    facts: &Facts,
     keys: &[ComboKeys],
     index: &FactIndex,
     columns: &[ClientColumn],
@@ -79,7 +79,7 @@ fn group_by_server(scans: &[SourceScan]) -> BTreeMap<(&str, &str), Vec<usize>> {
 
 fn measure<'a, I: Iterator<Item = &'a OriginEvent>>(
     events: impl Fn() -> I,
-    facts: &[Fact],
+    facts: &Facts,
     keys: &[ComboKeys],
     index: &FactIndex,
     column: ClientColumn,

@@ -11,5 +11,6 @@ mod inputs;
 mod outputs;
 mod parquet;
 mod ray;
+mod spilled;
 mod stories;
 mod support;
