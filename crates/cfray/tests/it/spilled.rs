@@ -12,10 +12,13 @@ fn report(dir: &Path, facts_in_memory: usize) -> (String, bool) {
     let mut found = discover(&[Input::Path(dir.to_owned())], &options);
     let mut parts = Vec::new();
     let mut stored = true;
-    for scope in found.scopes() {
-        found.focus(&scope);
+    let scopes = found.scopes();
+    for scope in &scopes {
+        if scopes.len() > 1 {
+            found.focus(scope);
+        }
         let edge = scan_edge(&found, &EdgeFilter::default(), &options, &NoProgress);
-        stored &= edge.facts.is_stored();
+        stored &= edge.facts.is_stored() || edge.facts.is_empty();
         let origin = scan_origin(&found, &edge.index(), &options, &NoProgress);
         parts.push(Part { edge, origin });
     }
