@@ -170,7 +170,7 @@ impl DoubleEndedIterator for Iter<'_> {
             return None;
         }
         self.end -= 1;
-        if self.end % STRIDE == 0
+        if self.end.is_multiple_of(STRIDE)
             && let Some(store) = self.store
         {
             store.release(self.end..self.facts.len());

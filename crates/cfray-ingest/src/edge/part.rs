@@ -29,9 +29,12 @@ pub(crate) struct Kept {
     pub has_status: bool,
 }
 
+/// Start in milliseconds, ray, place: what facts are sorted by.
+pub(crate) type Order = (i64, u64, u64);
+
 impl Kept {
     /// Facts stand in this order: by start, then ray, then place.
-    pub fn order(&self) -> (i64, u64, u64) {
+    pub fn order(&self) -> Order {
         (self.fact.start_ms, self.fact.ray, self.place)
     }
 }

@@ -1,6 +1,6 @@
 //! Facts of all parts in one order, each once.
 
-use super::part::{EdgePart, Kept};
+use super::part::{EdgePart, Kept, Order};
 use super::spill::{Run, Spill};
 use cfray_model::{Fact, FactFlags, Facts};
 use std::cmp::Reverse;
@@ -134,7 +134,7 @@ fn pass<'a>(
 struct Merge {
     sources: Vec<Source>,
     /// Sources with the order of their next fact, but for the current one.
-    waiting: BinaryHeap<Reverse<((i64, u64, u64), usize)>>,
+    waiting: BinaryHeap<Reverse<(Order, usize)>>,
     current: Option<usize>,
 }
 

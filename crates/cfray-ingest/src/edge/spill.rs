@@ -3,7 +3,7 @@
 //! Both files are deleted the moment they are made (`tempfile`), so nothing is left behind however the
 //! run ends. What cannot be written stays in memory, and the scan says so.
 
-use super::part::Kept;
+use super::part::{Kept, Order};
 use cfray_model::{Fact, FactFlags, FactStore};
 use memmap2::Mmap;
 use std::fs::File;
@@ -45,7 +45,7 @@ pub(crate) struct Run {
     /// Bytes of each block.
     blocks: Vec<u32>,
     /// Order of its first fact.
-    pub first: (i64, u64, u64),
+    pub first: Order,
     /// Facts in it.
     pub rows: usize,
     /// What its ids of combos and classes mean by now.

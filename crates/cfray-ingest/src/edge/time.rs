@@ -30,9 +30,9 @@ fn number(text: &[u8]) -> Option<EdgeTime> {
         // The forms that exports use; what is below says the same of all others.
         let (scale, precision_ns) = match value {
             0 => return None,
-            ..100_000_000_000 => (1_000_000_000, SECOND),
-            ..100_000_000_000_000 => (1_000_000, MILLI),
-            ..100_000_000_000_000_000 => (1_000, MILLI),
+            1..100_000_000_000 => (1_000_000_000, SECOND),
+            100_000_000_000..100_000_000_000_000 => (1_000_000, MILLI),
+            100_000_000_000_000..100_000_000_000_000_000 => (1_000, MILLI),
             _ => (1, MILLI),
         };
         return Some(EdgeTime { ns: i64::try_from(value.checked_mul(scale)?).ok()?, precision_ns });
