@@ -1,6 +1,6 @@
 //! Comparing failing requests with succeeding ones of the same minutes.
 
-use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// How well one property of requests separates failing from succeeding ones.
 #[derive(Clone, Debug, Default)]
@@ -31,20 +31,39 @@ impl Split {
     }
 }
 
+/// How often each value of a property occurs among requests.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// Distinct values with their numbers, in order of value.
+    by: Vec<(u64, u64)>,
+    /// All requests.
+    all: u64,
+}
+
+impl Counts {
+    /// Counts.
+    pub fn of(values: impl Iterator<Item = u64>) -> Self {
+        let mut values: Vec<u64> = values.collect();
+        values.sort_unstable();
+        let by = values.chunk_by(|a, b| a == b).filter_map(|same| Some((*same.first()?, same.len() as u64))).collect();
+        Self { by, all: values.len() as u64 }
+    }
+
+    fn get(&self, value: u64) -> Option<u64> {
+        let at = self.by.binary_search_by_key(&value, |x| x.0).ok()?;
+        self.by.get(at).map(|x| x.1)
+    }
+}
+
 /// Splits by one property. A set of blocked values costs log2(number of values) bits each, so a
 /// property with many values (clients) only wins over one with few (edge addresses) if few of its
 /// values say as much.
-pub fn split(fails: impl Iterator<Item = u64>, oks: impl Iterator<Item = u64>) -> Split {
-    let mut counts: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
-    let (mut fail_all, mut ok_all) = (0u64, 0u64);
-    for v in fails {
-        counts.entry(v).or_default().0 += 1;
-        fail_all += 1;
-    }
-    for v in oks {
-        counts.entry(v).or_default().1 += 1;
-        ok_all += 1;
-    }
+pub fn split(fails: impl Iterator<Item = u64>, oks: &Counts) -> Split {
+    let fails = Counts::of(fails);
+    let (fail_all, ok_all) = (fails.all, oks.all);
+    let counts: Vec<(u64, u64, u64)> = fails.by.iter().map(|&(v, f)| (v, f, oks.get(v).unwrap_or(0))).collect();
+    // Distinct values of both sides together.
+    let values = oks.by.len() + counts.iter().filter(|x| x.2 == 0).count();
     let bits = |f: u64, n: u64| {
         if f == 0 || f == n {
             return 0.0;
@@ -53,9 +72,9 @@ pub fn split(fails: impl Iterator<Item = u64>, oks: impl Iterator<Item = u64>) -
         -(n as f64) * (p * p.log2() + (1.0 - p) * (1.0 - p).log2())
     };
     let null = bits(fail_all, fail_all + ok_all);
-    let value_bits = (counts.len().max(2) as f64).log2();
+    let value_bits = (values.max(2) as f64).log2();
     // Best first by the share that fails, then by number: cut the list where the description is shortest.
-    let mut order: Vec<(u64, u64, u64)> = counts.iter().filter(|(_, (f, o))| *f > *o).map(|(v, (f, o))| (*v, *f, *o)).collect();
+    let mut order: Vec<(u64, u64, u64)> = counts.into_iter().filter(|(_, f, o)| f > o).collect();
     order.sort_by(|a, b| (b.1 * (a.1 + a.2)).cmp(&(a.1 * (b.1 + b.2))).then(b.1.cmp(&a.1)).then(a.0.cmp(&b.0)));
     let mut best = Split { fail_all, ok_all, ..Split::default() };
     let (mut fail_in, mut ok_in) = (0, 0);
@@ -99,8 +118,15 @@ pub fn fisher(a: u64, n: u64, b: u64, m: u64) -> f64 {
 
 /// ln(n!), exact enough for a test: a sum below 256, Stirling's series above.
 fn ln_factorial(n: u64) -> f64 {
-    if n < 256 {
-        return (2..=n).map(|k| (k as f64).ln()).sum();
+    static SMALL: LazyLock<Vec<f64>> = LazyLock::new(|| {
+        let step = |sum: &mut f64, k: u64| {
+            *sum += if k < 2 { 0.0 } else { (k as f64).ln() };
+            Some(*sum)
+        };
+        (0..256).scan(0.0, step).collect()
+    });
+    if let Some(ln) = usize::try_from(n).ok().and_then(|n| SMALL.get(n)) {
+        return *ln;
     }
     let x = n as f64;
     x * x.ln() - x + 0.5 * (2.0 * std::f64::consts::PI * x).ln() + 1.0 / (12.0 * x)
@@ -115,15 +141,15 @@ mod tests {
         // 3 of 30 edge addresses fail always; every visitor stays on one address.
         let fails = || (0..120u64).map(|i| (i % 3, 1000 + i % 60));
         let oks = || (0..1500u64).map(|i| (3 + i % 27, 2000 + i % 300));
-        let edge = split(fails().map(|x| x.0), oks().map(|x| x.0));
-        let client = split(fails().map(|x| x.1), oks().map(|x| x.1));
+        let edge = split(fails().map(|x| x.0), &Counts::of(oks().map(|x| x.0)));
+        let client = split(fails().map(|x| x.1), &Counts::of(oks().map(|x| x.1)));
         assert!(edge.is_rule() && edge.blocked == vec![0, 1, 2]);
         assert!(edge.gain > client.gain);
     }
 
     #[test]
     fn chance_is_no_function() {
-        let s = split((0..50u64).map(|i| i % 10), (0..1000u64).map(|i| i % 10));
+        let s = split((0..50u64).map(|i| i % 10), &Counts::of((0..1000u64).map(|i| i % 10)));
         assert!(!s.is_rule());
     }
 

@@ -139,8 +139,7 @@ fn one_part(
     totals: &mut Totals,
     kinds: &mut Vec<EdgeKind>,
 ) -> Option<World> {
-    let p = Population::build(&w);
-    let retries = retry::retries(&w);
+    let (p, (retries, ())) = rayon::join(|| Population::build(&w), || rayon::join(|| retry::retries(&w), || totals.add(&w)));
     let judged = judge::all(&w, &p, w.settings.threads);
     if w.edge.counters.rows > 0 {
         kinds.push(w.edge_kind);
@@ -162,7 +161,6 @@ fn one_part(
         }
     }
     report.audit.extend(audit::audit(&w, &p.coverage));
-    totals.add(&w);
     let servers: Vec<String> = w.servers.iter().map(|s| s.name.clone()).collect();
     let reach = w.settings.threshold(&settings::INFER_REACH);
     // Each incident becomes a row of the report; what it was judged by makes room for it.

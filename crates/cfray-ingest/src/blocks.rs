@@ -44,7 +44,7 @@ impl std::fmt::Debug for Split<'_> {
 /// A line that was too long to hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LongLine {
-    /// Its number, from 1.
+    /// Its number, from 1; only if lines are counted.
     pub line: u64,
     /// Its first byte.
     pub offset: u64,
@@ -58,11 +58,11 @@ pub struct Block {
     /// Storage; only the first `len` bytes count.
     buf: Vec<u8>,
     len: usize,
-    /// Number of the first line, from 1.
+    /// Number of the first line, from 1; 0 when lines are not counted.
     pub first_line: u64,
     /// Offset of the first byte in the decompressed content.
     pub offset: u64,
-    /// Physical lines in the block (a last line without newline counts).
+    /// Physical lines in the block (a last line without newline counts); 0 when lines are not counted.
     pub lines: u64,
     /// With [`Split::Records`]: where records start. Bytes before the first of them continue a
     /// record that was cut off for its size.
@@ -85,6 +85,7 @@ pub struct BlockReader<'s> {
     block: usize,
     max_line: usize,
     max_record: usize,
+    numbered: bool,
     /// Bytes read but not handed out: they begin where the next block begins.
     carry: Vec<u8>,
     line: u64,
@@ -111,6 +112,7 @@ impl<'s> BlockReader<'s> {
             block: options.block.max(1),
             max_line: options.max_line.max(1),
             max_record: options.max_record.max(1),
+            numbered: true,
             carry: Vec::new(),
             line: 1,
             offset: 0,
@@ -119,6 +121,13 @@ impl<'s> BlockReader<'s> {
             inside: false,
             problem: None,
         }
+    }
+
+    /// Leaves lines uncounted, for callers that count them while they read.
+    #[must_use]
+    pub fn unnumbered(mut self) -> Self {
+        self.numbered = false;
+        self
     }
 
     /// What ended the content before its time, if anything; known once [`Self::next_block`] gave `false`.
@@ -279,11 +288,15 @@ impl<'s> BlockReader<'s> {
     fn finish(&mut self, out: &mut Block, taken: usize) -> bool {
         self.carry.extend_from_slice(out.buf.get(taken..out.len).unwrap_or_default());
         out.len = taken;
-        let bytes = out.bytes();
-        out.lines = memchr_iter(b'\n', bytes).count() as u64 + u64::from(bytes.last().is_some_and(|&b| b != b'\n'));
-        out.first_line = self.line;
         out.offset = self.offset;
-        self.line += out.lines;
+        if self.numbered {
+            let bytes = out.bytes();
+            out.lines = memchr_iter(b'\n', bytes).count() as u64 + u64::from(bytes.last().is_some_and(|&b| b != b'\n'));
+            out.first_line = self.line;
+            self.line += out.lines;
+        } else {
+            out.first_line = 0;
+        }
         self.offset += taken as u64;
         taken > 0 || !out.long_lines.is_empty()
     }

@@ -47,6 +47,10 @@ pub struct Options {
     pub block: usize,
     /// Are FIFOs that are given by name read? Opening one waits for its writer.
     pub fifos: bool,
+    /// Bytes of facts about rows that stay in memory; more go to a temporary file.
+    pub facts_in_memory: usize,
+    /// Where that file is made; the system's directory for temporary files when not given.
+    pub temp_dir: Option<PathBuf>,
     /// Files that must not be read although they lie in a scanned directory (reports being written).
     pub exclude: Vec<PathBuf>,
 }
@@ -69,6 +73,8 @@ impl Default for Options {
             max_record: 2 << 20,
             block: 1 << 20,
             fifos: true,
+            facts_in_memory: 48 << 20,
+            temp_dir: None,
             exclude: Vec::new(),
         }
     }

@@ -22,6 +22,8 @@ pub struct Job<'a> {
     pub split: Split<'a>,
     /// All its blocks go to one worker, in order, with no blocks of other sources between them.
     pub in_order: bool,
+    /// Blocks say the numbers of their lines. Costs a pass over the bytes.
+    pub numbered: bool,
     /// Opens its content. Called once.
     pub open: Box<dyn Fn() -> Result<Content, String> + Sync + Send + 'a>,
 }
@@ -43,6 +45,13 @@ struct Slot<'j, 'a> {
     job: &'j Job<'a>,
     state: Mutex<State<'a>>,
     done: AtomicBool,
+}
+
+/// Lets everything that runs in parallel in this process use as many threads as the options say. Only the first call
+/// counts, and only before anything has run in parallel.
+pub fn use_threads(options: &Options) {
+    // It fails when a pool exists: then that one is used.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(options.workers()).build_global();
 }
 
 /// Reads every job and feeds its blocks to workers. Gives the workers' states (in no particular
@@ -80,9 +89,13 @@ pub fn for_each_block<S: Send>(
         state
     };
     let workers = options.workers().min(usize::max(jobs.len().saturating_mul(64), 1));
-    let states = match (workers, rayon::ThreadPoolBuilder::new().num_threads(workers).build()) {
-        (2.., Ok(pool)) => pool.broadcast(|_| run()),
-        _ => vec![run()],
+    let states = match workers {
+        1 => vec![run()],
+        n if n == rayon::current_num_threads() => rayon::broadcast(|_| run()),
+        n => match rayon::ThreadPoolBuilder::new().num_threads(n).build() {
+            Ok(pool) => pool.broadcast(|_| run()),
+            Err(_) => vec![run()],
+        },
     };
     let mut problems = problems.into_inner().unwrap_or_else(PoisonError::into_inner);
     problems.sort();
@@ -102,7 +115,8 @@ fn pull<'a>(
     if matches!(*state, State::Waiting) {
         *state = match (slot.job.open)() {
             Ok(content) => {
-                State::Reading { reader: BlockReader::new(content.reader, slot.job.split, options), disk: content.disk, told: 0 }
+                let reader = BlockReader::new(content.reader, slot.job.split, options);
+                State::Reading { reader: if slot.job.numbered { reader } else { reader.unnumbered() }, disk: content.disk, told: 0 }
             }
             Err(text) => {
                 complain(text);
@@ -146,6 +160,7 @@ mod tests {
                     size: text.len() as u64,
                     split: Split::Lines,
                     in_order: i % 2 == 1,
+                    numbered: true,
                     open: Box::new(move || Ok(open_stream(text.clone(), std::io::empty(), Compression::None, &Options::default()))),
                 })
                 .collect();
@@ -171,6 +186,7 @@ mod tests {
                 size: 9,
                 split: Split::Lines,
                 in_order: false,
+                numbered: true,
                 open: Box::new(|| Err("Permission denied".to_owned())),
             },
             Job {
@@ -178,6 +194,7 @@ mod tests {
                 size: 1,
                 split: Split::Lines,
                 in_order: false,
+                numbered: true,
                 open: Box::new(|| Ok(open_stream(b"x\n".to_vec(), std::io::empty(), Compression::None, &Options::default()))),
             },
         ];

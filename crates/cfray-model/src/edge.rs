@@ -4,7 +4,8 @@
 //! (state of 2026-08-20). A job delivers only the fields its owner chose, so every field is optional.
 
 use crate::event::IncidentIndex;
-use crate::fact::{Combo, Fact};
+use crate::fact::Combo;
+use crate::facts::Facts;
 use crate::ray::RayId;
 use crate::source::LineRef;
 use crate::time::Stamp;
@@ -266,7 +267,7 @@ pub struct EdgeScan {
     pub incidents: Vec<EdgeRow>,
     /// One fact for each row that touched the origin or has status 500 or more (incidents
     /// included), ordered by (start, ray) once the scan is finished.
-    pub facts: Vec<Fact>,
+    pub facts: Facts,
     /// What [`Fact::combo`] points to, sorted.
     pub combos: Vec<Combo>,
     /// Counters.

@@ -407,11 +407,13 @@ impl IncidentIndex {
         let hash = |f: &Fact| key::bytes_key(&[f.ray.to_le_bytes(), f.start_ms.to_le_bytes()].concat());
         let timed = || scan.facts.iter().filter(|f| f.flags.has(FactFlags::CONTACTED) && f.start_ms != i64::MIN);
         // Some from anywhere, for clocks and usual sizes ...
-        let mut chosen: Vec<(u64, u64, u32)> = timed().map(|f| (hash(f), f.ray, f.request)).collect();
-        if chosen.len() > CLOCK_ROWS {
-            chosen.select_nth_unstable(CLOCK_ROWS);
-            chosen.truncate(CLOCK_ROWS);
-        }
+        let mut chosen: Vec<(u64, u64, u32)> = Vec::new();
+        let fewest = |chosen: &mut Vec<(u64, u64, u32)>| {
+            if chosen.len() > CLOCK_ROWS {
+                chosen.select_nth_unstable(CLOCK_ROWS);
+                chosen.truncate(CLOCK_ROWS);
+            }
+        };
         // ... and some from the seconds around each incident, to know whether the logs cover them.
         let slot = |ms: i64| ms.div_euclid(COVER_SLOT_MS);
         let mut slots: BTreeMap<i64, Vec<(u64, u64, u32)>> = BTreeMap::new();
@@ -423,13 +425,19 @@ impl IncidentIndex {
             }
         }
         for f in timed() {
+            let entry = (hash(f), f.ray, f.request);
+            chosen.push(entry);
+            if chosen.len() >= 4 * CLOCK_ROWS {
+                fewest(&mut chosen);
+            }
             let Some(list) = slots.get_mut(&slot(f.start_ms)) else { continue };
-            list.push((hash(f), f.ray, f.request));
+            list.push(entry);
             if list.len() >= 4 * COVER_ROWS {
                 list.select_nth_unstable(COVER_ROWS);
                 list.truncate(COVER_ROWS);
             }
         }
+        fewest(&mut chosen);
         for mut list in slots.into_values() {
             list.sort_unstable();
             list.truncate(COVER_ROWS);

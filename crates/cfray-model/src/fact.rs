@@ -6,6 +6,7 @@ use serde::Serialize;
 
 /// Facts about one edge row: hashes for joining and ids for comparing. 48 bytes in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(C)]
 pub struct Fact {
     /// Start in milliseconds since the epoch; `i64::MIN` when the row has no time.
     pub start_ms: i64,
@@ -38,6 +39,7 @@ pub struct Fact {
 
 /// Bits of a [`Fact`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(transparent)]
 pub struct FactFlags(pub u16);
 
 impl FactFlags {

@@ -42,12 +42,12 @@ impl Traffic {
         self.settle();
     }
 
-    /// Takes one row back out. The width stays as it was with the row.
-    pub fn take(&mut self, second: i64) {
+    /// Takes rows back out. The width stays as it was with the row.
+    pub fn take(&mut self, second: i64, rows: u64) {
         let at = second.div_euclid(self.width_s());
-        if let Some(rows) = self.counts.get_mut(&at) {
-            *rows = rows.saturating_sub(1);
-            if *rows == 0 {
+        if let Some(left) = self.counts.get_mut(&at) {
+            *left = left.saturating_sub(rows);
+            if *left == 0 {
                 self.counts.remove(&at);
             }
         }
@@ -131,9 +131,9 @@ mod tests {
     #[test]
     fn a_row_can_be_taken_back() {
         let mut traffic = counted([10, 10, 12].into_iter());
-        traffic.take(10);
-        traffic.take(12);
-        traffic.take(99);
+        traffic.take(10, 1);
+        traffic.take(12, 1);
+        traffic.take(99, 1);
         assert_eq!(traffic.buckets().collect::<Vec<_>>(), [(10, 1)]);
     }
 }

@@ -42,6 +42,7 @@ pub fn is_edge(source: &SourceInfo) -> bool {
 
 /// Looks at the inputs and names what cannot be read. Nothing readable at all is a failure.
 pub fn discover(reading: &Reading) -> Outcome<Discovery> {
+    cfray_ingest::parallel::use_threads(&reading.options);
     let discovery = cfray_ingest::discover(&reading.inputs.list, &reading.options);
     // A failure names them itself.
     if discovery.sources.is_empty() && discovery.configs.is_empty() {

@@ -61,16 +61,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("cfray", &["cfray-model", "cfray-formats", "cfray-ingest", "cfray-causes", "cfray-report"]),
 ];
 
-/// Dependencies that only one crate may have, with the reason.
-const FENCED: &[(&str, &str, &str)] = &[
-    ("polars", "cfray-report", "140 crates and minutes of compilation stay behind one crate"),
-    ("clap", "cfray", "libraries know no command line"),
-    ("indicatif", "cfray", "libraries do not draw on terminals"),
-    ("memmap2", "cfray-ingest", "memory maps need unsafe code"),
-    ("libc", "cfray-ingest", "system calls need unsafe code"),
-    ("rayon", "cfray-ingest", "one place decides about threads"),
-    ("nom", "cfray-formats", "lines are parsed in one place"),
-    ("regex", "cfray-formats", "patterns live in one place"),
+/// Dependencies that only these crates may have, with the reason.
+const FENCED: &[(&str, &[&str], &str)] = &[
+    ("polars", &["cfray-report"], "140 crates and minutes of compilation stay behind one crate"),
+    ("clap", &["cfray"], "libraries know no command line"),
+    ("indicatif", &["cfray"], "libraries do not draw on terminals"),
+    ("memmap2", &["cfray-ingest"], "memory maps need unsafe code"),
+    ("libc", &["cfray-ingest"], "system calls need unsafe code"),
+    ("rayon", &["cfray-ingest", "cfray-causes"], "ingest decides how many threads there are (`use_threads`), causes shares their work"),
+    ("nom", &["cfray-formats"], "lines are parsed in one place"),
+    ("regex", &["cfray-formats"], "patterns live in one place"),
 ];
 
 #[test]
@@ -91,7 +91,7 @@ fn heavy_and_dangerous_dependencies_stay_in_their_crate() {
         let used = dependencies(&manifest(&path.join("Cargo.toml")), "dependencies");
         for (dependency, home, why) in FENCED {
             let here = used.iter().any(|u| u == dependency || (*dependency == "polars" && u.starts_with("polars")));
-            assert!(!here || name == *home, "{name} uses {dependency}, which belongs to {home}: {why}");
+            assert!(!here || home.contains(&name.as_str()), "{name} uses {dependency}, which belongs to {home:?}: {why}");
         }
     }
 }

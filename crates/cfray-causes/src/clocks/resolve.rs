@@ -7,7 +7,7 @@ use super::{Clock, How, fit};
 use crate::join::index::{ClientColumn, ComboKeys, FactIndex, agrees};
 use crate::settings::{Settings, ZoneSpec};
 use cfray_model::time::SECOND;
-use cfray_model::{Fact, LineKind, OriginEvent, SourceScan};
+use cfray_model::{Fact, Facts, LineKind, OriginEvent, SourceScan};
 use std::collections::BTreeMap;
 
 /// Clocks of every source: with and without a zone in the line.
@@ -53,7 +53,7 @@ const STATED_ERROR: i64 = 5 * SECOND;
 /// What the clocks are measured with.
 pub struct Rows<'a> {
     /// Facts of the edge rows.
-    pub facts: &'a [Fact],
+    pub facts: &'a Facts,
     /// Hashes of their combos.
     pub keys: &'a [ComboKeys],
     /// Facts by ray and request.

@@ -60,12 +60,22 @@ impl Coverage {
         }
         let only_server =
             (w.servers.iter().filter(|s| s.has_access).count() == 1).then(|| w.servers.iter().position(|s| s.has_access)).flatten();
+        // Few facts own lines: a bit is cheaper to ask than the map.
+        let mut owning = vec![0u64; w.edge.facts.len().div_ceil(64)];
+        #[allow(clippy::iter_over_hash_type)]
+        for fact in w.ties.of_fact.keys() {
+            if let Some(word) = owning.get_mut(*fact as usize / 64) {
+                *word |= 1 << (fact % 64);
+            }
+        }
+        let owns = |i: usize| owning.get(i / 64).is_some_and(|word| word & (1 << (i % 64)) != 0);
         for (i, f) in w.edge.facts.iter().enumerate() {
             // A job that delivers failures only still has those that the origin itself answered with.
             let own_error = w.edge_kind == EdgeKind::Filtered && matches!(f.origin_status, 500..=504) && f.edge_status == f.origin_status;
             let valid = (f.edge_status < 500 || own_error) && f.flags.has(FactFlags::CONTACTED) && f.request != 0;
             let (true, Some(end)) = (valid, f.end()) else { continue };
-            let owner = w.ties.of_fact.get(&(i as u32)).and_then(|list| {
+            let lines = if owns(i) { w.ties.of_fact.get(&(i as u32)) } else { None };
+            let owner = lines.and_then(|list| {
                 list.iter().filter_map(|&e| w.evs.get(e as usize)).find(|ev: &&Ev| ev.e.kind == LineKind::Access).map(|ev| ev.server)
             });
             let slot = end.0.div_euclid(SLOT);

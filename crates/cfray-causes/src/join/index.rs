@@ -1,35 +1,94 @@
 //! Look-ups over facts, limited to what the origin events can ask for.
 
-use cfray_model::{Combo, Fact, FactFlags, OriginEvent, key};
+use super::world::Span;
+use cfray_model::time::{MILLI, SECOND};
+use cfray_model::{Combo, Fact, FactFlags, Facts, OriginEvent, key};
+use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
 
 /// Facts by ray and by request, only for rays and requests that occur in origin events.
 #[derive(Debug, Default)]
 pub struct FactIndex {
     by_ray: HashMap<u64, Vec<u32>>,
-    by_request: HashMap<u32, Vec<u32>>,
+    by_request: HashMap<u32, Asked>,
+}
+
+/// The facts of one request key.
+#[derive(Debug, Default)]
+struct Asked {
+    /// Facts, in their order: by start.
+    rows: Vec<u32>,
+    /// The longest of them, in milliseconds.
+    longest_ms: u32,
+}
+
+/// Facts that one thread looks at in one go.
+const CHUNK: usize = 1 << 15;
+/// Bits of [`Sieve`].
+const SIEVE: usize = 1 << 18;
+
+/// Keys seen, by their low bits: most facts are nobody's, and a bit is cheaper to ask than a map.
+struct Sieve(Vec<u64>);
+
+impl Sieve {
+    fn new() -> Self {
+        Self(vec![0; SIEVE / 64])
+    }
+
+    fn add(&mut self, key: u64) {
+        if let Some(word) = self.0.get_mut(key as usize % SIEVE / 64) {
+            *word |= 1 << (key % 64);
+        }
+    }
+
+    fn may_hold(&self, key: u64) -> bool {
+        self.0.get(key as usize % SIEVE / 64).is_some_and(|word| word & (1 << (key % 64)) != 0)
+    }
 }
 
 impl FactIndex {
     /// Builds the index.
-    pub fn build<'a>(facts: &[Fact], events: impl Iterator<Item = &'a OriginEvent>) -> Self {
+    pub fn build<'a>(facts: &Facts, events: impl Iterator<Item = &'a OriginEvent>) -> Self {
         let mut rays = HashSet::new();
         let mut requests = HashSet::new();
+        let (mut ray_bits, mut request_bits) = (Sieve::new(), Sieve::new());
         for e in events {
-            if e.ray != 0 {
-                rays.insert(e.ray);
+            if e.ray != 0 && rays.insert(e.ray) {
+                ray_bits.add(e.ray);
             }
-            if e.request != 0 {
-                requests.insert(e.request as u32);
+            if e.request != 0 && requests.insert(e.request as u32) {
+                request_bits.add(u64::from(e.request as u32));
             }
         }
+        let found: Vec<(Vec<u32>, Vec<u32>)> = (0..facts.len().div_ceil(CHUNK))
+            .into_par_iter()
+            .map(|chunk| {
+                let (mut with_ray, mut with_request) = (Vec::new(), Vec::new());
+                let from = chunk * CHUNK;
+                for (i, f) in (from..).zip(facts.part(from..from + CHUNK)) {
+                    if f.ray != 0 && ray_bits.may_hold(f.ray) && rays.contains(&f.ray) {
+                        with_ray.push(i as u32);
+                    }
+                    if f.request != 0 && request_bits.may_hold(u64::from(f.request)) && requests.contains(&f.request) {
+                        with_request.push(i as u32);
+                    }
+                }
+                (with_ray, with_request)
+            })
+            .collect();
         let mut index = Self::default();
-        for (i, f) in facts.iter().enumerate() {
-            if f.ray != 0 && rays.contains(&f.ray) {
-                index.by_ray.entry(f.ray).or_default().push(i as u32);
+        for (with_ray, with_request) in found {
+            for i in with_ray {
+                if let Some(f) = facts.get(i as usize) {
+                    index.by_ray.entry(f.ray).or_default().push(i);
+                }
             }
-            if f.request != 0 && requests.contains(&f.request) {
-                index.by_request.entry(f.request).or_default().push(i as u32);
+            for i in with_request {
+                if let Some(f) = facts.get(i as usize) {
+                    let asked = index.by_request.entry(f.request).or_default();
+                    asked.rows.push(i);
+                    asked.longest_ms = asked.longest_ms.max(f.dur_ms);
+                }
             }
         }
         index
@@ -42,10 +101,30 @@ impl FactIndex {
 
     /// Facts with the request key of an event.
     pub fn request(&self, request: u64) -> &[u32] {
-        if request == 0 {
-            return &[];
+        self.asked(request).map_or(&[], |asked| &asked.rows)
+    }
+
+    fn asked(&self, request: u64) -> Option<&Asked> {
+        if request == 0 { None } else { self.by_request.get(&(request as u32)) }
+    }
+
+    /// Those facts with the request key of an event whose life may meet the span of true time (with no span: all),
+    /// and those without a time. The answer may hold a few that just miss it.
+    pub fn request_near(&self, request: u64, span: Option<Span>, facts: &Facts) -> impl Iterator<Item = u32> {
+        let asked = self.asked(request);
+        let rows = asked.map_or(&[][..], |asked| &asked.rows);
+        let (mut timeless, mut near) = (&rows[..0], rows);
+        if let (Some(span), Some(asked)) = (span, asked) {
+            let start = |i: &u32| facts.get(*i as usize).map_or(i64::MIN, |f| f.start_ms);
+            // A row lives to the end of its last tick, which is a second at most.
+            let lo = span.lo.div_euclid(MILLI) - i64::from(asked.longest_ms) - SECOND / MILLI;
+            let hi = span.hi.div_euclid(MILLI);
+            timeless = rows.get(..rows.partition_point(|i| start(i) == i64::MIN)).unwrap_or_default();
+            near = rows
+                .get(timeless.len().max(rows.partition_point(|i| start(i) < lo))..rows.partition_point(|i| start(i) <= hi))
+                .unwrap_or_default();
         }
-        self.by_request.get(&(request as u32)).map_or(&[], Vec::as_slice)
+        timeless.iter().chain(near).copied()
     }
 }
 

@@ -3,7 +3,7 @@
 use super::index::{ClientColumn, ComboKeys, FactIndex, agrees, may_have_reached_origin};
 use super::world::{EdgeKind, Ev, Span};
 use cfray_model::time::SECOND;
-use cfray_model::{Fact, LineKind, Sig, SigHit, Stack, Tie};
+use cfray_model::{Fact, Facts, LineKind, Sig, SigHit, Stack, Tie};
 use std::collections::{HashMap, HashSet};
 
 /// Owners of events and events of owners.
@@ -102,7 +102,7 @@ fn error_explains(hit: Option<&SigHit>, f: &Fact) -> u8 {
 }
 
 /// Finds owners. Ray ties first, then connections that are known, then requests one to one.
-pub fn tie(evs: &[Ev], facts: &[Fact], keys: &[ComboKeys], index: &FactIndex, columns: &[ClientColumn], kind: EdgeKind) -> Ties {
+pub fn tie(evs: &[Ev], facts: &Facts, keys: &[ComboKeys], index: &FactIndex, columns: &[ClientColumn], kind: EdgeKind) -> Ties {
     let mut ties = Ties { owner: vec![None; evs.len()], ..Ties::default() };
     by_ray(evs, facts, index, &mut ties);
     by_connection(evs, facts, &mut ties);
@@ -124,7 +124,7 @@ fn in_life(ev: &Ev, f: &Fact, slack: i64) -> bool {
     }
 }
 
-fn by_ray(evs: &[Ev], facts: &[Fact], index: &FactIndex, ties: &mut Ties) {
+fn by_ray(evs: &[Ev], facts: &Facts, index: &FactIndex, ties: &mut Ties) {
     for (i, ev) in evs.iter().enumerate() {
         if ev.e.ray == 0 || ev.e.raw_text {
             continue;
@@ -143,7 +143,7 @@ fn by_ray(evs: &[Ev], facts: &[Fact], index: &FactIndex, ties: &mut Ties) {
 }
 
 /// Error lines of a connection (nginx CID, Apache %L) that an owned line names as well.
-fn by_connection(evs: &[Ev], facts: &[Fact], ties: &mut Ties) {
+fn by_connection(evs: &[Ev], facts: &Facts, ties: &mut Ties) {
     let mut owned: HashMap<(usize, u8, u64), Vec<u32>> = HashMap::new();
     for (ev, owner) in evs.iter().zip(&ties.owner) {
         let Some((fact, _)) = owner else { continue };
@@ -232,15 +232,7 @@ struct Candidate {
     fact: u32,
 }
 
-fn by_request(
-    evs: &[Ev],
-    facts: &[Fact],
-    keys: &[ComboKeys],
-    index: &FactIndex,
-    columns: &[ClientColumn],
-    kind: EdgeKind,
-    ties: &mut Ties,
-) {
+fn by_request(evs: &[Ev], facts: &Facts, keys: &[ComboKeys], index: &FactIndex, columns: &[ClientColumn], kind: EdgeKind, ties: &mut Ties) {
     // A web server writes one access line a request, so lines and rows are matched one to one; of
     // error lines, one of each signature.
     let mut used: HashSet<(u32, Class)> = HashSet::new();
@@ -257,11 +249,11 @@ fn by_request(
             continue;
         }
         let column = columns.get(ev.scan).copied().unwrap_or_default();
-        let rows = index.request(ev.e.request);
-        if ev.utc.is_none() && rows.len() != 1 {
+        if ev.utc.is_none() && index.request(ev.e.request).len() != 1 {
             continue;
         }
-        for &fact in rows {
+        let reach = ev.utc.map(|t| Span { lo: t.lo - SLACK, hi: t.hi + SLACK });
+        for fact in index.request_near(ev.e.request, reach, facts) {
             let Some(f) = facts.get(fact as usize) else { continue };
             if !may_have_reached_origin(f) || !in_life(ev, f, SLACK) {
                 continue;

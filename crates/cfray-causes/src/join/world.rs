@@ -9,7 +9,7 @@ use crate::settings::Settings;
 use crate::trust;
 use cfray_model::serverconf::Software;
 use cfray_model::time::SECOND;
-use cfray_model::{EdgeScan, Fact, FactFlags, IncidentIndex, LineKind, OriginEvent, OriginScan, Sig, SourceScan, Stack};
+use cfray_model::{EdgeScan, Fact, FactFlags, Facts, IncidentIndex, LineKind, OriginEvent, OriginScan, Sig, SourceScan, Stack};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Interval of true time in nanoseconds since the epoch, both ends included.
@@ -185,7 +185,11 @@ impl World {
             fix_years(scan, middle);
         }
         let keys = combo_keys(&edge, &scans);
-        let index = FactIndex::build(&edge.facts, scans.iter().flat_map(|s| s.events.iter()));
+        // Passes over all facts, side by side.
+        let (index, ((incident_fact, rtt_ms), wanted)) = rayon::join(
+            || FactIndex::build(&edge.facts, scans.iter().flat_map(|s| s.events.iter())),
+            || rayon::join(|| (incident_facts(&edge), round_trips(&edge)), || edge.index()),
+        );
         let columns: Vec<ClientColumn> = scans.iter().map(|s| client_column(s, &edge.facts, &keys, &index)).collect();
         let clocks =
             clocks::resolve(&scans, &clocks::Rows { facts: &edge.facts, keys: &keys, index: &index, columns: &columns }, &settings);
@@ -239,15 +243,12 @@ impl World {
                 }
             }
         }
-        let incident_fact = incident_facts(&edge);
-        let rtt_ms = round_trips(&edge);
-        let index = edge.index();
         let places: Vec<ServerPlace<'_>> = servers.iter().map(|server| place(server, &scans)).collect();
         let conf_of = serverconf::support::assign(&settings.config, &places);
         let any_rays = scans.iter().any(|s| s.with_ray * 2 > s.kinds.get(&LineKind::Access).copied().unwrap_or(0));
         Self {
             any_rays,
-            index,
+            index: wanted,
             edge,
             keys,
             scans,
@@ -376,7 +377,7 @@ fn servers(scans: &[SourceScan]) -> (Vec<Server>, Vec<usize>) {
 
 /// A client column counts as comparable when at least half of the lines whose request is known agree
 /// with some row of that request.
-fn client_column(scan: &SourceScan, facts: &[Fact], keys: &[ComboKeys], index: &FactIndex) -> ClientColumn {
+fn client_column(scan: &SourceScan, facts: &Facts, keys: &[ComboKeys], index: &FactIndex) -> ClientColumn {
     let (mut seen, mut agreeing) = (0u32, 0u32);
     for e in scan.events.iter().filter(|e| e.client != 0) {
         let rows = if e.ray != 0 { index.ray(e.ray) } else { index.request(e.request) };
@@ -424,15 +425,19 @@ fn incident_facts(edge: &EdgeScan) -> Vec<Option<u32>> {
 
 /// Median TCP handshake by (colo, origin) of new connections; a handshake takes one round trip.
 fn round_trips(edge: &EdgeScan) -> BTreeMap<(String, String), f64> {
-    let mut samples: BTreeMap<(&str, &str), Vec<u16>> = BTreeMap::new();
+    let mut by_combo: Vec<Vec<u16>> = vec![Vec::new(); edge.combos.len()];
     for f in &edge.facts {
         if f.flags.has(FactFlags::NEW)
             && f.tcp_ms != u16::MAX
             && f.tcp_ms > 0
-            && let Some(c) = edge.combos.get(f.combo as usize)
+            && let Some(list) = by_combo.get_mut(f.combo as usize)
         {
-            samples.entry((&c.colo, &c.origin_ip)).or_default().push(f.tcp_ms);
+            list.push(f.tcp_ms);
         }
+    }
+    let mut samples: BTreeMap<(&str, &str), Vec<u16>> = BTreeMap::new();
+    for (c, list) in edge.combos.iter().zip(&by_combo).filter(|(_, list)| !list.is_empty()) {
+        samples.entry((&c.colo, &c.origin_ip)).or_default().extend(list);
     }
     samples
         .into_iter()

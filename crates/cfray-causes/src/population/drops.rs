@@ -3,9 +3,10 @@
 
 use super::Population;
 use super::compared::{Compared, Values};
-use crate::contrast::{Split, split};
+use crate::contrast::{Counts, Split, split};
 use crate::join::world::World;
 use cfray_model::{LineKind, Sig};
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Error-log messages that explain why a request ended in 444.
@@ -86,7 +87,7 @@ pub struct Best {
 }
 
 /// Answered requests that are compared at most.
-const ENOUGH: usize = 50_000;
+pub const ENOUGH: usize = 50_000;
 /// Fewer answered requests than this tell nothing.
 pub const FEWEST: usize = 20;
 
@@ -143,14 +144,20 @@ impl Drops {
         let answered_shapes: BTreeSet<u64> = oks.iter().map(|v| v.of(Property::Shape)).collect();
         // Several rules may close at one server: the one that explains most comes first, then what
         // explains most of the rest.
+        let counts: Vec<Option<Counts>> = Property::ALL
+            .into_par_iter()
+            .map(|property| {
+                let with = compared.with(property);
+                let every = with.len() / ENOUGH + 1;
+                compared.known(property).then(|| Counts::of(with.iter().step_by(every).map(|v| v.of(property))))
+            })
+            .collect();
         let mut rest: Vec<&Values> = compared.closes.iter().collect();
         let mut found: Vec<Best> = Vec::new();
         while rest.len() >= 5 && found.len() < 4 {
-            let splits = Property::ALL.into_iter().filter(|p| compared.known(*p)).map(|property| {
+            let splits = Property::ALL.into_iter().zip(&counts).filter_map(|(property, with)| {
                 let of = |v: &&Values| v.of(property);
-                let with = compared.with(property);
-                let every = with.len() / ENOUGH + 1;
-                (property, split(rest.iter().map(of), with.iter().step_by(every).map(|v| v.of(property))))
+                Some((property, split(rest.iter().map(of), with.as_ref()?)))
             });
             let best = splits.filter(|(_, s)| s.is_rule()).max_by(|a, b| a.1.share.total_cmp(&b.1.share).then(b.0.cmp(&a.0)));
             let Some((property, split)) = best else { break };

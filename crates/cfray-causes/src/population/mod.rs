@@ -40,12 +40,19 @@ pub struct Population {
 impl Population {
     /// Computes everything.
     pub fn build(w: &World) -> Self {
-        let mut p = Self { coverage: Coverage::build(w), ..Self::default() };
-        p.gaps = Gaps::build(w, &p);
-        p.windows = Windows::build(w, &p);
-        p.drops = Drops::build(w, &p);
-        p.origins = Origins::build(w, &p.coverage);
-        p.sizes = Sizes::build(w);
+        // Which servers answer for which origins comes from the world alone; only the origins read another's result.
+        let mut p = Self::default();
+        let none = Self::default();
+        rayon::scope(|s| {
+            s.spawn(|_| {
+                p.coverage = Coverage::build(w);
+                p.origins = Origins::build(w, &p.coverage);
+            });
+            s.spawn(|_| p.gaps = Gaps::build(w, &none));
+            s.spawn(|_| p.windows = Windows::build(w, &none));
+            s.spawn(|_| p.drops = Drops::build(w, &none));
+            s.spawn(|_| p.sizes = Sizes::build(w));
+        });
         p.parents = w.edge.incidents.iter().filter_map(|r| r.parent_ray).map(|r| r.0).collect();
         p
     }

@@ -33,7 +33,7 @@ pub struct Origins {
     pub bad_colos: BTreeMap<String, (u64, u64, u64)>,
     /// Starts of 521s by origin address, in milliseconds, sorted. Rows without an address go with every origin.
     refused: Moments,
-    /// Starts of requests that an origin address answered, likewise.
+    /// Starts of requests that an origin address answered, likewise; only of addresses that `refused` holds.
     spoken: Moments,
     /// Starts of 521s and 522s by edge address, likewise.
     refused_by_edge: Moments,
@@ -52,7 +52,7 @@ impl Origins {
         self.refused_by_edge.get(edge_ip).map_or(0, |list| list.len() - list.partition_point(|t| *t < from_ms))
     }
 
-    /// When requests started that an origin address answered.
+    /// When requests started that an origin address answered. Not known (empty) for one that never refused.
     pub fn spoken(&self, origin: &str) -> &[i64] {
         self.spoken.get(origin).map_or(&[], Vec::as_slice)
     }
@@ -78,7 +78,7 @@ impl Origins {
     pub fn build(w: &World, coverage: &Coverage) -> Self {
         let mut by_host: BTreeMap<(String, String), OriginCount> = BTreeMap::new();
         let mut by_combo: Vec<OriginCount> = vec![OriginCount::default(); w.edge.combos.len()];
-        for (i, f) in w.edge.facts.iter().enumerate() {
+        for f in &w.edge.facts {
             let Some(count) = by_combo.get_mut(f.combo as usize) else { continue };
             if f.flags.has(FactFlags::INTERNAL) {
                 continue;
@@ -86,8 +86,15 @@ impl Origins {
             count.asked += 1;
             count.spoke += u64::from(spoke_http(f));
             count.failed += u64::from(f.edge_status == 520);
-            let own = |l: &Vec<u32>| l.iter().any(|e| !w.ties.open.contains(e));
-            count.tied += u64::from(w.ties.of_fact.get(&(i as u32)).is_some_and(own));
+        }
+        // A sum: the order of the map is of no consequence.
+        #[allow(clippy::iter_over_hash_type)]
+        for (fact, lines) in &w.ties.of_fact {
+            let own = lines.iter().any(|e| !w.ties.open.contains(e));
+            let Some(f) = w.edge.facts.get(*fact as usize).filter(|f| own && !f.flags.has(FactFlags::INTERNAL)) else { continue };
+            if let Some(count) = by_combo.get_mut(f.combo as usize) {
+                count.tied += 1;
+            }
         }
         count_covered(w, coverage, &mut by_combo);
         for (c, n) in w.edge.combos.iter().zip(&by_combo) {
@@ -102,10 +109,9 @@ impl Origins {
             slot.covered += n.covered;
         }
         let bad_colos = bad_colos(w);
-        let (mut refused, mut cut, mut spoken) = (Moments::new(), Moments::new(), Moments::new());
-        let mut refused_by_edge = Moments::new();
+        let (mut refused, mut cut, mut refused_by_edge) = (Moments::new(), Moments::new(), Moments::new());
         let mut anywhere = Vec::new();
-        for f in w.edge.facts.iter().filter(|f| f.start_ms != i64::MIN) {
+        for f in w.edge.facts.iter().filter(|f| matches!(f.edge_status, 520..=522) && f.start_ms != i64::MIN) {
             let Some(combo) = w.edge.combos.get(f.combo as usize) else { continue };
             if matches!(f.edge_status, 521 | 522) && !combo.edge_ip.is_empty() {
                 refused_by_edge.entry(combo.edge_ip.clone()).or_default().push(f.start_ms);
@@ -115,10 +121,6 @@ impl Origins {
                 521 if origin.is_empty() => anywhere.push(f.start_ms),
                 521 => refused.entry(origin.to_owned()).or_default().push(f.start_ms),
                 520 => cut.entry(origin.to_owned()).or_default().push(f.start_ms + i64::from(f.dur_ms)),
-                _ if spoke_http(f) => match spoken.get_mut(origin) {
-                    Some(list) => list.push(f.start_ms),
-                    None => drop(spoken.insert(origin.to_owned(), vec![f.start_ms])),
-                },
                 _ => {}
             }
         }
@@ -130,6 +132,7 @@ impl Origins {
                 list.extend(&anywhere);
             }
         }
+        let spoken = if refused.is_empty() { Moments::new() } else { answers(w, &refused) };
         for list in refused.values_mut().chain(cut.values_mut()).chain(refused_by_edge.values_mut()) {
             list.sort_unstable();
         }
@@ -152,6 +155,19 @@ fn count_covered(w: &World, coverage: &Coverage, by_combo: &mut [OriginCount]) {
         let span = Span { lo: end.0, hi: end.0 + f.precision_ns() };
         count.covered += u64::from(servers.iter().any(|&s| coverage.at(s, span, 0) == Covered::Yes));
     }
+}
+
+/// When requests started that an origin address answered, for the addresses that refused some.
+fn answers(w: &World, refused: &Moments) -> Moments {
+    let names: Vec<&String> = refused.keys().collect();
+    let list_of: Vec<Option<usize>> = w.edge.combos.iter().map(|c| names.binary_search(&&c.origin_ip).ok()).collect();
+    let mut lists: Vec<Vec<i64>> = vec![Vec::new(); names.len()];
+    for f in w.edge.facts.iter().filter(|f| f.start_ms != i64::MIN && spoke_http(f)) {
+        if let Some(list) = list_of.get(f.combo as usize).copied().flatten().and_then(|i| lists.get_mut(i)) {
+            list.push(f.start_ms);
+        }
+    }
+    names.into_iter().cloned().zip(lists).collect()
 }
 
 /// An incident ends when a colo has not failed for this long, and its first minutes count from here.

@@ -29,6 +29,8 @@ pub struct Window {
     /// there are hardly more lines than failures. Tells something where lines are so frequent that one is
     /// near every request.
     pub paired: bool,
+    /// Probability of such shares by chance (Fisher, one-sided); `None` until it was worked out.
+    pub chance: Option<f64>,
 }
 
 /// Milliseconds before the end of a request in which a cause may be logged already (latency back to the edge).
@@ -55,7 +57,7 @@ impl Window {
                 0.55
             };
         }
-        let proven = fail > ok && fisher(self.fail_near, self.fail_all, self.ok_near, self.ok_all) < 0.001;
+        let proven = fail > ok && self.chance.unwrap_or_else(|| self.by_chance()) < 0.001;
         if proven && ok <= 0.5 * fail {
             1.0
         } else if proven || self.z > 3.3 {
@@ -65,6 +67,10 @@ impl Window {
         } else {
             0.5
         }
+    }
+
+    fn by_chance(&self) -> f64 {
+        fisher(self.fail_near, self.fail_all, self.ok_near, self.ok_all)
     }
 
     /// The contrast in a sentence.
@@ -142,22 +148,16 @@ impl Windows {
         for (&server, ends) in &fails {
             let first = ends.iter().map(|e| e.lo).min().unwrap_or(0) - 60 * SECOND;
             let last = ends.iter().map(|e| e.hi).max().unwrap_or(0) + 60 * SECOND;
-            let mut oks: Vec<Span> = w
-                .edge
-                .facts
-                .iter()
-                .filter(|f| answered(f))
-                .filter_map(|f| {
+            let mine: Vec<bool> = w.edge.combos.iter().map(|c| servers.get(c.origin_ip.as_str()) == Some(&Some(server))).collect();
+            let near = || {
+                w.edge.facts.iter().filter(|f| answered(f)).filter_map(|f| {
                     let end = f.end()?.0;
-                    let origin = w.edge.combos.get(f.combo as usize)?.origin_ip.as_str();
-                    let here = servers.get(origin).copied().flatten() == Some(server);
+                    let here = mine.get(f.combo as usize) == Some(&true);
                     (here && (first..=last).contains(&end)).then_some(Span { lo: end, hi: end + f.precision_ns() })
                 })
-                .collect();
-            if oks.len() > ENOUGH {
-                let step = oks.len() / ENOUGH;
-                oks = oks.into_iter().step_by(step).collect();
-            }
+            };
+            // Counted first, so that no list of all of them is held.
+            let oks: Vec<Span> = near().step_by((near().count() / ENOUGH).max(1)).collect();
             for sig in PROCESS_WIDE.iter().copied().chain((0u8..).zip(&w.settings.own).map(|(bit, _)| Sig::Own(bit))) {
                 if w.by_sig.contains_key(&(server, sig)) {
                     by.insert((server, sig), window(w, server, sig, ends, &oks));
@@ -272,7 +272,8 @@ fn window(w: &World, server: usize, sig: Sig, fails: &[Span], oks: &[Span]) -> W
     let moments: Vec<Span> = w.near(server, sig, Span { lo: from, hi: to }).filter_map(|(_, ev)| ev.utc).collect();
     let few = moments.len() * 10 <= fails.len() * 15;
     let paired = fails.len() >= 3 && few && pair_up(windows, moments).0 * 10 >= fails.len() as u64 * 9;
-    Window { paired, ..compare(fails, oks, |end| w.near(server, sig, around(end)).take(200).count() as f64) }
+    let window = compare(fails, oks, |end| w.near(server, sig, around(end)).take(200).count() as f64);
+    Window { paired, chance: Some(window.by_chance()), ..window }
 }
 
 fn compare(fails: &[Span], oks: &[Span], count: impl Fn(&Span) -> f64) -> Window {
@@ -293,6 +294,7 @@ fn compare(fails: &[Span], oks: &[Span], count: impl Fn(&Span) -> f64) -> Window
         fail_mean,
         ok_mean,
         paired: false,
+        chance: None,
         z: if o.is_empty() { 0.0 } else { (fail_mean - ok_mean) / error },
     }
 }

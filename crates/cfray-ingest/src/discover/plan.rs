@@ -153,7 +153,7 @@ impl Discovery {
     /// A job for [`crate::parallel::for_each_block`].
     pub fn job<'a>(&'a self, source: SourceId, split: Split<'a>, options: &'a Options) -> Job<'a> {
         let size = self.plan(source).map_or(0, |p| p.len);
-        Job { source, size, split, in_order: false, open: Box::new(move || self.open(source, options)) }
+        Job { source, size, split, in_order: false, numbered: true, open: Box::new(move || self.open(source, options)) }
     }
 
     fn plan(&self, source: SourceId) -> Option<&Plan> {

@@ -13,6 +13,9 @@ const STATUSES: usize = 1000;
 /// Seconds that are counted in an array; rows come from a few minutes at a time.
 const SECONDS: usize = 256;
 
+/// Combos that are found without the map; a power of two.
+const RECENT: usize = 1 << 11;
+
 /// Collects rows into a part.
 #[derive(Debug)]
 pub(crate) struct Collector {
@@ -24,9 +27,13 @@ pub(crate) struct Collector {
     classes: HashMap<Class, u32>,
     last_class: Option<(Class, u32)>,
     combos: HashMap<u64, Vec<u32>>,
-    /// The text that each combo was made from: length of each piece, then the pieces.
-    combo_texts: Vec<Vec<u8>>,
+    /// The texts that combos were made from, one behind the other: length of each piece, then the pieces.
+    texts: Vec<u8>,
+    /// Where each combo's text ends.
+    text_ends: Vec<usize>,
     last_combo: u32,
+    /// Combos seen of late, by low bits of their hash.
+    recent: Vec<u32>,
     scratch: Vec<u8>,
 }
 
@@ -42,8 +49,10 @@ impl Collector {
             classes: HashMap::new(),
             last_class: None,
             combos: HashMap::new(),
-            combo_texts: Vec::new(),
+            texts: Vec::new(),
+            text_ends: Vec::new(),
             last_combo: u32::MAX,
+            recent: vec![u32::MAX; RECENT],
             scratch: Vec::new(),
         }
     }
@@ -150,19 +159,33 @@ impl Collector {
         for piece in &pieces {
             self.scratch.extend_from_slice(piece);
         }
-        if self.combo_texts.get(self.last_combo as usize) == Some(&self.scratch) {
+        let (texts, ends) = (&self.texts, &self.text_ends);
+        let same = |id: u32| {
+            let id = id as usize;
+            let from = if id == 0 { Some(0) } else { ends.get(id - 1).copied() };
+            from.zip(ends.get(id)).and_then(|(from, end)| texts.get(from..*end)) == Some(&self.scratch)
+        };
+        if same(self.last_combo) {
             return self.last_combo;
         }
-        let ids = self.combos.entry(cfray_model::key::bytes_key(&self.scratch)).or_default();
-        let known = ids.iter().copied().find(|id| self.combo_texts.get(*id as usize) == Some(&self.scratch));
+        let hash = cfray_model::key::bytes_key(&self.scratch);
+        let Some(recent) = self.recent.get_mut(hash as usize % RECENT) else { return 0 };
+        if same(*recent) {
+            self.last_combo = *recent;
+            return *recent;
+        }
+        let ids = self.combos.entry(hash).or_default();
+        let known = ids.iter().copied().find(|id| same(*id));
         self.last_combo = known.unwrap_or_else(|| {
-            let id = self.combo_texts.len() as u32;
+            let id = self.text_ends.len() as u32;
             let [host, method, colo, edge_ip, origin_ip] = pieces.map(|p| String::from_utf8_lossy(&p).into_owned());
             self.part.combos.push(Combo { host: host.to_ascii_lowercase(), method, colo, edge_ip, origin_ip });
-            self.combo_texts.push(self.scratch.clone());
+            self.texts.extend_from_slice(&self.scratch);
+            self.text_ends.push(self.texts.len());
             ids.push(id);
             id
         });
+        *recent = self.last_combo;
         self.last_combo
     }
 

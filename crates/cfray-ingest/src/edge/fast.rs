@@ -21,7 +21,7 @@
 use super::fields::{NestedName, Target};
 use super::full::{self, Layout};
 use super::lex::{nested_end, scalar_end};
-use super::simd::{continues, digits_end, string_stop};
+use super::simd::{self, Lanes, Narrow, digits_end};
 use super::value::{Kind, Slot, Slots};
 use std::sync::Arc;
 
@@ -89,6 +89,8 @@ pub(crate) struct Template {
     watched: u32,
     rows: u64,
     misses: u64,
+    /// The machine searches 32 bytes at a time.
+    wide: bool,
 }
 
 impl Template {
@@ -138,6 +140,7 @@ impl Template {
             watched: 0,
             rows: 0,
             misses: 0,
+            wide: simd::has_wide(),
         };
         template.compile(|_| false);
         Some(template)
@@ -203,18 +206,36 @@ impl Template {
             self.prepare(slots);
             slots.mask = 0;
         }
-        let end = if self.watched < WATCH { self.watch(text, slots)? } else { self.stride(text, slots)? };
+        let end = if self.watched < WATCH { self.watch(text, slots)? } else { self.run(text, slots)? };
         matches!(text.get(end), None | Some(b'\n')).then_some(end)
     }
 
-    /// [`Self::walk`], run by run.
+    /// [`Self::stride`] with the widest search the machine has.
     #[inline]
-    fn stride(&mut self, text: &[u8], slots: &mut Slots) -> Option<usize> {
+    fn run(&mut self, text: &[u8], slots: &mut Slots) -> Option<usize> {
+        #[cfg(target_arch = "x86_64")]
+        if self.wide {
+            // SAFETY: `wide` says that the machine has the features that the function was compiled for.
+            return unsafe { self.stride_wide(text, slots) };
+        }
+        self.stride::<Narrow>(text, slots)
+    }
+
+    /// [`Self::stride`], compiled for machines with AVX2.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,bmi1,bmi2")]
+    fn stride_wide(&mut self, text: &[u8], slots: &mut Slots) -> Option<usize> {
+        self.stride::<simd::Wide>(text, slots)
+    }
+
+    /// [`Self::walk`], run by run.
+    #[inline(always)]
+    fn stride<L: Lanes>(&mut self, text: &[u8], slots: &mut Slots) -> Option<usize> {
         let mut at = 0usize;
         let mut missed = 0u64;
         for run in &self.runs {
             let literal = self.merged.get(run.start as usize..run.end as usize)?;
-            if continues(text, at, literal) {
+            if L::continues(text, at, literal) {
                 for inner in self.inner.get(run.inner as usize..run.inner_end as usize)? {
                     take(slots, self.dynamic, inner.take, Slot { start: inner.slot.start + at as u32, ..inner.slot });
                 }
@@ -225,18 +246,18 @@ impl Template {
                 }
                 missed += 1;
                 for i in run.first..run.last {
-                    at = self.step(i as usize, text, at, slots)?;
+                    at = self.step::<L>(i as usize, text, at, slots)?;
                 }
                 let step = self.steps.get(run.last as usize)?;
                 let literal = self.literals.get(step.start as usize..step.end as usize)?;
-                if !continues(text, at, literal) {
+                if !L::continues(text, at, literal) {
                     return None;
                 }
                 at += literal.len();
             }
             if run.last as usize + 1 < self.steps.len() {
                 let step = self.steps.get(run.last as usize)?;
-                at = self.value(text, at, step, slots)?;
+                at = self.value::<L>(text, at, step, slots)?;
             }
         }
         self.rows += 1;
@@ -251,14 +272,14 @@ impl Template {
     }
 
     /// One literal and its value.
-    #[inline]
-    fn step(&self, i: usize, text: &[u8], at: usize, slots: &mut Slots) -> Option<usize> {
+    #[inline(always)]
+    fn step<L: Lanes>(&self, i: usize, text: &[u8], at: usize, slots: &mut Slots) -> Option<usize> {
         let step = self.steps.get(i)?;
         let literal = self.literals.get(step.start as usize..step.end as usize)?;
-        if !continues(text, at, literal) {
+        if !L::continues(text, at, literal) {
             return None;
         }
-        self.value(text, at + literal.len(), step, slots)
+        self.value::<L>(text, at + literal.len(), step, slots)
     }
 
     /// [`Self::walk`], step by step, counting which values stay the same.
@@ -268,11 +289,11 @@ impl Template {
         for i in 0..count - 1 {
             let step = self.steps.get(i).copied()?;
             let literal = self.literals.get(step.start as usize..step.end as usize)?;
-            if !continues(text, at, literal) {
+            if !Narrow::continues(text, at, literal) {
                 return None;
             }
             let start = at + literal.len();
-            at = self.value(text, start, &step, slots)?;
+            at = self.value::<Narrow>(text, start, &step, slots)?;
             if step.below.is_none()
                 && let Some(vote) = self.votes.get_mut(i)
             {
@@ -281,7 +302,7 @@ impl Template {
         }
         let step = self.steps.last()?;
         let literal = self.literals.get(step.start as usize..step.end as usize)?;
-        if !continues(text, at, literal) {
+        if !Narrow::continues(text, at, literal) {
             return None;
         }
         at += literal.len();
@@ -298,17 +319,17 @@ impl Template {
 
     /// Skips the value at `at` and takes it where the step says so.
     #[inline(always)]
-    fn value(&self, text: &[u8], at: usize, step: &Step, slots: &mut Slots) -> Option<usize> {
+    fn value<L: Lanes>(&self, text: &[u8], at: usize, step: &Step, slots: &mut Slots) -> Option<usize> {
         let (slot, end) = match *text.get(at)? {
             b'"' => {
-                let mut stop = string_stop(text, at + 1)?;
+                let mut stop = L::string_stop(text, at + 1)?;
                 let mut kind = Kind::Text;
                 while let Some(b'\\') = text.get(stop) {
                     kind = Kind::Escaped;
                     if *text.get(stop + 1)? < 0x20 {
                         return None;
                     }
-                    stop = string_stop(text, stop + 2)?;
+                    stop = L::string_stop(text, stop + 2)?;
                 }
                 if text.get(stop) != Some(&b'"') {
                     return None;
@@ -322,7 +343,9 @@ impl Template {
                 }
                 (Slot { start: at as u32, len: (end - at) as u32, kind: Kind::Scalar }, end)
             }
-            b'[' if text.get(at + 1) == Some(&b']') => (Slot { start: at as u32, len: 2, kind: Kind::Nested }, at + 2),
+            open @ (b'[' | b'{') if text.get(at + 1) == Some(&(open + 2)) => {
+                (Slot { start: at as u32, len: 2, kind: Kind::Nested }, at + 2)
+            }
             b'{' | b'[' => {
                 let end = nested_end(text, at).ok()?;
                 // The fast parser sees more than the line.

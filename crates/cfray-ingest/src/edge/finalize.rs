@@ -1,9 +1,10 @@
 //! From merged parts to the scan: order, duplicates, global ids, line numbers, counters.
 
-use super::part::{EdgePart, Kept, fields, place};
-use cfray_model::{Combo, EdgeCounters, EdgeRow, EdgeScan, FactFlags, LineRef};
+use super::part::{EdgePart, fields, place};
+use super::settle::{Duplicate, settle};
+use cfray_model::{Combo, EdgeCounters, EdgeRow, EdgeScan, LineRef};
 use rayon::slice::ParallelSliceMut;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Finishes a scan. The result depends on the rows and their places only, not on how they were cut
 /// into parts.
@@ -14,12 +15,11 @@ pub fn finalize(mut part: EdgePart) -> EdgeScan {
     let mut counters = count(&part);
 
     let (combos, ids) = settle_combos(std::mem::take(&mut part.combos));
-    let mut kept = flatten(std::mem::take(&mut part.pages));
-    for k in &mut kept {
-        k.fact.combo = ids.get(k.fact.combo as usize).copied().unwrap_or_default();
+    let settled = settle(&mut part, &ids);
+    for (duplicate, rows) in &settled.duplicates {
+        discount(&mut counters, duplicate, *rows, &part);
     }
-    kept.par_sort_unstable_by_key(|k| (k.fact.start_ms, k.fact.ray, k.place));
-    let dropped = drop_duplicates(&mut kept, &part, &mut counters);
+    let dropped = settled.dropped;
 
     let mut incidents = std::mem::take(&mut part.incidents);
     if !dropped.is_empty() {
@@ -36,12 +36,11 @@ pub fn finalize(mut part: EdgePart) -> EdgeScan {
     }
     rejects.sort();
 
-    let facts = kept.into_iter().map(|k| k.fact).collect();
     let mut lines: BTreeMap<u32, u64> = BTreeMap::new();
     for (&(source, _), n) in &part.segments {
         *lines.entry(source).or_default() += n;
     }
-    EdgeScan { incidents, facts, combos, counters, rejects, lines, ..EdgeScan::default() }
+    EdgeScan { incidents, facts: settled.facts, combos, counters, rejects, problems: settled.problems, lines }
 }
 
 /// Counters with duplicates still in.
@@ -70,79 +69,35 @@ fn count(part: &EdgePart) -> EdgeCounters {
     counters
 }
 
-/// Takes one row back out of the counters.
-fn discount(counters: &mut EdgeCounters, kept: &Kept, part: &EdgePart) {
-    fn less<K: Ord>(map: &mut BTreeMap<K, u64>, key: &K) {
-        if let Some(rows) = map.get_mut(key) {
-            *rows = rows.saturating_sub(1);
-            if *rows == 0 {
+/// Takes duplicates of one kind back out of the counters.
+fn discount(counters: &mut EdgeCounters, duplicate: &Duplicate, rows: u64, part: &EdgePart) {
+    fn less<K: Ord>(map: &mut BTreeMap<K, u64>, key: &K, rows: u64) {
+        if let Some(n) = map.get_mut(key) {
+            *n = n.saturating_sub(rows);
+            if *n == 0 {
                 map.remove(key);
             }
         }
     }
-    counters.rows = counters.rows.saturating_sub(1);
-    counters.duplicates += 1;
-    // Status 0 stands for a row without the field and was not counted.
-    if kept.has_status {
-        less(&mut counters.by_status, &kept.fact.edge_status);
-        if kept.fact.edge_status < 500 {
-            counters.below_500 = counters.below_500.saturating_sub(1);
+    counters.rows = counters.rows.saturating_sub(rows);
+    counters.duplicates += rows;
+    if let Some(status) = duplicate.status {
+        less(&mut counters.by_status, &status, rows);
+        if status < 500 {
+            counters.below_500 = counters.below_500.saturating_sub(rows);
         }
     }
-    if kept.fact.start_ms != i64::MIN {
-        counters.traffic.take(kept.fact.start_ms.div_euclid(1000));
+    if let Some(second) = duplicate.second {
+        counters.traffic.take(second, rows);
     }
-    if let Some(class) = part.classes.get(kept.class as usize) {
+    if let Some(class) = part.classes.get(duplicate.class as usize) {
         for field in fields(class.mask) {
-            less(&mut counters.fields, &field.to_owned());
+            less(&mut counters.fields, &field.to_owned(), rows);
         }
         if let Some(source) = &class.source {
-            less(&mut counters.by_source, &String::from_utf8_lossy(source).into_owned());
+            less(&mut counters.by_source, &String::from_utf8_lossy(source).into_owned(), rows);
         }
     }
-}
-
-/// Drops all but the first of rows with equal ray, start and source; returns the places of dropped incidents.
-fn drop_duplicates(kept: &mut Vec<Kept>, part: &EdgePart, counters: &mut EdgeCounters) -> BTreeSet<u64> {
-    let mut dropped = BTreeSet::new();
-    let mut last = (i64::MIN, 0u64);
-    let mut sources: BTreeSet<Option<&[u8]>> = BTreeSet::new();
-    let mut first_of_group: Option<Kept> = None;
-    let source = |k: &Kept| part.classes.get(k.class as usize).and_then(|c| c.source.as_deref());
-    kept.retain(|k| {
-        let key = (k.fact.start_ms, k.fact.ray);
-        if k.fact.ray == 0 || first_of_group.is_none() || key != last {
-            last = key;
-            first_of_group = Some(*k);
-            sources.clear();
-            return true;
-        }
-        // Most groups have one row: the set is filled only when a second one comes.
-        if sources.is_empty() {
-            sources.extend(first_of_group.as_ref().map(source));
-        }
-        if sources.insert(source(k)) {
-            return true;
-        }
-        discount(counters, k, part);
-        if k.fact.flags.has(FactFlags::INCIDENT) {
-            dropped.insert(k.place);
-        }
-        false
-    });
-    dropped
-}
-
-/// All pages as one list; each is freed as soon as it is copied.
-fn flatten(mut pages: Vec<Vec<Kept>>) -> Vec<Kept> {
-    if pages.len() == 1 {
-        return pages.pop().unwrap_or_default();
-    }
-    let mut all = Vec::with_capacity(pages.iter().map(Vec::len).sum());
-    for page in pages {
-        all.extend_from_slice(&page);
-    }
-    all
 }
 
 /// Distinct combos in order, and for each local id the global one.

@@ -4,6 +4,8 @@
 //! before it and may hold anything (raw control bytes and invalid UTF-8, too); a scalar is a run of
 //! letters, digits, `+`, `-`, `.` and `_`; inside a value that nobody reads only strings and brackets count.
 
+use super::simd::{Lanes, Narrow};
+
 /// Deepest nesting that is followed.
 const DEPTH: usize = 512;
 
@@ -40,12 +42,16 @@ pub(crate) fn string_end(text: &[u8], start: usize) -> Result<(usize, bool), Fau
     let mut at = start;
     let mut escaped = false;
     loop {
-        let hit = text.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)).ok_or(fault(text.len(), UNTERMINATED))? + at;
-        if text.get(hit) == Some(&b'"') {
-            return Ok((hit, escaped));
-        }
-        escaped = true;
-        at = hit + 2;
+        let hit = Narrow::string_stop(text, at).ok_or(fault(text.len(), UNTERMINATED))?;
+        at = match text.get(hit) {
+            Some(b'"') => return Ok((hit, escaped)),
+            Some(b'\\') => {
+                escaped = true;
+                hit + 2
+            }
+            // A raw control byte is content like any other.
+            _ => hit + 1,
+        };
     }
 }
 

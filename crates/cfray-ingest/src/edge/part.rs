@@ -1,13 +1,15 @@
 //! What the scan of some rows leaves: plain data that merges in any order.
 
+use super::spill::{Run, Spill};
 use cfray_model::edge::Reject;
 use cfray_model::{Combo, EdgeField, EdgeRow, Fact, Stamp, Traffic};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// Rejected lines that are kept as samples.
 pub(crate) const REJECTS: usize = 8;
-/// Facts a page: pages are never copied when parts merge.
-const PAGE: usize = 1 << 14;
+/// Facts a page: pages are sorted when they are full, and never copied when parts merge.
+const PAGE: usize = if cfg!(test) { 64 } else { 1 << 14 };
 
 /// A place as one number: source, then offset. The order of places within a source and between
 /// sources is that of [`cfray_model::LineRef`].
@@ -27,6 +29,16 @@ pub(crate) struct Kept {
     pub has_status: bool,
 }
 
+/// Start in milliseconds, ray, place: what facts are sorted by.
+pub(crate) type Order = (i64, u64, u64);
+
+impl Kept {
+    /// Facts stand in this order: by start, then ray, then place.
+    pub fn order(&self) -> Order {
+        (self.fact.start_ms, self.fact.ray, self.place)
+    }
+}
+
 /// What rows of one shape and source have in common in the counters.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Class {
@@ -43,7 +55,14 @@ pub(crate) struct Class {
 pub struct EdgePart {
     /// Incidents; line numbers still relative to their segment.
     pub(crate) incidents: Vec<EdgeRow>,
-    pub(crate) pages: Vec<Vec<Kept>>,
+    /// The page that is being filled.
+    open: Vec<Kept>,
+    /// Sorted pages.
+    pages: Vec<Vec<Kept>>,
+    /// Sorted pages that went to a file.
+    pub(crate) runs: Vec<Run>,
+    /// Where pages go when they are too many.
+    pub(crate) spill: Option<Arc<Spill>>,
     /// What `Fact::combo` points to here; may hold equal values twice.
     pub(crate) combos: Vec<Combo>,
     pub(crate) classes: Vec<Class>,
@@ -73,14 +92,35 @@ impl EdgePart {
 
     /// Keeps a fact.
     pub(crate) fn keep(&mut self, kept: Kept) {
-        match self.pages.last_mut() {
-            Some(page) if page.len() < PAGE => page.push(kept),
-            _ => {
-                let mut page = Vec::with_capacity(if self.pages.is_empty() { 64 } else { PAGE });
-                page.push(kept);
-                self.pages.push(page);
-            }
+        self.open.push(kept);
+        if self.open.len() >= PAGE {
+            self.seal();
+            self.open.reserve_exact(PAGE);
         }
+    }
+
+    /// Sorts the open page and puts it away.
+    fn seal(&mut self) {
+        let mut page = std::mem::take(&mut self.open);
+        if page.is_empty() {
+            return;
+        }
+        // Rows come almost in order; a stable sort makes use of that.
+        page.sort_by_key(Kept::order);
+        let offered = match &self.spill {
+            Some(spill) => spill.offer(page),
+            None => Err(page),
+        };
+        match offered {
+            Ok(run) => self.runs.push(run),
+            Err(page) => self.pages.push(page),
+        }
+    }
+
+    /// All pages in memory, each sorted.
+    pub(crate) fn take_pages(&mut self) -> Vec<Vec<Kept>> {
+        self.seal();
+        std::mem::take(&mut self.pages)
     }
 
     /// Index of a class.
@@ -108,6 +148,8 @@ impl EdgePart {
     /// Both parts together.
     #[must_use]
     pub fn merge(mut self, mut other: Self) -> Self {
+        self.seal();
+        other.seal();
         if self.facts() < other.facts() {
             std::mem::swap(&mut self, &mut other);
         }
@@ -127,6 +169,15 @@ impl EdgePart {
             }
             self.pages.push(page);
         }
+        for mut run in other.runs {
+            run.combo_base += combo_base;
+            run.classes = Some(Arc::new(match run.classes {
+                Some(before) => before.iter().map(|c| classes.get(*c as usize).copied().unwrap_or_default()).collect(),
+                None => classes.clone(),
+            }));
+            self.runs.push(run);
+        }
+        self.spill = self.spill.or(other.spill);
         self.incidents.append(&mut other.incidents);
         for (status, rows) in other.statuses {
             *self.statuses.entry(status).or_default() += rows;
@@ -149,7 +200,7 @@ impl EdgePart {
     }
 
     fn facts(&self) -> usize {
-        self.pages.iter().map(Vec::len).sum()
+        self.open.len() + self.pages.iter().map(Vec::len).sum::<usize>() + self.runs.iter().map(|r| r.rows).sum::<usize>()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The parallel driver of the edge pass.
 
 use super::csv::record_cut;
+use super::spill::Spill;
 use super::{EdgeFormat, EdgeKind, EdgePart, EdgeScanner, finalize};
 use crate::blocks::Split;
 use crate::discover::Discovery;
@@ -8,11 +9,17 @@ use crate::options::{Options, Progress};
 use crate::parallel::{Job, for_each_block};
 use cfray_model::{EdgeFilter, EdgeScan, LineRef, SourceId};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Bytes of edge rows that are read at a time: small enough to lie in the second-level cache from the
+/// copy out of the kernel until the last byte has been looked at.
+const BLOCK: usize = 256 << 10;
 
 /// Reads every edge source. The result depends on the rows alone, not on the number of threads, the
 /// order of the files or how they are cut into blocks.
 pub fn scan_edge(d: &Discovery, filter: &EdgeFilter, o: &Options, p: &dyn Progress) -> EdgeScan {
     p.phase("edge logs");
+    let o = &Options { block: o.block.min(BLOCK), ..o.clone() };
     let formats: BTreeMap<SourceId, &EdgeFormat> = d.edge().collect();
     let jobs: Vec<Job<'_>> = formats
         .iter()
@@ -22,9 +29,12 @@ pub fn scan_edge(d: &Discovery, filter: &EdgeFilter, o: &Options, p: &dyn Progre
             // One reader follows the document from its first byte to its last.
             EdgeKind::Document => Job { in_order: true, ..d.job(*id, Split::Bytes, o) },
         })
+        // Line numbers are settled at the end, from the lines of each block that the scanner walks anyhow.
+        .map(|job| Job { numbered: false, ..job })
         .collect();
     p.total(jobs.iter().map(|j| j.size).sum());
-    let make = || EdgeScanner::new(o, filter);
+    let spill = Arc::new(Spill::new(o.facts_in_memory, o.temp_dir.clone()));
+    let make = || EdgeScanner::new(o, filter).spilling(Arc::clone(&spill));
     let (scanners, problems) = for_each_block(&jobs, o, p, make, |scanner, job, block| {
         let Some(format) = formats.get(&job.source) else { return };
         let Some(block) = block else { return scanner.end(format) };
@@ -41,7 +51,7 @@ pub fn scan_edge(d: &Discovery, filter: &EdgeFilter, o: &Options, p: &dyn Progre
     let part = scanners.into_iter().map(EdgeScanner::finish).fold(EdgePart::default(), EdgePart::merge);
     let mut scan = finalize(part);
     let name = |id: SourceId| usize::try_from(id.0).ok().and_then(|i| d.sources.get(i)).map_or("", |s| s.name.as_str());
-    scan.problems = problems.into_iter().map(|(id, problem)| format!("{}: {problem}", name(id))).collect();
+    scan.problems.extend(problems.into_iter().map(|(id, problem)| format!("{}: {problem}", name(id))));
     scan.problems.sort();
     scan
 }

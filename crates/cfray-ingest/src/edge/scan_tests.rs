@@ -53,6 +53,32 @@ fn threads_blocks_and_compression_change_nothing() {
 }
 
 #[test]
+fn facts_outside_of_memory_are_the_same() {
+    let text = failing(900);
+    // The second file repeats rows of the first: duplicates lie in pages of different threads.
+    let dir = tree(&[("a.log", &text), ("b.log", &text[..text.len() / 2]), ("c.log", &text.replace("9e0ad402", "9e0ad404"))]);
+    let with = |threads, facts_in_memory, temp_dir| {
+        let options = Options { threads, block: 4096, facts_in_memory, temp_dir, ..Options::default() };
+        scan_edge(&look_with(dir.path(), &options), &EdgeFilter::default(), &options, &NoProgress)
+    };
+    let expected = with(1, 64 << 20, None);
+    assert!(!expected.facts.is_stored() && expected.counters.duplicates > 400);
+    for threads in [1, 2, 5] {
+        for in_memory in [0, 20_000] {
+            let scan = with(threads, in_memory, None);
+            assert!(scan.facts.is_stored());
+            assert_eq!(format!("{expected:?}"), format!("{scan:?}"), "{threads} threads, {in_memory} bytes in memory");
+        }
+    }
+    // A directory that takes nothing is named, and all else is as before.
+    let mut scan = with(2, 0, Some("/nowhere/at/all".into()));
+    let problems = std::mem::take(&mut scan.problems);
+    assert!(problems.len() == 1 && problems[0].contains("/nowhere/at/all") && problems[0].contains("stay in memory"), "{problems:?}");
+    assert!(!scan.facts.is_stored());
+    assert_eq!(format!("{expected:?}"), format!("{scan:?}"));
+}
+
+#[test]
 fn every_form_of_the_same_rows_gives_the_same_scan() {
     let text = failing(300);
     let lines = tree(&[("edge.log", &text)]);

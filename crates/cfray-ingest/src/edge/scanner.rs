@@ -7,8 +7,10 @@ use super::document::DocumentReader;
 use super::fields::Names;
 use super::ndjson::LineReader;
 use super::part::EdgePart;
+use super::spill::Spill;
 use crate::options::Options;
 use cfray_model::{EdgeFilter, LineRef, SourceId};
+use std::sync::Arc;
 
 /// Reads blocks and collects what they leave.
 ///
@@ -34,6 +36,12 @@ impl EdgeScanner {
             csv: None,
             document: DocumentReader::default(),
         }
+    }
+
+    /// Lets facts go to a file when all scanners together hold too many.
+    pub(crate) fn spilling(mut self, spill: Arc<Spill>) -> Self {
+        self.out.part.spill = Some(spill);
+        self
     }
 
     /// Reads a block that begins at `offset` of the source's decompressed content. Blocks hold whole

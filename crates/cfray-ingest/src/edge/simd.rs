@@ -1,17 +1,60 @@
 //! Short searches, inlined: values in edge rows are a few bytes long, so the call into a general
 //! search routine would cost more than the search.
 
-/// Position of the first `"`, `\` or control byte (below 0x20) at or after `at`.
-#[inline(always)]
-pub(crate) fn string_stop(text: &[u8], mut at: usize) -> Option<usize> {
-    while let Some(block) = text.get(at..).and_then(<[u8]>::first_chunk::<16>) {
-        let mask = arch::string_stops(block);
-        if mask != 0 {
-            return Some(at + mask.trailing_zeros() as usize);
+/// One way of searching; chosen once for the machine.
+pub(crate) trait Lanes {
+    /// Position of the first `"`, `\` or control byte (below 0x20) at or after `at`.
+    fn string_stop(text: &[u8], at: usize) -> Option<usize>;
+    /// Does `text` continue with `literal` at `at`?
+    fn continues(text: &[u8], at: usize, literal: &[u8]) -> bool;
+}
+
+/// Blocks of 16 bytes: every machine has these.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Narrow;
+
+impl Lanes for Narrow {
+    #[inline(always)]
+    fn string_stop(text: &[u8], mut at: usize) -> Option<usize> {
+        while let Some(block) = text.get(at..).and_then(<[u8]>::first_chunk::<16>) {
+            let mask = arch::string_stops(block);
+            if mask != 0 {
+                return Some(at + mask.trailing_zeros() as usize);
+            }
+            at += 16;
         }
-        at += 16;
+        text.get(at..)?.iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\').map(|n| at + n)
     }
-    text.get(at..)?.iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\').map(|n| at + n)
+
+    #[inline(always)]
+    fn continues(text: &[u8], at: usize, literal: &[u8]) -> bool {
+        let Some(here) = text.get(at..).and_then(|rest| rest.get(..literal.len())) else { return false };
+        if literal.len() > 128 {
+            return here == literal;
+        }
+        // Blocks from the front, then the last one (which may overlap): no loop over single bytes.
+        let (mut a, mut b) = (here, literal);
+        while let (Some(x), Some(y)) = (a.first_chunk::<16>(), b.first_chunk::<16>()) {
+            if !arch::equal(x, y) {
+                return false;
+            }
+            a = &a[16..];
+            b = &b[16..];
+        }
+        match (here.last_chunk::<16>(), literal.last_chunk::<16>()) {
+            (Some(x), Some(y)) => arch::equal(x, y),
+            _ => short_equal(a, b),
+        }
+    }
+}
+
+/// Are two texts of the same length below 16 equal?
+#[inline(always)]
+fn short_equal(a: &[u8], b: &[u8]) -> bool {
+    fn ends<const N: usize>(a: &[u8], b: &[u8]) -> Option<bool> {
+        Some(a.first_chunk::<N>()? == b.first_chunk::<N>()? && a.last_chunk::<N>()? == b.last_chunk::<N>()?)
+    }
+    ends::<8>(a, b).or_else(|| ends::<4>(a, b)).unwrap_or_else(|| a.iter().eq(b))
 }
 
 /// Position of the first byte at or after `at` that is no digit; the length when there is none.
@@ -27,36 +70,61 @@ pub(crate) fn digits_end(text: &[u8], mut at: usize) -> usize {
     at + text.get(at..).unwrap_or_default().iter().take_while(|b| b.is_ascii_digit()).count()
 }
 
-/// Does `text` continue with `literal` at `at`?
-#[inline(always)]
-pub(crate) fn continues(text: &[u8], at: usize, literal: &[u8]) -> bool {
-    let Some(here) = text.get(at..).and_then(|rest| rest.get(..literal.len())) else { return false };
-    if literal.len() > 128 {
-        return here == literal;
-    }
-    // Blocks of 16 from the front, then the last 16 (which may overlap): no loop over single bytes.
-    let (mut a, mut b) = (here, literal);
-    while let (Some(x), Some(y)) = (a.first_chunk::<16>(), b.first_chunk::<16>()) {
-        if !arch::equal(x, y) {
-            return false;
+/// Does this machine have what [`Wide`] needs?
+pub(crate) fn has_wide() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("bmi2");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// Blocks of 32 bytes. Only for code that runs behind [`has_wide`].
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wide;
+
+#[cfg(target_arch = "x86_64")]
+impl Lanes for Wide {
+    #[inline(always)]
+    fn string_stop(text: &[u8], mut at: usize) -> Option<usize> {
+        while let Some(block) = text.get(at..).and_then(<[u8]>::first_chunk::<32>) {
+            let mask = arch::string_stops_wide(block);
+            if mask != 0 {
+                return Some(at + mask.trailing_zeros() as usize);
+            }
+            at += 32;
         }
-        a = &a[16..];
-        b = &b[16..];
+        Narrow::string_stop(text, at)
     }
-    match (here.last_chunk::<16>(), literal.last_chunk::<16>()) {
-        (Some(x), Some(y)) => arch::equal(x, y),
-        _ => a == b,
+
+    #[inline(always)]
+    fn continues(text: &[u8], at: usize, literal: &[u8]) -> bool {
+        let Some(here) = text.get(at..).and_then(|rest| rest.get(..literal.len())) else { return false };
+        let (Some(x), Some(y)) = (here.last_chunk::<32>(), literal.last_chunk::<32>()) else {
+            return Narrow::continues(text, at, literal);
+        };
+        let (mut a, mut b) = (here, literal);
+        while let (Some(x), Some(y)) = (a.first_chunk::<32>(), b.first_chunk::<32>()) {
+            if !arch::equal_wide(x, y) {
+                return false;
+            }
+            a = &a[32..];
+            b = &b[32..];
+        }
+        arch::equal_wide(x, y)
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod arch {
     use std::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_max_epu8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8, _mm_sub_epi8,
+        __m128i, __m256i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_max_epu8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
+        _mm_sub_epi8, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8,
     };
 
-    // SAFETY of the blocks below: SSE2 is part of every x86_64; each load reads the 16 bytes that the
-    // reference covers, and has no alignment.
+    // SAFETY of the blocks below: SSE2 is part of every x86_64; each load reads the 16 or 32 bytes that
+    // the reference covers, and has no alignment. The `_wide` ones need AVX2: `super::Wide` is used only
+    // by code that `super::has_wide` has let through.
 
     #[inline(always)]
     fn load(block: &[u8; 16]) -> __m128i {
@@ -88,6 +156,26 @@ mod arch {
     #[inline(always)]
     pub(super) fn equal(a: &[u8; 16], b: &[u8; 16]) -> bool {
         unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(load(a), load(b))) == 0xffff }
+    }
+
+    /// [`string_stops`] of 32 bytes.
+    #[inline(always)]
+    pub(super) fn string_stops_wide(block: &[u8; 32]) -> u32 {
+        unsafe {
+            let x: __m256i = _mm256_loadu_si256(block.as_ptr().cast());
+            let (quote, slash, control) = (_mm256_set1_epi8(b'"' as i8), _mm256_set1_epi8(b'\\' as i8), _mm256_set1_epi8(0x1f));
+            let quoting = _mm256_or_si256(_mm256_cmpeq_epi8(x, quote), _mm256_cmpeq_epi8(x, slash));
+            _mm256_movemask_epi8(_mm256_or_si256(quoting, _mm256_cmpeq_epi8(_mm256_min_epu8(x, control), x))) as u32
+        }
+    }
+
+    /// [`equal`] of 32 bytes.
+    #[inline(always)]
+    pub(super) fn equal_wide(a: &[u8; 32], b: &[u8; 32]) -> bool {
+        unsafe {
+            let (a, b): (__m256i, __m256i) = (_mm256_loadu_si256(a.as_ptr().cast()), _mm256_loadu_si256(b.as_ptr().cast()));
+            _mm256_movemask_epi8(_mm256_cmpeq_epi8(a, b)) == -1
+        }
     }
 }
 
@@ -121,7 +209,11 @@ mod tests {
         #[test]
         fn searches_agree_with_loops(text in proptest::collection::vec(any::<u8>(), 0..80), at in 0usize..90) {
             let stop = text.iter().enumerate().skip(at).find(|(_, b)| **b < 0x20 || matches!(b, b'"' | b'\\')).map(|(i, _)| i);
-            prop_assert_eq!(string_stop(&text, at), stop);
+            prop_assert_eq!(Narrow::string_stop(&text, at), stop);
+            #[cfg(target_arch = "x86_64")]
+            if has_wide() {
+                prop_assert_eq!(Wide::string_stop(&text, at), stop);
+            }
         }
 
         #[test]
@@ -134,11 +226,17 @@ mod tests {
         #[test]
         fn literals(text in proptest::collection::vec(0u8..3, 0..200), at in 0usize..20, len in 0usize..180, flip in any::<Option<usize>>()) {
             let mut literal = text.iter().skip(at).take(len).copied().collect::<Vec<_>>();
-            prop_assert_eq!(continues(&text, at, &literal), at + literal.len() <= text.len());
+            let both = |literal: &[u8]| {
+                let narrow = Narrow::continues(&text, at, literal);
+                #[cfg(target_arch = "x86_64")]
+                assert!(!has_wide() || Wide::continues(&text, at, literal) == narrow);
+                narrow
+            };
+            prop_assert_eq!(both(&literal), at + literal.len() <= text.len());
             if let Some(flip) = flip && !literal.is_empty() {
                 let n = literal.len();
                 literal[flip % n] ^= 4;
-                prop_assert!(!continues(&text, at, &literal));
+                prop_assert!(!both(&literal));
             }
         }
     }

@@ -26,6 +26,17 @@ pub(crate) fn parse(text: &[u8]) -> Option<EdgeTime> {
 /// Unix time. A whole number of ms, µs or ns counts as precise to the millisecond: its trailing
 /// digits cannot tell a coarse clock from a round moment, and no cfray window is finer.
 fn number(text: &[u8]) -> Option<EdgeTime> {
+    if let Some(value) = digits(text) {
+        // The forms that exports use; what is below says the same of all others.
+        let (scale, precision_ns) = match value {
+            0 => return None,
+            1..100_000_000_000 => (1_000_000_000, SECOND),
+            100_000_000_000..100_000_000_000_000 => (1_000_000, MILLI),
+            100_000_000_000_000..100_000_000_000_000_000 => (1_000, MILLI),
+            _ => (1, MILLI),
+        };
+        return Some(EdgeTime { ns: i64::try_from(value.checked_mul(scale)?).ok()?, precision_ns });
+    }
     let nanos = nano_decimal(text)?;
     const NANO: i128 = 1_000_000_000;
     let size = nanos.unsigned_abs() / NANO as u128;
@@ -42,6 +53,42 @@ fn number(text: &[u8]) -> Option<EdgeTime> {
     };
     let ns = i64::try_from(ns).ok().filter(|&ns| ns != 0)?;
     Some(EdgeTime { ns, precision_ns })
+}
+
+/// A number of 1 to 19 digits, which fits into 64 bits.
+#[inline]
+pub(crate) fn digits(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || text.len() > 19 {
+        return None;
+    }
+    let mut value = 0u64;
+    let mut rest = text;
+    while let Some((block, tail)) = rest.split_first_chunk::<8>() {
+        value = value * 100_000_000 + eight(u64::from_le_bytes(*block))?;
+        rest = tail;
+    }
+    for &b in rest {
+        let digit = b.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + u64::from(digit);
+    }
+    Some(value)
+}
+
+/// Eight digits at once: neighbours are joined to pairs, pairs to fours, fours to the number.
+#[inline]
+fn eight(text: u64) -> Option<u64> {
+    const TOP: u64 = 0x8080_8080_8080_8080;
+    let digits = text ^ 0x3030_3030_3030_3030;
+    // A byte above 9 reaches the top bit when 0x76 is added, one above 0x7f has it already.
+    if ((digits & !TOP).wrapping_add(0x7676_7676_7676_7676) | digits) & TOP != 0 {
+        return None;
+    }
+    let pairs = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
 }
 
 /// A decimal number times 10^9, exactly; digits beyond that are dropped. `None` for other text and
@@ -216,6 +263,24 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn whole_numbers_by_both_ways(text in "[0-9]{1,19}", odd in "[0-9/:a\\-. ]{1,20}") {
+            let value: u64 = text.parse().unwrap();
+            prop_assert_eq!(digits(text.as_bytes()), Some(value));
+            prop_assert_eq!(nano_decimal(text.as_bytes()), Some(i128::from(value) * 1_000_000_000));
+            prop_assert_eq!(digits(odd.as_bytes()), if odd.bytes().all(|b| b.is_ascii_digit()) { odd.parse().ok().filter(|_| odd.len() < 20) } else { None });
+            // A sign or a blank fraction sends the same number the long way round.
+            let long_way = read(&format!("{text}.0")).map(|t| t.0);
+            let whole = read(&text).map(|t| t.0);
+            prop_assert!(whole == long_way, "{:?} {:?}", whole, long_way);
+        }
+
+        #[test]
+        fn any_eight_bytes(bytes in any::<[u8; 8]>()) {
+            let expected = std::str::from_utf8(&bytes).ok().filter(|t| t.bytes().all(|b| b.is_ascii_digit())).and_then(|t| t.parse().ok());
+            prop_assert_eq!(eight(u64::from_le_bytes(bytes)), expected);
+        }
+
         #[test]
         fn agrees_with_what_reports_print(ms in -2_000_000_000_000i64..9_000_000_000_000) {
             prop_assume!(ms != 0);

@@ -168,8 +168,8 @@ impl<'a> Row<'a> {
 /// A whole number from its text.
 #[inline]
 pub(crate) fn int(text: &[u8]) -> Option<i64> {
-    if (1..=18).contains(&text.len()) && text.iter().all(u8::is_ascii_digit) {
-        return Some(text.iter().fold(0i64, |n, d| n * 10 + i64::from(d - b'0')));
+    if let Some(value) = time::digits(text) {
+        return i64::try_from(value).ok();
     }
     let nanos = time::nano_decimal(text.trim_ascii())?;
     i64::try_from(nanos / 1_000_000_000).ok()

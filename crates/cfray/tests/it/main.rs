@@ -21,5 +21,6 @@ mod parquet;
 mod ray;
 mod redaction;
 mod regressions;
+mod spilled;
 mod stories;
 mod support;
