@@ -113,7 +113,7 @@ pub fn mask_row(row: &Row, masker: &Masker) -> Row {
     }
     for line in &mut row.lines {
         change(&mut line.source, |t| masker.own(t));
-        change(&mut line.text, |t| evidence_text(t, masker));
+        change(&mut line.text, |t| shown(t, masker));
     }
     for item in &mut row.verdict.missing {
         change(item, |t| masker.own(t));

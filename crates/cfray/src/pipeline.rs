@@ -206,6 +206,7 @@ pub fn settings(reading: &Reading, selection: &Selection, configs: &[ConfTree]) 
     Settings {
         config: Arc::new(serverconf::audit(configs, &reading.ranges)),
         zones: reading.zones.clone(),
+        lines: false,
         threads: reading.options.workers(),
         own: reading.own.rules.clone(),
         thresholds: reading.config.thresholds.clone(),

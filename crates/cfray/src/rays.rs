@@ -40,13 +40,14 @@ pub fn learn(edge: &mut EdgeScan, origin: &OriginScan) -> Vec<u32> {
         }
     }
     let mut learned = Vec::new();
+    let mut facts = edge.facts.to_vec();
     for row in edge.incidents.iter_mut().filter(|row| row.start.is_none() && row.uri.is_none()) {
         let Some((e, time)) = row.ray.and_then(|r| lines.get(&r.0)).and_then(|e| Some((e, e.time?))) else { continue };
         let took = e.duration_us.map_or(0, |us| i64::try_from(us).unwrap_or(0).saturating_mul(1000));
         let stated = time.stated_ns() / MILLI * MILLI;
         let start = if e.time_is_start { stated } else { stated.saturating_sub(took) / MILLI * MILLI };
         let fits = |f: &&mut Fact| Some(f.ray) == row.ray.map(|r| r.0) && f.start_ms == i64::MIN;
-        let Some(fact) = edge.facts.iter_mut().find(fits) else { continue };
+        let Some(fact) = facts.iter_mut().find(fits) else { continue };
         row.uri = Some(e.path.clone());
         row.start = Some(Stamp(start));
         row.end = Some(Stamp(start.saturating_add(took)));
@@ -60,7 +61,8 @@ pub fn learn(edge: &mut EdgeScan, origin: &OriginScan) -> Vec<u32> {
         learned.push(fact.request);
     }
     // The order that a finished scan has.
-    edge.facts.sort_by_key(|f| (f.start_ms, f.ray));
+    facts.sort_by_key(|f| (f.start_ms, f.ray));
+    edge.facts = facts.into();
     edge.incidents.sort_by_key(|row| (row.start, row.ray, row.at));
     learned
 }

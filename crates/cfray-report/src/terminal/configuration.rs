@@ -1,7 +1,6 @@
 //! What the servers' configuration says, weightiest first.
 
-use super::INDENT;
-use super::page::Page;
+use super::page::{INDENT, Page};
 use crate::words;
 use anstyle::Style;
 use cfray_model::report::Report;

@@ -11,7 +11,7 @@ use super::analyze::no_edge_log;
 use crate::args::BundleArgs;
 use crate::exit::{Failure, Outcome, Status};
 use crate::progress::Display;
-use crate::{diag, output, pipeline, plan, signals};
+use crate::{diag, output, pipeline, plan};
 use archive::{Kind, Member};
 use cfray_ingest::{Discovery, Options};
 use cfray_model::report::Report;
@@ -53,10 +53,7 @@ pub fn run(args: &BundleArgs) -> Outcome<Status> {
     let (report, worlds) = cfray_causes::analyze_keeping(scanned.parts, &scanned.sources, scanned.skipped, &settings);
     let (tied, left_out) = lines::tied(&report, &worlds);
     let members = members(&report, &tied, left_out, &discovery, &reading.options, &render)?;
-    let written = {
-        let _guard = signals::writing();
-        cfray_report::write_whole(&path, &mut |out| Ok(archive::write(kind, &members, out)?))
-    };
+    let written = cfray_report::write_whole(&path, &mut |out| Ok(archive::write(kind, &members, out)?));
     written.map_err(|error| Failure::new(error.to_string(), "").help("what stood under that name is untouched"))?;
     if !quiet {
         diag::stdout(&said(&path.display().to_string(), &report, &members, &render))?;
