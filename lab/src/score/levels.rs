@@ -233,3 +233,74 @@ pub fn leave_one_out(verdicts: &[Verdict]) -> Vec<Verdict> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(scenario: &str, group: &str, raw: f64, right: bool) -> Verdict {
+        let said = Some(if right { "worker-crash" } else { "oom-kill" }.to_owned());
+        Verdict {
+            recording: scenario.into(),
+            scenario: scenario.into(),
+            truth: "worker-crash".into(),
+            said,
+            right,
+            confidence: raw,
+            raw,
+            group: group.into(),
+            quoted: None,
+        }
+    }
+
+    /// `n` scenarios of `rows` requests each, of which a share is right.
+    fn batch(name: &str, n: usize, rows: usize, raw: f64, right: usize) -> Vec<Verdict> {
+        let one = |s: usize| (0..rows).map(move |i| verdict(&format!("{name}{s}"), "line", raw, i < right));
+        (0..n).flat_map(one).collect()
+    }
+
+    #[test]
+    fn a_long_recording_does_not_outweigh_many_short_ones() {
+        let mut all = batch("long", 1, 1000, 0.9, 0);
+        all.extend(batch("short", 9, 10, 0.9, 10));
+        let levels = reliability(&all);
+        assert_eq!((levels.len(), levels[0].scenarios, levels[0].rows), (1, 10, 1090));
+        assert!((levels[0].observed - 0.9).abs() < 1e-9 && calibration_error(&all) < 1e-9);
+        assert!(levels[0].interval.0 < 0.7 && levels[0].interval.1 > 0.95, "{:?}", levels[0].interval);
+    }
+
+    #[test]
+    fn levels_rise_with_the_score_and_rest_on_several_scenarios() {
+        let mut all = batch("a", 5, 10, 0.6, 7);
+        all.extend(batch("b", 5, 10, 0.7, 5)); // out of order: pooled with the one before
+        all.extend(batch("c", 8, 10, 0.9, 10));
+        all.extend(batch("d", 1, 10, 0.95, 2)); // one scenario is no level of its own
+        let steps = fit(&all);
+        assert!(steps.len() <= MOST && steps.iter().all(|s| s.scenarios >= FEWEST), "{steps:?}");
+        assert!(steps.windows(2).all(|w| w[0].from < w[1].from && w[0].confidence < w[1].confidence), "{steps:?}");
+        assert!((steps[0].confidence - 0.6).abs() < 0.03, "{steps:?}");
+    }
+
+    #[test]
+    fn a_scenario_is_judged_by_the_others() {
+        let mut all = batch("good", 6, 10, 0.9, 10);
+        all.extend(batch("bad", 1, 10, 0.4, 0));
+        // Its own failure taught the levels nothing: what is left says 0.9 and more.
+        let bad = leave_one_out(&all).into_iter().find(|v| v.scenario == "bad0").expect("there");
+        assert!(bad.confidence > 0.85 && !bad.right, "{bad:?}");
+        // Fitted to all, a score that is never right falls under one half and names nothing.
+        let mut all = batch("good", 6, 10, 0.9, 10);
+        all.extend(batch("bad", 4, 10, 0.4, 0));
+        assert!(fitted(&all).iter().filter(|v| v.raw == 0.4).all(|v| v.said.as_deref() == Some("unknown")));
+    }
+
+    #[test]
+    fn variants_are_one_scenario() {
+        use super::super::figures::scenario_of;
+        assert_eq!(scenario_of("worker-crash-nginx-combined"), scenario_of("worker-crash-nginx-jsonray-14"));
+        assert_eq!(scenario_of("request-rejected-header-combined"), scenario_of("request-rejected-body-timeout"));
+        assert_ne!(scenario_of("keepalive-race-nginx-combined"), scenario_of("keepalive-race-nginx65"));
+        assert_ne!(scenario_of("cannot-tell-edge-only"), scenario_of("cannot-tell-wrong-half"));
+        assert_ne!(scenario_of("held-worker-crash-abort"), scenario_of("worker-crash-abort"));
+    }
+}
