@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what the lab needs (Debian 12, root) and records every scenario again.
 #   lab/record.sh [OUTPUT-DIRECTORY] [SCENARIO-PREFIX]...
-# Only loopback addresses are used. A full run takes about 15 minutes on two cores.
+# Traffic stays on loopback. A full run takes about 35 minutes on two cores. Scenarios named held-… are kept unseen:
+# `all` leaves them out, and only they need Debian 13's servers, which are then put into a directory of their own.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-out}
@@ -9,7 +10,11 @@ out=${1:-out}
 [ $# -gt 0 ] || set -- all
 
 # Packages must not start their services: the lab runs its own copies with its own configuration.
-need="nginx apache2 libapache2-mod-php8.2 libapache2-mod-security2 php8.2-fpm haproxy hitch openssl"
+need="nginx libnginx-mod-stream apache2 libapache2-mod-php8.2 libapache2-mod-security2 libapache2-mod-qos php8.2-fpm haproxy hitch gunicorn iptables openssl"
+trixie=
+for name in "$@"; do
+    case $name in held*) trixie=/opt/cfray-lab-trixie; need="$need varnish caddy nodejs debootstrap" ;; esac
+done
 missing=
 for p in $need; do
     dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q '^install ok installed' || missing="$missing $p"
@@ -21,6 +26,13 @@ if [ -n "$missing" ]; then
     # shellcheck disable=SC2086  # a list of words
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
     [ -z "${ours:-}" ] || rm -f "$policy"
+fi
+if [ -n "$trixie" ] && [ ! -x "$trixie/usr/sbin/nginx" ]; then
+    debootstrap --variant=minbase trixie "$trixie" http://deb.debian.org/debian
+    printf '#!/bin/sh\nexit 101\n' >"$trixie/usr/sbin/policy-rc.d"
+    chmod +x "$trixie/usr/sbin/policy-rc.d"
+    DEBIAN_FRONTEND=noninteractive chroot "$trixie" apt-get install -y --no-install-recommends \
+        nginx libnginx-mod-stream apache2 libapache2-mod-php8.4 libapache2-mod-security2 php8.4-fpm haproxy tzdata media-types
 fi
 
 cargo build --manifest-path "$here/Cargo.toml"

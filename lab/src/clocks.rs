@@ -187,14 +187,23 @@ mod tests {
     fn digits_move_with_the_zone_and_epochs_with_the_skew() {
         let by = &MOVES[3];
         let to = |line: &str| moved(line, by.zone_s + by.skew_s, by, 2026);
-        assert_eq!(to(r#"a - - [22/Nov/2026:12:00:00 +0000] "GET / HTTP/1.1" 200 1"#), r#"a - - [22/Nov/2026:17:45:45 +0545] "GET / HTTP/1.1" 200 1"#);
+        assert_eq!(
+            to(r#"a - - [22/Nov/2026:12:00:00 +0000] "GET / HTTP/1.1" 200 1"#),
+            r#"a - - [22/Nov/2026:17:45:45 +0545] "GET / HTTP/1.1" 200 1"#
+        );
         assert_eq!(to("2026/11/22 12:00:00 [error] x"), "2026/11/22 17:45:45 [error] x");
         assert_eq!(to("[22-Nov-2026 12:00:00 UTC] x"), "[22-Nov-2026 12:00:45 UTC] x");
-        assert_eq!(to("Nov 22 12:00:00 web1 nginx: 2026/11/22 12:00:00 [error] x"), "Nov 22 17:45:45 web1 nginx: 2026/11/22 17:45:45 [error] x");
+        assert_eq!(
+            to("Nov 22 12:00:00 web1 nginx: 2026/11/22 12:00:00 [error] x"),
+            "Nov 22 17:45:45 web1 nginx: 2026/11/22 17:45:45 [error] x"
+        );
         assert_eq!(
             to(r#"{"__REALTIME_TIMESTAMP":"1795348800000000","MESSAGE":"2026/11/22 12:00:00 [error] x"}"#),
             r#"{"__REALTIME_TIMESTAMP":"1795348845000000","MESSAGE":"2026/11/22 17:45:45 [error] x"}"#
         );
-        assert_eq!(to(r#"{"time":"2026-11-22T12:00:00+00:00","msec":"1795348800.250"}"#), r#"{"time":"2026-11-22T17:45:45+05:45","msec":"1795348845.250"}"#);
+        assert_eq!(
+            to(r#"{"time":"2026-11-22T12:00:00+00:00","msec":"1795348800.250"}"#),
+            r#"{"time":"2026-11-22T17:45:45+05:45","msec":"1795348845.250"}"#
+        );
     }
 }

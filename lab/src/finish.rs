@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::edge::logpush;
 use crate::edge::{Row, Why};
-use crate::run::{Run, Wrap};
+use crate::run::{Debian, Run, Wrap};
 use crate::stamp;
 
 static LOOPBACK: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b(127\.\d{1,3}\.\d{1,3}\.\d{1,3})(:\d{1,5})?\b").expect("static"));
@@ -43,6 +43,7 @@ pub fn finish(run: &mut Run, story: &str, out: &Path) -> Result<String> {
         status_on_520: run.set.status_on_520,
         zone: run.visitors.zone().to_owned(),
         zone_id: run.rng.random_range(100_000_000..900_000_000),
+        ipv6: run.set.ipv6,
     };
     let mut rng = run.rng.clone();
     let rays = logpush::write(&run.edge, &rows, &options, &tmp.join("logs/cloudflare"), &mut rng)?;
@@ -288,11 +289,14 @@ fn wire(rows: &[&Row], dir: &Path) -> Result<()> {
 
 fn readme(run: &Run, story: &str) -> String {
     let mut t = format!("# {}\n\n{story}\n\n", run.name);
-    let _ =
-        writeln!(t, "Servers, faults and origin lines are real (Debian 12, loopback). The Cloudflare side is the lab's emulated edge.\n");
     let _ = writeln!(
         t,
-        "Rewritten: loopback edge addresses to Cloudflare's ranges, the origin's to 192.0.2.x, local backends to 127.0.0.1, ports 28080/28443 to 80/443, the run's directory cut off paths."
+        "Servers, faults and origin lines are real (Debian {}, loopback). The Cloudflare side is the lab's emulated edge.\n",
+        if run.set.debian == Debian::Trixie { "13, beside parts of 12" } else { "12" }
+    );
+    let _ = writeln!(
+        t,
+        "Rewritten: loopback edge addresses to Cloudflare's ranges, the origin's to documentation addresses, local backends to 127.0.0.1, ports 28080/28443 to 80/443, the run's directory cut off paths."
     );
     if run.set.skew_s != 0 {
         let _ = writeln!(t, "Origin clocks moved by {} s after the fact.", run.set.skew_s);

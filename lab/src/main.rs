@@ -3,6 +3,7 @@
 
 mod backend;
 mod clocks;
+mod cut;
 mod edge;
 mod finish;
 mod joined;
@@ -24,10 +25,10 @@ pub fn edge_find(hay: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 const USAGE: &str = "lab list
-lab record [--out DIR] [--jobs N] NAME...|all     names may be prefixes
-lab score --recordings DIR [--reports DIR | --cfray BINARY]
 lab clocks --recordings DIR [--keep DIR]          zones and skews moved, then measured
 lab ties --recordings DIR                         rays taken out, then tied by request
+lab record [--out DIR] [--jobs N] [--seconds N] NAME...|all     names may be prefixes; all is all but held-…
+lab cut FROM TO OUT RECORDING...                  those seconds only, for tests
 lab backend ADDR LOG [PREFIX=ACTION]...";
 
 #[tokio::main]
@@ -44,27 +45,35 @@ async fn main() -> Result<()> {
         Some("score") => score::main(&args[1..]),
         Some("clocks") => clocks::main(&args[1..]),
         Some("ties") => ties::main(&args[1..]),
+        Some("cut") => cut::main(&args[1..]),
         Some("backend") => backend::serve(&args[1..]).await,
-        _ => bail!("{USAGE}"),
+        _ => bail!("{USAGE}\n{}", score::USAGE),
     }
 }
 
 async fn record(args: &[String]) -> Result<()> {
     let mut out = PathBuf::from("out");
-    let (mut jobs, mut names) = (3usize, Vec::new());
+    let (mut jobs, mut names, mut seconds) = (3usize, Vec::new(), None::<f64>);
     let mut it = args.iter();
     while let Some(a) = it.next() {
         match a.as_str() {
             "--out" => out = it.next().map(PathBuf::from).unwrap_or(out),
+            // A dry run, to see that it starts and labels; too short to be scored.
+            "--seconds" => seconds = it.next().and_then(|n| n.parse().ok()),
             "--jobs" => jobs = it.next().and_then(|n| n.parse().ok()).unwrap_or(jobs),
             name => names.push(name.to_owned()),
         }
     }
     std::fs::create_dir_all(&out)?;
-    let wanted: Vec<_> =
-        scenarios::all().into_iter().filter(|s| names.iter().any(|n| n == "all" || s.name.starts_with(n.as_str()))).collect();
+    let mut wanted: Vec<_> = scenarios::all()
+        .into_iter()
+        .filter(|s| names.iter().any(|n| n == "all" && !s.name.starts_with("held-") || s.name.starts_with(n.as_str())))
+        .collect();
     if wanted.is_empty() {
         bail!("no such scenario; try `lab list`");
+    }
+    if let Some(n) = seconds {
+        wanted.iter_mut().for_each(|s| s.settings.pace = n / s.settings.seconds as f64);
     }
     let gate = Arc::new(tokio::sync::Semaphore::new(jobs));
     let mut tasks = Vec::new();

@@ -24,6 +24,15 @@ pub enum Wrap {
     Journal,
 }
 
+/// Which release's servers run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Debian {
+    /// Debian 12, the machine's own.
+    Bookworm,
+    /// Debian 13, in a directory of its own (record.sh makes it).
+    Trixie,
+}
+
 /// The knobs of a variant that do not change the fault.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -42,6 +51,11 @@ pub struct Settings {
     pub rate: f64,
     pub ray: &'static str,
     pub client: &'static str,
+    pub debian: Debian,
+    /// Edges and origins are shown with IPv6 addresses.
+    pub ipv6: bool,
+    /// Share of the time that a dry run takes; what a scenario does then happens sooner.
+    pub pace: f64,
 }
 
 impl Default for Settings {
@@ -61,6 +75,9 @@ impl Default for Settings {
             rate: 26.0,
             ray: "none",
             client: "edge",
+            debian: Debian::Bookworm,
+            ipv6: false,
+            pace: 1.0,
         }
     }
 }
@@ -121,7 +138,7 @@ impl Run {
         Self::grow(&mut colos, name, &mut rng);
         let mut addresses = HashMap::new();
         for e in colos.iter().flat_map(|c| &c.edges) {
-            addresses.insert(e.bind.to_string(), e.public.to_string());
+            addresses.insert(e.bind.to_string(), e.shown(set.ipv6));
         }
         let visitors = Arc::new(Visitors::new(&colos, set.profile, &mut rng));
         let edge = Edge::new(colos, Vec::new());
@@ -151,7 +168,7 @@ impl Run {
 
     /// The keep-alive race needs many connections that idle; far colos get more machines for it.
     fn grow(colos: &mut [Colo], name: &str, rng: &mut StdRng) {
-        if name.starts_with("keepalive-race") {
+        if name.contains("keepalive-race") {
             for c in colos {
                 if c.rtt > Duration::from_millis(50) {
                     c.add_edges(12, rng);
@@ -172,16 +189,18 @@ impl Run {
     pub fn origin(&mut self, host: u8, port: u16, tls: Option<Arc<rustls::ClientConfig>>) -> usize {
         let addr = SocketAddr::from((self.ip(host), port));
         let known = self.addresses.get(&self.ip(host).to_string()).cloned();
-        let public = known.unwrap_or_else(|| format!("192.0.2.{}", self.rng.random_range(5..250)));
+        let last: u8 = self.rng.random_range(5..250);
+        let public = known.unwrap_or_else(|| if self.set.ipv6 { format!("2001:db8:20::{last:x}") } else { format!("192.0.2.{last}") });
         self.addresses.insert(self.ip(host).to_string(), public.clone());
         let shown = match port {
             28080 => 80,
             28443 => 443,
             p => p,
         };
-        self.addresses.insert(addr.to_string(), format!("{public}:{shown}"));
+        let with_port = if public.contains(':') { format!("[{public}]:{shown}") } else { format!("{public}:{shown}") };
+        self.addresses.insert(addr.to_string(), with_port);
         let mut origins = self.edge.origins.lock().unwrap();
-        origins.push(Origin { addr, public, tls });
+        origins.push(Origin { addr, public, tls, inner_zone: false });
         origins.len() - 1
     }
 
@@ -216,8 +235,13 @@ impl Run {
         self.began_at = SystemTime::now();
     }
 
+    /// The moment of a second of the scenario.
+    pub fn at(&self, second: f64) -> Instant {
+        self.began + Duration::from_secs_f64(second * self.set.pace)
+    }
+
     pub async fn until(&self, second: f64) {
-        tokio::time::sleep_until((self.began + Duration::from_secs_f64(second)).into()).await;
+        tokio::time::sleep_until(self.at(second).into()).await;
     }
 
     /// Requests at Poisson times in a window; a visitor who got a 520 sometimes tries again.
@@ -227,7 +251,7 @@ impl Run {
     {
         let mut rng = StdRng::seed_from_u64(self.rng.random());
         let (edge, visitors, flying) = (self.edge.clone(), self.visitors.clone(), self.flying.clone());
-        let (begin, end) = (self.began + Duration::from_secs_f64(window.0), self.began + Duration::from_secs_f64(window.1));
+        let (begin, end) = (self.at(window.0), self.at(window.1));
         let stop = self.stop.clone();
         tokio::spawn(async move {
             tokio::time::sleep_until(begin.into()).await;

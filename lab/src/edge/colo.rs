@@ -95,6 +95,17 @@ pub fn colos(site: Site, rng: &mut StdRng) -> Vec<Colo> {
         .collect()
 }
 
+impl EdgeAddr {
+    /// The address in logs. To an IPv6 origin Cloudflare's machines come from 2400:cb00::/32.
+    pub fn shown(&self, ipv6: bool) -> String {
+        let [a, b, c, d] = self.public.octets();
+        match ipv6 {
+            true => format!("2400:cb00:{}:1024::{a:x}{b:02x}:{c:x}{d:02x}", 30 + self.bind.octets()[2]),
+            false => self.public.to_string(),
+        }
+    }
+}
+
 impl Colo {
     /// More edge machines in a colo, for loads that need many separate connections.
     pub fn add_edges(&mut self, n: usize, rng: &mut StdRng) {

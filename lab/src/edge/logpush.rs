@@ -79,6 +79,7 @@ pub struct Options {
     pub status_on_520: u16,
     pub zone: String,
     pub zone_id: u32,
+    pub ipv6: bool,
 }
 
 /// Writes the files and returns the rays that the job delivered.
@@ -187,7 +188,7 @@ fn record(edge: &Edge, origins: &[Origin], row: &Row, options: &Options) -> Valu
     put("ClientSrcPort", json!(20000 + pick(45000, 19)));
     put("ClientTCPRTTMs", json!(4 + pick(60, 23)));
     put("ClientXRequestedWith", json!(""));
-    put("EdgeCFConnectingO2O", json!(false));
+    put("EdgeCFConnectingO2O", json!(contacted && origins[req.origin].inner_zone));
     put("EdgeColoCode", json!(colo.code));
     put("EdgeColoID", json!(colo.id));
     put("EdgeEndTimestamp", options.stamp.value(row.end));
@@ -200,7 +201,7 @@ fn record(edge: &Edge, origins: &[Origin], row: &Row, options: &Options) -> Valu
     put("EdgeResponseCompressionRatio", json!(0));
     put("EdgeResponseContentType", json!(body_type));
     put("EdgeResponseStatus", json!(row.edge_status));
-    let edge_ip = if contacted { colo.edges[v.edge].public.to_string() } else { String::new() };
+    let edge_ip = if contacted { colo.edges[v.edge].shown(options.ipv6) } else { String::new() };
     put("EdgeServerIP", json!(edge_ip));
     put("EdgeStartTimestamp", options.stamp.value(row.start));
     let total = row.end.duration_since(row.start).unwrap_or_default();

@@ -26,6 +26,8 @@ pub struct Origin {
     /// The address the logs show instead of the loopback one.
     pub public: String,
     pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// Another zone behind Cloudflare (orange to orange).
+    pub inner_zone: bool,
 }
 
 #[derive(Clone, Debug)]

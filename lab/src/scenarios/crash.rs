@@ -32,6 +32,8 @@ pub fn table() -> Vec<Scenario> {
             { client: "visitor", stamp: Stamp::UnixNano, profile: Profile::WordPress }),
         scenario!("worker-crash-apache-event", "An Apache event child dies of SIGSEGV with the requests of many threads in flight.", event_crash,
             { site: Site::UsEast, tz: "America/New_York", profile: Profile::Saas, job: Job::Only5xx }),
+        scenario!("worker-crash-nginxcore-reload", "nginx workers dump core (`core dumped`) under an application's requests; a reload half a minute before the first is a decoy; JSON log with the ray under another key.", nginx_core,
+            { profile: Profile::Saas, ray: "json edge_req", stamp: Stamp::Unix, skew_s: 45, seconds: 75 }),
     ]
 }
 
@@ -47,7 +49,7 @@ pub fn cgroup_of(name: &str) -> PathBuf {
     PathBuf::from(format!("/sys/fs/cgroup/memory/cfray-lab-{name}"))
 }
 
-fn cgroup(run: &Run, mib: u64) -> Result<PathBuf> {
+pub fn cgroup(run: &Run, mib: u64) -> Result<PathBuf> {
     let dir = cgroup_of(&run.name);
     std::fs::create_dir_all(&dir)?;
     std::fs::write(dir.join("memory.limit_in_bytes"), format!("{}", mib << 20))?;
@@ -55,7 +57,7 @@ fn cgroup(run: &Run, mib: u64) -> Result<PathBuf> {
 }
 
 /// The kernel's OOM lines about this run's cgroup, with the header a log daemon puts before them.
-async fn kernel_log(run: &mut Run, unit: &str, wanted: impl Fn(&str) -> bool) -> Result<()> {
+pub async fn kernel_log(run: &mut Run, unit: &str, wanted: impl Fn(&str) -> bool) -> Result<()> {
     let out = tokio::process::Command::new("dmesg").args(["--time-format", "iso"]).output().await?;
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     let tz = jiff::tz::TimeZone::get(run.set.tz)?;
@@ -81,7 +83,7 @@ async fn kernel_log(run: &mut Run, unit: &str, wanted: impl Fn(&str) -> bool) ->
 }
 
 /// Pids the kernel says it killed in this run's cgroup.
-fn oom_pids(run: &Run) -> Vec<String> {
+pub fn oom_pids(run: &Run) -> Vec<String> {
     let out = std::process::Command::new("dmesg").output().map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default();
     let group = format!("/cfray-lab-{}", run.name);
     out.lines()
@@ -162,20 +164,20 @@ async fn timeout_hard(run: &mut Run) -> Result<()> {
 }
 
 /// Kills a worker of the server now and then, as a broken module would.
-async fn crashes(run: &mut Run, master: i32, times: &[f64]) {
+pub async fn crashes(run: &mut Run, master: i32, signal: i32, times: &[f64]) {
     for t in times {
         run.until(*t).await;
         let workers = stacks::children(master);
         if let Some(pid) = workers.get(run.rng.random_range(0..workers.len().max(1))) {
-            run.event(format!("SIGSEGV to worker {pid}"));
-            stacks::kill(*pid, libc::SIGSEGV);
+            run.event(format!("{} to worker {pid}", if signal == libc::SIGSEGV { "SIGSEGV".into() } else { format!("signal {signal}") }));
+            stacks::kill(*pid, signal);
         }
     }
     run.until(run.set.seconds as f64).await;
     run.drain().await;
 }
 
-fn slow_reports(run: &mut Run) {
+pub fn slow_reports(run: &mut Run) {
     let end = run.set.seconds as f64;
     run.load(9.0, (0.0, end), |rng, v| {
         let who = v.person(rng);
@@ -203,7 +205,7 @@ async fn nginx_crash(run: &mut Run, format: nginx::Format) -> Result<()> {
     let master = run.procs[at].pid;
     background(run);
     slow_reports(run);
-    crashes(run, master, &[9.0, 13.4, 20.1, 26.7, 27.9, 34.6, 41.3, 48.0]).await;
+    crashes(run, master, libc::SIGSEGV, &[9.0, 13.4, 20.1, 26.7, 27.9, 34.6, 41.3, 48.0]).await;
     label_crash(run);
     Ok(())
 }
@@ -216,6 +218,40 @@ async fn nginx_crash_json(run: &mut Run) -> Result<()> {
     nginx_crash(run, nginx::Format::JsonRay).await
 }
 
+async fn nginx_core(run: &mut Run) -> Result<()> {
+    site::write(run, &[], &[])?;
+    backend(run, 20, 9122, "app.log", &["/reports/build=slow:1100"]).await?;
+    let app = nginx::App::Proxy(run.ip(20).to_string() + ":9122");
+    let dumps = run.path("run/core");
+    std::fs::create_dir_all(&dumps)?;
+    std::os::unix::fs::chown(&dumps, Some(33), Some(33))?;
+    let main = format!("worker_rlimit_core 200m;\nworking_directory {};", dumps.display());
+    let web =
+        nginx::Nginx { level: "notice", format: nginx::Format::Custom(super::hardened::JSON_EDGE_REQ), app, main, ..Default::default() };
+    let at = web.start(run).await?;
+    run.origin(10, 28080, None);
+    let master = run.procs[at].pid;
+    background(run);
+    slow_reports(run);
+    run.until(2.0).await;
+    run.event("reload of nginx");
+    run.procs[at].signal(libc::SIGHUP);
+    crashes(run, master, libc::SIGSEGV, &[31.0, 36.4, 41.1, 47.7, 52.9, 58.6, 64.3]).await;
+    run.label = Box::new(|row, run| {
+        let late = row.rtt.as_secs_f64() * 2.0 + 0.5;
+        if cut_off(row) && run.near_event(row, "SIGSEGV", 0.02, late) {
+            return Some(Label::new("worker-crash", "(core dumped)"));
+        }
+        // A reload closes idle connections: to a reused one that is the race.
+        (cut_off(row) && row.reused && run.near_event(row, "reload", 0.02, 2.5)).then(|| Label {
+            cause: "keepalive-race",
+            accept: "server-restart",
+            evidence: String::new(),
+        })
+    });
+    Ok(())
+}
+
 async fn event_crash(run: &mut Run) -> Result<()> {
     site::write(run, &[], &[])?;
     backend(run, 20, 9121, "app.log", &["/reports/build=slow:1900"]).await?;
@@ -226,7 +262,7 @@ async fn event_crash(run: &mut Run) -> Result<()> {
     let master = run.procs[at].pid;
     background(run);
     slow_reports(run);
-    crashes(run, master, &[8.2, 12.1, 15.7, 19.9, 22.4, 26.6, 30.9, 34.8, 38.3, 42.0, 46.6]).await;
+    crashes(run, master, libc::SIGSEGV, &[8.2, 12.1, 15.7, 19.9, 22.4, 26.6, 30.9, 34.8, 38.3, 42.0, 46.6]).await;
     label_crash(run);
     Ok(())
 }

@@ -1,18 +1,24 @@
 //! The table of scenarios. Each is one fault under one stack; its labels are decided by what was
 //! injected and what the edge saw on the wire, and a 520 nobody meant fails the recording.
 
+mod apaches;
 mod app;
 mod blocked;
 mod control;
 mod crash;
 mod edge_side;
+mod hardened;
+mod held;
+mod limits;
 mod noise;
 mod pool;
 mod protocol;
 mod race;
 mod response;
 mod restart;
+mod streams;
 mod tls;
+mod zones;
 
 use std::path::Path;
 use std::pin::Pin;
@@ -47,7 +53,8 @@ macro_rules! scenario {
     };
 }
 
-pub fn all() -> Vec<Scenario> {
+/// Every scenario but those kept unseen.
+pub fn known() -> Vec<Scenario> {
     let mut all = Vec::new();
     for table in [
         crash::table,
@@ -61,9 +68,21 @@ pub fn all() -> Vec<Scenario> {
         edge_side::table,
         pool::table,
         control::table,
+        hardened::table,
+        limits::table,
+        apaches::table,
+        streams::table,
+        zones::table,
     ] {
         all.extend(table());
     }
+    all
+}
+
+/// All of them. `all` on the command line leaves the unseen ones out: they are named `held-…`.
+pub fn all() -> Vec<Scenario> {
+    let mut all = known();
+    all.extend(held::table());
     all
 }
 
@@ -118,13 +137,14 @@ pub fn access(row: &Row, status: &str) -> String {
 /// Starts the lab's own application server.
 pub async fn backend(run: &mut Run, host: u8, port: u16, log: &str, actions: &[&str]) -> Result<()> {
     let addr = run.local(host, port);
-    std::fs::create_dir_all(run.path("var/log"))?;
+    let path = run.path(&format!("var/log/{log}"));
+    std::fs::create_dir_all(path.parent().unwrap_or(&path))?;
     let exe = std::env::current_exe()?.display().to_string();
-    let file = run.path(&format!("var/log/{log}")).display().to_string();
+    let file = path.display().to_string();
     let addr = addr.to_string();
     let mut argv = vec![exe.as_str(), "backend", &addr, &file];
     argv.extend(actions);
-    let proc = crate::stacks::Proc::start(run, log, &argv, None)?;
+    let proc = crate::stacks::Proc::start(run, &log.replace('/', "-"), &argv, None)?;
     run.procs.push(proc);
     run.log(&format!("var/log/{log}"), log, "app");
     crate::stacks::wait_port(run, host, port).await

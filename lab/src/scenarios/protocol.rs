@@ -69,7 +69,7 @@ async fn proxy_protocol_app(run: &mut Run) -> Result<()> {
 }
 
 /// HTTP/2 to origin on for two spells.
-async fn h2_spells(run: &mut Run) -> Result<()> {
+pub async fn h2_spells(run: &mut Run) -> Result<()> {
     let h1 = run.edge.origins.lock().unwrap()[0].clone();
     let h2 = Origin { tls: Some(client(TlsOptions { h2: true, ..Default::default() })?), ..h1.clone() };
     background(run);

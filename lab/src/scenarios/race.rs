@@ -24,15 +24,21 @@ pub fn table() -> Vec<Scenario> {
             { tz: "Asia/Kolkata", site: Site::India, skew_s: -25, stamp: Stamp::UnixNano, status_on_520: 520, profile: Profile::Saas }),
         scenario!("keepalive-race-apache-seconds", "Apache event with KeepAliveTimeout 5, edge times in whole seconds, sampled job.", event_race,
             { stamp: Stamp::Unix, job: Job::Sampled(75), profile: Profile::WordPress }),
+        scenario!("keepalive-race-apache-visitors", "Apache event with KeepAliveTimeout 5 and ordinary visitors of a quiet site, nobody in step with anything.", event_visitors,
+            { stamp: Stamp::Rfc3339Ms, site: Site::India, tz: "Asia/Kolkata", seconds: 150, rate: 28.0, skew_s: 9 }),
+        scenario!("keepalive-race-nginx-visitors", "nginx with keepalive_timeout 10 and ordinary visitors of a quiet site; ray in the log.", nginx_visitors,
+            { stamp: Stamp::UnixNano, site: Site::India, tz: "Asia/Kolkata", seconds: 170, rate: 26.0, ray: "nginx $http_cf_ray", profile: Profile::Saas }),
+        scenario!("keepalive-race-nginx65", "nginx with keepalive_timeout 65 and devices that report about once a minute.", nginx_65,
+            { stamp: Stamp::Rfc3339, tz: "America/New_York", site: Site::UsEast, seconds: 215, rate: 12.0, skew_s: -5 }),
     ]
 }
 
 /// Devices behind far colos, each with a connection of its own, whose period lies near the timeout.
-fn devices(run: &mut Run, timeout: f64, count: usize) {
+pub fn devices(run: &mut Run, timeout: f64, count: usize) {
     let mut rng = StdRng::seed_from_u64(run.rng.random());
     let far: Vec<usize> = (0..run.edge.colos.len()).filter(|c| run.edge.colos[*c].rtt > Duration::from_millis(50)).collect();
     let host = format!("iot.{}", run.visitors.zone());
-    let end = run.began + Duration::from_secs(run.set.seconds);
+    let end = run.at(run.set.seconds as f64);
     for i in 0..count {
         let colo = far[i % far.len()];
         let mut who = traffic::visitor(&run.edge.colos, &["FleetSense/3.1 (nRF9160)"], Some(colo), &mut rng);
@@ -101,6 +107,45 @@ async fn event_race(run: &mut Run) -> Result<()> {
     .await?;
     run.origin(10, 28080, None);
     race(run, 5.0).await
+}
+
+/// Visitors only: a connection idles for the timeout by chance.
+async fn visitors(run: &mut Run, timeout: f64) {
+    background(run);
+    run.until(run.set.seconds as f64).await;
+    run.drain().await;
+    run.label = Box::new(move |row, _| raced(row, timeout).then(|| Label::new("keepalive-race", "")));
+}
+
+async fn event_visitors(run: &mut Run) -> Result<()> {
+    site::write(run, &[], &[])?;
+    fpm::Fpm::default().start(run, None).await?;
+    apache::Apache { keepalive: 5, app: apache::App::Fpm("www"), ..Default::default() }.start(run, None).await?;
+    run.origin(10, 28080, None);
+    visitors(run, 5.0).await;
+    Ok(())
+}
+
+async fn nginx_visitors(run: &mut Run) -> Result<()> {
+    site::write(run, &[], &[])?;
+    fpm::Fpm::default().start(run, None).await?;
+    nginx::Nginx { keepalive: 10, format: nginx::Format::CfCustom, ..Default::default() }.start(run).await?;
+    run.origin(10, 28080, None);
+    visitors(run, 10.0).await;
+    Ok(())
+}
+
+async fn nginx_65(run: &mut Run) -> Result<()> {
+    site::write(run, &[], &[])?;
+    fpm::Fpm::default().start(run, None).await?;
+    nginx::Nginx { keepalive: 65, ..Default::default() }.start(run).await?;
+    run.origin(10, 28080, None);
+    background(run);
+    devices(run, 65.0, 40);
+    run.until(run.set.seconds as f64).await;
+    run.drain().await;
+    run.label = Box::new(move |row, _| raced(row, 65.0).then(|| Label::new("keepalive-race", "")));
+    Ok(())
 }
 
 async fn nginx_race(run: &mut Run) -> Result<()> {

@@ -9,7 +9,7 @@ use crate::edge::colo::Site;
 use crate::edge::logpush::{Job, Stamp};
 use crate::run::{Label, Run};
 use crate::scenario;
-use crate::stacks::{apache, nginx, site};
+use crate::stacks::{apache, fpm, nginx, site};
 use crate::traffic::Profile;
 
 pub fn table() -> Vec<Scenario> {
@@ -28,6 +28,8 @@ pub fn table() -> Vec<Scenario> {
             { profile: Profile::Saas, tz: "America/New_York", site: Site::UsEast, stamp: Stamp::Rfc3339Ms }),
         scenario!("backend-closed-apache-ray", "The same with the ray in the access log and the job filtered to 5xx.", closed_apache_ray,
             { profile: Profile::Saas, ray: "apache %{CF-Ray}i", job: Job::Only5xx, stamp: Stamp::Unix, status_on_520: 520, client: "visitor" }),
+        scenario!("headers-too-large-loggedin", "A plugin sets a cookie for everything a logged-in member has seen: only members' pages exceed 128 KB; the log's one size is $bytes_sent.", logged_in,
+            { profile: Profile::WordPress, stamp: Stamp::Rfc3339Ms, tz: "America/New_York", site: Site::UsEast, skew_s: -21 }),
     ]
 }
 
@@ -74,6 +76,37 @@ async fn headers_nginx(run: &mut Run) -> Result<()> {
     .await?;
     run.origin(10, 28080, None);
     wishes(run).await;
+    Ok(())
+}
+
+const BYTES_SENT: &str = r#"log_format main '$remote_addr - $remote_user [$time_local] "$request" $status $bytes_sent "$http_referer" "$http_user_agent" $host $request_time';"#;
+
+async fn logged_in(run: &mut Run) -> Result<()> {
+    site::write(run, &[("^/members/", "lib/member.php")], &[])?;
+    fpm::Fpm::default().start(run, None).await?;
+    nginx::Nginx {
+        format: nginx::Format::Custom(BYTES_SENT),
+        fastcgi_buffers: "fastcgi_buffers 16 256k; fastcgi_buffer_size 256k; fastcgi_busy_buffers_size 512k;",
+        ..Default::default()
+    }
+    .start(run)
+    .await?;
+    run.origin(10, 28080, None);
+    let end = run.set.seconds as f64;
+    drive(run, 4.5, (2.0, end - 2.0), |rng, v| {
+        let who = v.person(rng);
+        let n = rng.random_range(1..60);
+        let mut r = v.req(rng, "guest", "GET", format!("/members/profile/{n}"), who);
+        if rng.random_bool(0.3) {
+            r.tag = "fault";
+            r.headers.push(("Cookie".into(), format!("wordpress_logged_in=user{n}%7C1763851331")));
+        }
+        r
+    })
+    .await;
+    run.label = Box::new(|row, _| {
+        (row.why == Why::HeaderTooLarge && row.req.tag == "fault").then(|| Label::new("headers-too-large", access(row, "200 ")))
+    });
     Ok(())
 }
 

@@ -27,6 +27,8 @@ pub fn table() -> Vec<Scenario> {
             { ray: "json cf_ray", stamp: Stamp::UnixNano }),
         scenario!("server-io-disk-full", "The small file system under fastcgi_cache fills up: nginx aborts cached pages before the first byte.", disk_full,
             { profile: Profile::WordPress, skew_s: -20, job: Job::Sampled(70) }),
+        scenario!("server-io-proxycache", "The small file system under proxy_cache fills up before an application's pages; JSON log, real_ip.", proxy_cache,
+            { profile: Profile::Saas, client: "visitor", ray: "json edge_req", stamp: Stamp::Rfc3339, tz: "America/New_York", site: Site::UsEast }),
     ]
 }
 
@@ -143,6 +145,50 @@ async fn cache_denied(run: &mut Run) -> Result<()> {
     });
     catalog(run, (1.0, run.set.seconds as f64)).await;
     label_io(run, "failed (13: Permission denied)");
+    Ok(())
+}
+
+async fn proxy_cache(run: &mut Run) -> Result<()> {
+    site::write(run, &[], &[])?;
+    backend(run, 20, 9192, "app.log", &[]).await?;
+    let app = nginx::App::Proxy(run.ip(20).to_string() + ":9192");
+    let cache = run.path("var/cache").display().to_string();
+    std::fs::create_dir_all(&cache)?;
+    let ok = Command::new("mount").args(["-t", "tmpfs", "-o", "size=3m,mode=777", "tmpfs", &cache]).status().await?;
+    if !ok.success() {
+        bail!("tmpfs");
+    }
+    let http = format!(
+        "proxy_cache_path {cache} levels=1:2 keys_zone=pages:4m inactive=10m use_temp_path=off;\n  map $uri $skip {{ default 1; ~^/docs/ \"\"; }}"
+    );
+    let in_app =
+        "proxy_cache pages; proxy_cache_key $host$request_uri; proxy_cache_valid 200 1s; proxy_cache_bypass $skip; proxy_no_cache $skip;";
+    nginx::Nginx {
+        format: nginx::Format::Custom(super::hardened::JSON_EDGE_REQ),
+        real_ip: true,
+        app,
+        http,
+        in_app: in_app.into(),
+        ..Default::default()
+    }
+    .start(run)
+    .await?;
+    run.origin(10, 28080, None);
+    let fill = cache.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(13)).await;
+        let _ = Command::new("sh").args(["-c", "head -c 4000000 /dev/zero 2>/dev/null > core.dump"]).current_dir(fill).status().await;
+    });
+    drive(run, 2.4, (1.0, run.set.seconds as f64), |rng, v| {
+        let who = v.person(rng);
+        let n = rng.random_range(1..5000);
+        v.req(rng, "catalog", "GET", format!("/docs/{n}"), who)
+    })
+    .await;
+    run.snapshot_logs();
+    let _ = Command::new("umount").args(["-l", &cache]).status().await;
+    run.notes.push("The file system under the cache is a tmpfs of 3 MB, filled by another file after 13 s.".into());
+    label_io(run, "failed (28: No space left on device)");
     Ok(())
 }
 

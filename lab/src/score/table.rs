@@ -4,93 +4,91 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use super::{Outcome, Verdict, family};
+use super::Outcome;
+use super::figures::{Verdict, answer, f1, figures, ratio};
+use super::levels::{Step, calibration_error, fitted, leave_one_out, reliability};
 
-/// The whole report; a reader that stops early is no error.
-pub fn print(o: &Outcome) {
-    let _ = std::io::stdout().write_all(render(o).as_bytes());
+/// A reader that stops early is no error.
+pub fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
-fn render(o: &Outcome) -> String {
+/// Figures, what is wrong where, what is confused, and the confidence.
+pub fn short(o: &Outcome) -> String {
     let mut out = String::new();
+    overall(&mut out, o);
+    let _ = writeln!(out);
+    per_recording(&mut out, o, |right| right < 1.0);
+    let _ = writeln!(out);
+    confusion(&mut out, &o.verdicts);
+    let _ = writeln!(out);
+    levels(&mut out, &o.verdicts);
+    out
+}
+
+/// The tables of docs/accuracy.md.
+pub fn markdown(o: &Outcome) -> String {
+    let mut out = String::from("### Overall\n\n");
+    overall(&mut out, o);
+    out.push_str("\n### By cause\n\n");
+    per_cause(&mut out, &o.verdicts);
+    out.push_str("\n### What is confused\n\n");
+    confusion(&mut out, &o.verdicts);
+    out.push_str("\n### Is the confidence right?\n\n");
+    levels(&mut out, &o.verdicts);
+    out.push_str("\n### By recording\n\n");
+    per_recording(&mut out, o, |_| true);
+    out
+}
+
+fn overall(out: &mut String, o: &Outcome) {
+    let f = figures(&o.verdicts, o.invented.values().sum());
+    let count = |what: &dyn Fn(&Verdict) -> bool| o.verdicts.iter().filter(|v| what(v)).count();
+    let of = |name: &str, a: usize, n: usize| if n == 0 { "-".into() } else { format!("{:.3} ({a} of {n})", f[name]) };
     let n = o.verdicts.len();
-    let found = o.verdicts.iter().filter(|v| v.said.is_some()).count();
-    let right = o.verdicts.iter().filter(|v| v.right).count();
-    let proofs: Vec<bool> = o.verdicts.iter().filter_map(|v| v.quoted).collect();
-    let cannot: Vec<&Verdict> = o.verdicts.iter().filter(|v| v.truth == "unknown").collect();
-    let silent = cannot.iter().filter(|v| v.right).count();
+    let scenarios: BTreeSet<&str> = o.verdicts.iter().map(|v| v.scenario.as_str()).collect();
+    let rows = [
+        ("recordings (without a 520)".to_owned(), format!("{} ({})", o.recordings, o.empty)),
+        ("scenarios with a 520".into(), scenarios.len().to_string()),
+        ("520s".into(), n.to_string()),
+        ("found".into(), of("found", count(&|v| v.said.is_some()), n)),
+        ("accuracy, by request".into(), of("accuracy", count(&|v| v.right), n)),
+        ("accuracy, mean of recordings".into(), format!("{:.3}", f["accuracy-recordings"])),
+        ("accuracy, mean of scenarios".into(), format!("{:.3}", f["accuracy-scenarios"])),
+        ("macro-F1, causes".into(), format!("{:.3}", f["macro-f1"])),
+        ("macro-F1, families".into(), format!("{:.3}", f["macro-f1-families"])),
+        ("proving text quoted".into(), of("quoted", count(&|v| v.quoted == Some(true)), count(&|v| v.quoted.is_some()))),
+        (
+            "cannot tell, and says `unknown`".into(),
+            of("cannot-tell", count(&|v| v.truth == "unknown" && v.said.as_deref() == Some("unknown")), count(&|v| v.truth == "unknown")),
+        ),
+        ("520s invented".into(), format!("{}", f["invented"])),
+        ("calibration error over scenarios".into(), format!("{:.3}", calibration_error(&o.verdicts))),
+    ];
     let _ = writeln!(out, "| figure | value |\n|---|---|");
-    let _ = writeln!(out, "| recordings | {} |", o.recordings);
-    let _ = writeln!(out, "| 520s | {n} |");
-    let _ = writeln!(out, "| found | {} |", share(found, n));
-    let _ = writeln!(out, "| accuracy, by request | {} |", share(right, n));
-    let _ = writeln!(out, "| accuracy, mean of recordings | {:.3} |", mean_by(&o.verdicts, |v| &v.recording));
-    let _ = writeln!(out, "| accuracy, mean of scenarios | {:.3} |", mean_by(&o.verdicts, |v| &v.scenario));
-    let _ = writeln!(out, "| macro-F1, causes | {:.3} |", macro_f1(&o.verdicts, |c| c.to_owned()));
-    let _ = writeln!(out, "| macro-F1, families | {:.3} |", macro_f1(&o.verdicts, |c| family(c).to_owned()));
-    let _ = writeln!(out, "| proving text quoted | {} |", share(proofs.iter().filter(|p| **p).count(), proofs.len()));
-    let _ = writeln!(out, "| cannot tell, and says `unknown` | {} |", share(silent, cannot.len()));
-    let _ = writeln!(out, "| 520s invented | {} |", o.invented.values().sum::<usize>());
-    let _ = writeln!(out, "| calibration error over scenarios | {:.3} |", calibration(&o.verdicts));
+    for (name, value) in rows {
+        let _ = writeln!(out, "| {name} | {value} |");
+    }
     if !o.times.is_empty() {
         let total: f64 = o.times.values().map(|t| t.as_secs_f64()).sum();
         let _ = writeln!(out, "| time | {total:.2} s, longest {:.2} s |", o.times.values().max().map_or(0.0, |t| t.as_secs_f64()));
     }
-    per_recording(&mut out, o);
-    per_cause(&mut out, &o.verdicts);
-    confusion(&mut out, &o.verdicts);
-    print_levels(&mut out, &o.verdicts);
-    out
 }
 
-fn share(a: usize, n: usize) -> String {
-    if n == 0 { "-".into() } else { format!("{:.3} ({a} of {n})", a as f64 / n as f64) }
-}
-
-fn mean_by<'a>(verdicts: &'a [Verdict], key: impl Fn(&'a Verdict) -> &'a str) -> f64 {
-    let mut groups: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    for v in verdicts {
-        let g = groups.entry(key(v)).or_default();
-        g.0 += usize::from(v.right);
-        g.1 += 1;
-    }
-    let sum: f64 = groups.values().map(|(r, n)| *r as f64 / *n as f64).sum();
-    sum / groups.len().max(1) as f64
-}
-
-/// What counts as said: an accepted alternative counts as the true cause.
-fn answer(v: &Verdict) -> &str {
-    if v.right { &v.truth } else { v.said.as_deref().unwrap_or("(not found)") }
-}
-
-fn f1(verdicts: &[Verdict], name: &dyn Fn(&str) -> String, class: &str) -> (f64, f64, f64) {
-    let (mut tp, mut fp, mut fneg) = (0.0, 0.0, 0.0);
-    for v in verdicts {
-        match (name(&v.truth) == class, name(answer(v)) == class) {
-            (true, true) => tp += 1.0,
-            (false, true) => fp += 1.0,
-            (true, false) => fneg += 1.0,
-            (false, false) => {}
-        }
-    }
-    let ratio = |a: f64, b: f64| if a + b == 0.0 { 0.0 } else { a / (a + b) };
-    (ratio(tp, fp), ratio(tp, fneg), ratio(2.0 * tp, fp + fneg))
-}
-
-fn macro_f1(verdicts: &[Verdict], name: impl Fn(&str) -> String) -> f64 {
-    let classes: BTreeSet<String> = verdicts.iter().map(|v| name(&v.truth)).collect();
-    let sum: f64 = classes.iter().map(|c| f1(verdicts, &name, c).2).sum();
-    sum / classes.len().max(1) as f64
-}
-
-fn per_recording(out: &mut String, o: &Outcome) {
+/// Recordings whose share that is right is `wanted`, and those with invented 520s.
+fn per_recording(out: &mut String, o: &Outcome, wanted: impl Fn(f64) -> bool) {
     let _ = writeln!(
         out,
-        "\n| recording | 520s | found | right | quoted | mean confidence | invented | said instead |\n|---|---|---|---|---|---|---|---|"
+        "| recording | 520s | found | right | quoted | mean confidence | invented | said instead |\n|---|---|---|---|---|---|---|---|"
     );
     let names: BTreeSet<&str> = o.verdicts.iter().map(|v| v.recording.as_str()).chain(o.invented.keys().map(String::as_str)).collect();
     for name in names {
         let of: Vec<&Verdict> = o.verdicts.iter().filter(|v| v.recording == name).collect();
+        let part = |what: &dyn Fn(&Verdict) -> bool| ratio(of.iter().filter(|v| what(v)).count() as f64, of.len() as f64);
+        let invented = o.invented.get(name).copied().unwrap_or(0);
+        if !wanted(part(&|v| v.right)) && invented == 0 {
+            continue;
+        }
         let proofs: Vec<bool> = of.iter().filter_map(|v| v.quoted).collect();
         let quoted = if proofs.is_empty() {
             "-".into()
@@ -102,87 +100,89 @@ fn per_recording(out: &mut String, o: &Outcome) {
             *wrong.entry(format!("{}→{}", v.truth, answer(v))).or_default() += 1;
         }
         let wrong = wrong.iter().map(|(w, n)| format!("{w} {n}")).collect::<Vec<_>>().join(", ");
-        let ratio = |a: usize| if of.is_empty() { "-".to_owned() } else { format!("{:.3}", a as f64 / of.len() as f64) };
         let _ = writeln!(
             out,
-            "| {name} | {} | {} | {} | {quoted} | {:.2} | {} | {wrong} |",
+            "| {name} | {} | {:.3} | {:.3} | {quoted} | {:.2} | {invented} | {wrong} |",
             of.len(),
-            ratio(of.iter().filter(|v| v.said.is_some()).count()),
-            ratio(of.iter().filter(|v| v.right).count()),
+            part(&|v| v.said.is_some()),
+            part(&|v| v.right),
             of.iter().map(|v| v.confidence).sum::<f64>() / of.len().max(1) as f64,
-            o.invented.get(name).copied().unwrap_or(0),
         );
     }
 }
 
 fn per_cause(out: &mut String, verdicts: &[Verdict]) {
-    let _ = writeln!(out, "\n| cause | 520s | recordings | precision | recall | F1 |\n|---|---|---|---|---|---|");
+    let _ = writeln!(out, "| cause | 520s | scenarios | recordings | precision | recall | F1 |\n|---|---|---|---|---|---|---|");
     let causes: BTreeSet<&str> = verdicts.iter().map(|v| v.truth.as_str()).collect();
     for c in causes {
-        let recordings: BTreeSet<&str> = verdicts.iter().filter(|v| v.truth == c).map(|v| v.recording.as_str()).collect();
+        let of = |key: fn(&Verdict) -> &str| verdicts.iter().filter(|v| v.truth == c).map(key).collect::<BTreeSet<_>>().len();
         let (p, r, f) = f1(verdicts, &|x: &str| x.to_owned(), c);
         let n = verdicts.iter().filter(|v| v.truth == c).count();
-        let _ = writeln!(out, "| {c} | {n} | {} | {p:.3} | {r:.3} | {f:.3} |", recordings.len());
+        let _ = writeln!(out, "| {c} | {n} | {} | {} | {p:.3} | {r:.3} | {f:.3} |", of(|v| &v.scenario), of(|v| &v.recording));
     }
 }
 
 fn confusion(out: &mut String, verdicts: &[Verdict]) {
-    let mut pairs: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut pairs: BTreeMap<(&str, &str), (usize, BTreeSet<&str>)> = BTreeMap::new();
     for v in verdicts.iter().filter(|v| !v.right) {
-        *pairs.entry((&v.truth, answer(v))).or_default() += 1;
+        let cell = pairs.entry((&v.truth, answer(v))).or_default();
+        cell.0 += 1;
+        cell.1.insert(&v.scenario);
     }
-    let _ = writeln!(out, "\n| truth | said | 520s |\n|---|---|---|");
+    let _ = writeln!(out, "| truth | said | 520s | scenarios |\n|---|---|---|---|");
     let mut pairs: Vec<_> = pairs.into_iter().collect();
-    pairs.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
-    for ((truth, said), n) in pairs {
-        let _ = writeln!(out, "| {truth} | {said} | {n} |");
+    pairs.sort_by_key(|(_, (n, _))| std::cmp::Reverse(*n));
+    for ((truth, said), (n, scenarios)) in pairs {
+        let _ = writeln!(out, "| {truth} | {said} | {n} | {} |", scenarios.len());
     }
 }
 
-/// Reliability by level of confidence; a scenario counts once in each level it reaches, so that one
-/// long recording does not speak for all. Returns the expected calibration error.
-fn calibration(verdicts: &[Verdict]) -> f64 {
-    let levels = levels(verdicts);
-    let total: f64 = levels.iter().map(|l| l.1 as f64).sum();
-    levels.iter().map(|(said, n, right)| *n as f64 / total.max(1.0) * (said - right).abs()).sum()
+fn levels(out: &mut String, verdicts: &[Verdict]) {
+    let _ = writeln!(out, "| confidence said | 520s | scenarios | weight | right | 95 % interval |\n|---|---|---|---|---|---|");
+    for l in reliability(verdicts) {
+        let (lo, hi) = l.interval;
+        let _ =
+            writeln!(out, "| {:.2} | {} | {} | {:.1} | {:.3} | {lo:.2} to {hi:.2} |", l.said, l.rows, l.scenarios, l.weight, l.observed);
+    }
 }
 
-/// Mean confidence, number of scenarios, mean accuracy over scenarios, for each level.
-fn levels(verdicts: &[Verdict]) -> Vec<(f64, usize, f64)> {
-    let mut cells: BTreeMap<(i64, &str), (f64, usize, usize)> = BTreeMap::new();
-    for v in verdicts.iter().filter(|v| v.said.is_some()) {
-        let level = (v.confidence * 20.0).round() as i64;
-        let c = cells.entry((level, v.scenario.as_str())).or_default();
-        c.0 += v.confidence;
-        c.1 += usize::from(v.right);
-        c.2 += 1;
+/// As said, with levels fitted to everything, and with each scenario's levels fitted to the others.
+pub fn loso(verdicts: &[Verdict]) -> String {
+    let (all, out_of) = (fitted(verdicts), leave_one_out(verdicts));
+    let mut out = String::from("\n| figure | as said | fitted | leave one scenario out |\n|---|---|---|---|\n");
+    let sets = [verdicts, all.as_slice(), out_of.as_slice()];
+    let figures: Vec<_> = sets.iter().map(|v| figures(v, 0)).collect();
+    for (name, label) in [
+        ("accuracy", "accuracy, by request"),
+        ("accuracy-scenarios", "accuracy, mean of scenarios"),
+        ("macro-f1", "macro-F1, causes"),
+        ("macro-f1-families", "macro-F1, families"),
+        ("cannot-tell", "cannot tell, and says `unknown`"),
+    ] {
+        let _ = writeln!(out, "| {label} | {:.3} | {:.3} | {:.3} |", figures[0][name], figures[1][name], figures[2][name]);
     }
-    let mut by_level: BTreeMap<i64, Vec<(f64, f64)>> = BTreeMap::new();
-    for ((level, _), (sum, right, n)) in cells {
-        by_level.entry(level).or_default().push((sum / n as f64, right as f64 / n as f64));
-    }
-    let table: Vec<(f64, usize, f64)> = by_level
-        .values()
-        .map(|s| {
-            let n = s.len() as f64;
-            (s.iter().map(|x| x.0).sum::<f64>() / n, s.len(), s.iter().map(|x| x.1).sum::<f64>() / n)
-        })
-        .collect();
-    table
+    let errors: Vec<f64> = sets.iter().map(|v| calibration_error(v)).collect();
+    let _ = writeln!(out, "| calibration error over scenarios | {:.3} | {:.3} | {:.3} |", errors[0], errors[1], errors[2]);
+    out.push_str("\nLeave one scenario out:\n\n");
+    levels(&mut out, &out_of);
+    out
 }
 
-/// Wilson's 95 % interval for a mean share over `n` scenarios.
-fn wilson(p: f64, n: usize) -> (f64, f64) {
-    let (n, z) = (n as f64, 1.96f64);
-    let centre = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
-    let half = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
-    ((centre - half).max(0.0), (centre + half).min(1.0))
-}
-
-fn print_levels(out: &mut String, verdicts: &[Verdict]) {
-    let _ = writeln!(out, "\n| confidence said | scenarios | right | 95 % interval |\n|---|---|---|---|");
-    for (said, n, right) in levels(verdicts) {
-        let (lo, hi) = wilson(right, n);
-        let _ = writeln!(out, "| {said:.2} | {n} | {right:.3} | {lo:.2} to {hi:.2} |");
+/// The fitted levels, as TOML and as Rust data.
+pub fn steps(steps: &[Step]) -> String {
+    let mut out = String::from("# Confidence levels fitted over scenarios: raw scores of a group from `from` on mean `confidence`.\n");
+    for s in steps {
+        let _ = writeln!(
+            out,
+            "[[level]]\ngroup = \"{}\"\nfrom = {:.3}\nconfidence = {:.2}\nscenarios = {}\nrows = {}\n",
+            s.group, s.from, s.confidence, s.scenarios, s.rows
+        );
     }
+    out.push_str("# The same as Rust data: (group, from, confidence).\n# pub const LEVELS: &[(&str, f64, f64)] = &[\n");
+    for s in steps {
+        let _ =
+            writeln!(out, "#     (\"{}\", {:.3}, {:.2}), // {} scenarios, {} requests", s.group, s.from, s.confidence, s.scenarios, s.rows);
+    }
+    out.push_str("# ];\n");
+    out
 }

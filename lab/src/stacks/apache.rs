@@ -23,6 +23,7 @@ pub enum Format {
     CfCustom,
     /// %O and %B and the duration, no ray.
     Timed,
+    Custom(&'static str),
 }
 
 impl Format {
@@ -31,6 +32,7 @@ impl Format {
             Self::DebianCombined => r#"%h %l %u %t \"%r\" %>s %O \"%{Referer}i\" \"%{User-Agent}i\""#,
             Self::Combined => r#"%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-Agent}i\""#,
             Self::CfCustom => r#"%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-agent}i\" %{CF-Ray}i"#,
+            Self::Custom(text) => text,
             Self::Timed => r#"%v:%p %h %l %u %t \"%r\" %>s %O \"%{Referer}i\" \"%{User-Agent}i\" %D %B"#,
         };
         format.replace("%h", addr)
@@ -49,9 +51,14 @@ pub struct Apache {
     pub workers: u32,
     pub app: App,
     pub modules: &'static [&'static str],
-    /// Lines for the global and the virtual host context.
+    /// `worker` in place of event.
+    pub threads: &'static str,
+    /// Lines before the modules are loaded.
+    pub before: &'static str,
+    /// Lines for the global and the virtual host context, and whatever follows all others.
     pub global: String,
     pub vhost: String,
+    pub tail: String,
 }
 
 impl Default for Apache {
@@ -68,7 +75,10 @@ impl Default for Apache {
             app: App::ModPhp,
             modules: &[],
             global: String::new(),
+            threads: "event",
+            before: "",
             vhost: String::new(),
+            tail: String::new(),
         }
     }
 }
@@ -105,14 +115,14 @@ impl Apache {
             modules.push("remoteip");
         }
         modules.extend(self.modules);
-        let mpm = if prefork { "mpm_prefork" } else { "mpm_event" };
-        let mut load = format!("LoadModule {mpm}_module /usr/lib/apache2/modules/mod_{mpm}.so\n");
+        let mpm = if prefork { "mpm_prefork".to_owned() } else { format!("mpm_{}", self.threads) };
+        let mut load = format!("{}LoadModule {mpm}_module /usr/lib/apache2/modules/mod_{mpm}.so\n", self.before);
         for m in modules {
             let name = if m == "security2" { "security2_module" } else { &format!("{m}_module") };
             load += &format!("LoadModule {name} /usr/lib/apache2/modules/mod_{m}.so\n");
         }
         if prefork {
-            load += "LoadModule php_module /usr/lib/apache2/modules/libphp8.2.so\n";
+            load += &format!("LoadModule php_module /usr/lib/apache2/modules/libphp{}.so\n", super::rootfs::php(run));
             load += "<FilesMatch \"\\.php$\">\nSetHandler application/x-httpd-php\n</FilesMatch>\nphp_admin_flag display_errors off\nphp_admin_flag log_errors on\n";
         }
         let workers = self.workers;
@@ -186,12 +196,14 @@ ServerName intranet.{zone}
 {tls}
 ProxyPass / http://{dead}:8010/ retry=0
 </VirtualHost>
+{tail}
 "#,
             tag = self.tag(),
             keepalive = self.keepalive,
             level = self.level,
             global = self.global,
             vhost = self.vhost,
+            tail = self.tail,
         )
     }
 
@@ -206,7 +218,7 @@ ProxyPass / http://{dead}:8010/ retry=0
         run.write(&format!("etc/{}.conf", self.tag()), &self.conf(run))?;
         run.log(&format!("var/log/{dir}/access.log"), &format!("{dir}/access.log"), "httpd");
         run.log(&format!("var/log/{dir}/error.log"), &format!("{dir}/error.log"), "apache2");
-        let v = super::version(&["apache2", "-v"], "Apache/").await;
+        let v = super::version_in(run, &["apache2", "-v"], "Apache/").await;
         run.servers.push(("apache2".into(), v));
         let proc = self.launch(run, cgroup)?;
         run.procs.push(proc);

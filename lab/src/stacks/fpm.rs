@@ -45,14 +45,17 @@ impl Fpm {
             self.extra,
         );
         let path = run.write("etc/php-fpm.conf", &conf)?;
-        run.log("var/log/php/php8.2-fpm.log", self.log_as, "php-fpm8.2");
+        let version = super::rootfs::php(run);
+        let (below, ident) = (self.log_as.replace("8.2", version), if version == "8.2" { "php-fpm8.2" } else { "php-fpm8.4" });
+        run.log("var/log/php/php8.2-fpm.log", &below, ident);
         if self.php_log {
             run.log("var/log/php/errors.log", "php/errors.log", "php");
         }
-        let v = super::version(&["php-fpm8.2", "-v"], "PHP ").await;
+        let program = format!("php-fpm{}", super::rootfs::php(run));
+        let v = super::version_in(run, &[&program, "-v"], "PHP ").await;
         run.servers.push(("php-fpm".into(), v));
         let path = path.display().to_string();
-        let proc = Proc::start(run, "fpm", &["php-fpm8.2", "-F", "-y", &path], cgroup)?;
+        let proc = Proc::start(run, "fpm", &[&program, "-F", "-y", &path], cgroup)?;
         run.procs.push(proc);
         for _ in 0..60 {
             if run.path(&format!("run/{pool}.sock")).exists() {

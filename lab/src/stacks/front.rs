@@ -21,7 +21,7 @@ pub async fn haproxy(run: &mut Run, host: u8, to_host: u8, to_port: u16, alpn: &
     std::fs::create_dir_all(run.path("var/log"))?;
     syslog(run, "run/log.sock", "var/log/haproxy.log")?;
     run.log("var/log/haproxy.log", "haproxy.log", "haproxy");
-    let v = super::version(&["haproxy", "-v"], "HAProxy version ").await;
+    let v = super::version_in(run, &["haproxy", "-v"], "HAProxy version ").await;
     run.servers.push(("haproxy".into(), v));
     let proc = Proc::start(run, "haproxy", &["haproxy", "-db", "-f", &path], None)?;
     run.procs.push(proc);
@@ -47,10 +47,44 @@ pub async fn hitch(run: &mut Run, host: u8, to_host: u8, to_port: u16, alpn: &st
     Ok(run.procs.len() - 1)
 }
 
+/// nginx's stream module in front of a server on this machine: TLS with ALPN, or plain TCP.
+pub async fn nginx_stream(run: &mut Run, host: u8, to_host: u8, to_port: u16, alpn: Option<&str>) -> Result<usize> {
+    let root = run.root.display().to_string();
+    let (port, tls) = match alpn {
+        Some(alpn) => {
+            (28443, format!("ssl_certificate {root}/etc/ssl/server.crt; ssl_certificate_key {root}/etc/ssl/server.key; ssl_alpn {alpn};"))
+        }
+        None => (28080, String::new()),
+    };
+    let conf = format!(
+        "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\nuser www-data;\nworker_processes 1;\npid {root}/run/stream.pid;\nerror_log {root}/var/log/stream/error.log error;\n\
+         events {{ worker_connections 1024; }}\nstream {{\n\
+         log_format basic '$remote_addr [$time_local] $protocol $status $bytes_sent $bytes_received $session_time \"$upstream_addr\"';\n\
+         access_log {root}/var/log/stream/access.log basic;\n\
+         server {{ listen {}:{port} {}; {tls} proxy_timeout 900s; proxy_bind {}; proxy_pass {}:{to_port}; }}\n}}\n",
+        run.ip(host),
+        if alpn.is_some() { "ssl" } else { "" },
+        run.ip(3),
+        run.ip(to_host),
+    );
+    let path = run.write("etc/stream.conf", &conf)?.display().to_string();
+    run.local(3, 1);
+    std::fs::create_dir_all(run.path("var/log/stream"))?;
+    run.log("var/log/stream/access.log", "stream/access.log", "nginx");
+    run.log("var/log/stream/error.log", "stream/error.log", "nginx");
+    let proc = Proc::start(run, "stream", &["nginx", "-p", &root, "-c", &path, "-g", "daemon off;"], None)?;
+    run.procs.push(proc);
+    wait_port(run, host, port).await?;
+    Ok(run.procs.len() - 1)
+}
+
 /// A syslog daemon's part: datagrams of a unix socket, the priority cut off, one line each.
-fn syslog(run: &Run, socket: &str, file: &str) -> Result<()> {
+pub fn syslog(run: &Run, socket: &str, file: &str) -> Result<()> {
     use std::io::Write as _;
-    let socket = std::os::unix::net::UnixDatagram::bind(run.path(socket))?;
+    let path = run.path(socket);
+    let socket = std::os::unix::net::UnixDatagram::bind(&path)?;
+    // Workers write to it as another user.
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o777))?;
     socket.set_nonblocking(true)?;
     let socket = tokio::net::UnixDatagram::from_std(socket)?;
     let mut out = std::fs::File::create(run.path(file))?;

@@ -1,9 +1,13 @@
 //! Real servers in a directory of their own.
 
 pub mod apache;
+pub mod edges;
 pub mod fpm;
 pub mod front;
+pub mod gunicorn;
 pub mod nginx;
+pub mod node;
+pub mod rootfs;
 pub mod site;
 
 use std::path::Path;
@@ -24,6 +28,7 @@ impl Proc {
     /// Starts a server in the foreground with the recording's time zone.
     pub fn start(run: &Run, name: &str, argv: &[&str], cgroup: Option<&Path>) -> Result<Self> {
         let out = std::fs::File::options().create(true).append(true).open(run.path(&format!("run/{name}.out")))?;
+        let argv = &rootfs::argv(run, argv)[..];
         let mut command = match cgroup {
             // Joining before exec puts every child of the server into the group.
             Some(group) => {
@@ -90,7 +95,7 @@ pub fn children(pid: i32) -> Vec<i32> {
 }
 
 pub async fn wait_port(run: &Run, host: u8, port: u16) -> Result<()> {
-    for _ in 0..80 {
+    for _ in 0..400 {
         if tokio::net::TcpStream::connect((run.ip(host), port)).await.is_ok() {
             return Ok(());
         }
@@ -120,6 +125,11 @@ cat server.crt server.key > server.pem"
         bail!("openssl: {}", String::from_utf8_lossy(&out.stderr));
     }
     Ok(())
+}
+
+/// The version of a server of the recording's Debian release.
+pub async fn version_in(run: &Run, argv: &[&str], marker: &str) -> String {
+    version(&rootfs::argv(run, argv), marker).await
 }
 
 pub async fn version(argv: &[&str], marker: &str) -> String {

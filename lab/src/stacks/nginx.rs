@@ -14,11 +14,14 @@ pub enum Format {
     JsonPlain,
     /// Upstream timings and both sizes, no ray.
     Timed,
+    /// A whole `log_format main …;`.
+    Custom(&'static str),
 }
 
 impl Format {
     fn conf(self) -> &'static str {
         match self {
+            Self::Custom(text) => text,
             Self::Combined => {
                 r#"log_format main '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"';"#
             }
@@ -59,6 +62,15 @@ pub struct Nginx {
     pub connections: u32,
     pub workers: u32,
     pub app: App,
+    /// `default_server`, or empty where another server block is the default.
+    pub default_server: &'static str,
+    /// Both logs go to a syslog daemon's socket, as nginx itself writes them.
+    pub syslog: bool,
+    /// Seconds to wait for the application.
+    pub read_timeout: u32,
+    pub fastcgi_buffers: &'static str,
+    /// Lines for the main context.
+    pub main: String,
     /// Lines for the http block, the server block, and the application's location.
     pub http: String,
     pub server: String,
@@ -79,6 +91,11 @@ impl Default for Nginx {
             connections: 1024,
             workers: 2,
             app: App::Fpm("www"),
+            default_server: "default_server",
+            syslog: false,
+            read_timeout: 20,
+            fastcgi_buffers: "fastcgi_buffers 16 16k; fastcgi_buffer_size 16k;",
+            main: String::new(),
             http: String::new(),
             server: String::new(),
             in_app: String::new(),
@@ -104,12 +121,19 @@ impl Nginx {
             String::new()
         };
         let ssl = if self.tls { "ssl" } else { "" };
+        let (timeout, buffers) = (self.read_timeout, self.fastcgi_buffers);
+        let (errors, accesses) = if self.syslog {
+            let to = format!("syslog:server=unix:{root}/run/{}.sock,nohostname", self.tag());
+            (to.clone(), to)
+        } else {
+            (format!("{root}/var/log/{dir}/error.log"), format!("{root}/var/log/{dir}/access.log"))
+        };
         let pass = match &self.app {
             App::Fpm(pool) => format!(
-                "include /etc/nginx/fastcgi_params; fastcgi_param SCRIPT_FILENAME {root}/var/www/site/public/index.php; fastcgi_param SCRIPT_NAME /index.php; fastcgi_read_timeout 20s; fastcgi_buffers 16 16k; fastcgi_buffer_size 16k; fastcgi_pass unix:{root}/run/{pool}.sock;"
+                "include /etc/nginx/fastcgi_params; fastcgi_param SCRIPT_FILENAME {root}/var/www/site/public/index.php; fastcgi_param SCRIPT_NAME /index.php; fastcgi_read_timeout {timeout}s; {buffers} fastcgi_pass unix:{root}/run/{pool}.sock;"
             ),
             App::Proxy(to) => format!(
-                "proxy_set_header Host $host; proxy_set_header X-Forwarded-For $http_cf_connecting_ip; proxy_read_timeout 20s; proxy_pass http://{to};"
+                "proxy_set_header Host $host; proxy_set_header X-Forwarded-For $http_cf_connecting_ip; proxy_read_timeout {timeout}s; proxy_pass http://{to};"
             ),
         };
         let real_ip = if self.real_ip { "set_real_ip_from 127.0.0.0/8; real_ip_header CF-Connecting-IP;" } else { "" };
@@ -118,19 +142,20 @@ impl Nginx {
             r#"user www-data;
 worker_processes {workers};
 pid {root}/run/{tag}.pid;
-error_log {root}/var/log/{dir}/error.log {level};
+error_log {errors} {level};
+{main}
 events {{ worker_connections {connections}; }}
 http {{
   include /etc/nginx/mime.types;
   {format}
-  access_log {root}/var/log/{dir}/access.log main;
+  access_log {accesses} main;
   client_body_temp_path {root}/var/{tag}/body; proxy_temp_path {root}/var/{tag}/proxy;
   fastcgi_temp_path {root}/var/{tag}/fastcgi; uwsgi_temp_path {root}/var/{tag}/uwsgi; scgi_temp_path {root}/var/{tag}/scgi;
   keepalive_timeout {keepalive}; keepalive_requests 100000; keepalive_time 1h;
   {real_ip}
   {http}
   server {{
-    listen {ip}:{port} {ssl} {listen} default_server;
+    listen {ip}:{port} {ssl} {listen} {default};
     server_name {host};
     {tls}
     root {root}/var/www/site/public;
@@ -154,6 +179,8 @@ http {{
 }}
 "#,
             workers = self.workers,
+            main = self.main,
+            default = self.default_server,
             tag = self.tag(),
             level = self.level,
             connections = self.connections,
@@ -177,9 +204,15 @@ http {{
         std::fs::create_dir_all(run.path(&format!("var/{}", self.tag())))?;
         run.local(9, 8009);
         run.write(&format!("etc/{}.conf", self.tag()), &self.conf(run))?;
-        run.log(&format!("var/log/{dir}/access.log"), &format!("{dir}/access.log"), "nginx");
-        run.log(&format!("var/log/{dir}/error.log"), &format!("{dir}/error.log"), "nginx");
-        let v = super::version(&["nginx", "-v"], "nginx/").await;
+        if self.syslog {
+            let file = format!("var/log/{dir}/syslog");
+            super::front::syslog(run, &format!("run/{}.sock", self.tag()), &file)?;
+            run.log(&file, "syslog", "");
+        } else {
+            run.log(&format!("var/log/{dir}/access.log"), &format!("{dir}/access.log"), "nginx");
+            run.log(&format!("var/log/{dir}/error.log"), &format!("{dir}/error.log"), "nginx");
+        }
+        let v = super::version_in(run, &["nginx", "-v"], "nginx/").await;
         run.servers.push(("nginx".into(), v));
         let proc = self.launch(run, None)?;
         run.procs.push(proc);

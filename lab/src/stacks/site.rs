@@ -112,6 +112,41 @@ echo str_repeat('<p>' . md5($path) . '</p>', [[ROWS]]);
 "#,
     ),
     (
+        "modules/contrib/webform_stock/src/StockElement.php",
+        r#"<?php
+namespace Drupal\webform_stock;
+final class StockElement {
+    public function __construct(private array $settings) {}
+    public function build(): array { return ['#left' => $this->left('sku')]; }
+    private function left(string $key): int { return intdiv($this->settings['total'] ?? 0, $this->settings['per_box'] ?? 0); }
+}
+usleep(random_int(1000, 9000));
+echo json_encode((new StockElement([]))->build());
+"#,
+    ),
+    (
+        "wp-content/mu-plugins/geo-price.php",
+        r#"<?php
+namespace GeoPrice;
+function zone(?array $rates, string $country): float { return factor($rates, $country) * 1.19; }
+function factor(array $rates, string $country): float { return $rates[$country]; }
+usleep(random_int(1000, 9000));
+echo zone(null, 'de');
+"#,
+    ),
+    (
+        "lib/member.php",
+        r#"<?php
+// A session plugin that sets one cookie for every thing a logged-in member has looked at.
+if (isset($_COOKIE['wordpress_logged_in'])) {
+    for ($i = 0; $i < 46; $i++) { header('Set-Cookie: wp_seen_' . $i . '=' . str_repeat(md5((string) $i), 95) . '; Path=/', false); }
+}
+header('Content-Type: text/html');
+usleep(random_int(2000, 20000));
+echo str_repeat('<p>' . md5($path) . '</p>', 60);
+"#,
+    ),
+    (
         "lib/upstream.php",
         r#"<?php
 // Relays the status of the service it calls, here another zone behind Cloudflare that answered 520.

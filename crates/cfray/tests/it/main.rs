@@ -1,6 +1,7 @@
 //! The command as its users meet it: through the binary, by files, streams and exit statuses.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod accuracy;
 mod audit;
 mod bundle;
 mod causes;

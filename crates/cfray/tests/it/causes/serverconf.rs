@@ -88,7 +88,10 @@ fn configuration_alone_names_no_cause() {
     let strangers = site.strangers(8);
     let tree = site.write();
     let before = tree.report();
-    tree.put("logs/nginx.conf", "events {}\nhttp {\n server {\n  server_name www.example.com;\n  listen 80 proxy_protocol;\n  return 444;\n }\n}\n");
+    tree.put(
+        "logs/nginx.conf",
+        "events {}\nhttp {\n server {\n  server_name www.example.com;\n  listen 80 proxy_protocol;\n  return 444;\n }\n}\n",
+    );
     let after = tree.report();
     for ray in &strangers {
         assert_eq!(after.row(ray)["cause"], before.row(ray)["cause"]);
@@ -109,11 +112,17 @@ fn debians_layout_is_read_also_when_it_was_copied_elsewhere() {
     let tree = small();
     tree.put("logs/etc/apache2/apache2.conf", APACHE2);
     tree.put("logs/etc/apache2/ports.conf", "Listen 80\n<IfModule ssl_module>\n\tListen 443\n</IfModule>\n");
-    tree.put("logs/etc/apache2/mods-available/mpm_prefork.load", "LoadModule mpm_prefork_module /usr/lib/apache2/modules/mod_mpm_prefork.so\n");
+    tree.put(
+        "logs/etc/apache2/mods-available/mpm_prefork.load",
+        "LoadModule mpm_prefork_module /usr/lib/apache2/modules/mod_mpm_prefork.so\n",
+    );
     let prefork = "<IfModule mpm_prefork_module>\n\tStartServers 5\n\tMaxRequestWorkers 150\n</IfModule>\n";
     tree.put("logs/etc/apache2/mods-available/mpm_prefork.conf", prefork);
     tree.put("logs/etc/apache2/mods-available/ssl.conf", "<IfModule mod_ssl.c>\nSSLVerifyClient require\n</IfModule>\n");
-    tree.put("logs/etc/apache2/sites-available/000-default.conf", "<VirtualHost *:80>\n\tKeepAliveTimeout 15\n\tCustomLog ${APACHE_LOG_DIR}/access.log combined\n</VirtualHost>\n");
+    tree.put(
+        "logs/etc/apache2/sites-available/000-default.conf",
+        "<VirtualHost *:80>\n\tKeepAliveTimeout 15\n\tCustomLog ${APACHE_LOG_DIR}/access.log combined\n</VirtualHost>\n",
+    );
     tree.put("logs/etc/apache2/sites-available/default-ssl.conf", "<VirtualHost *:443>\nKeepAliveTimeout 16\n</VirtualHost>\n");
     let nginx = "user www-data;\nworker_processes auto;\nerror_log /var/log/nginx/error.log;\ninclude /etc/nginx/modules-enabled/*.conf;\n\
                  events {\n\tworker_connections 768;\n}\nhttp {\n\tinclude /etc/nginx/mime.types;\n\taccess_log /var/log/nginx/access.log;\n\
@@ -122,7 +131,10 @@ fn debians_layout_is_read_also_when_it_was_copied_elsewhere() {
     tree.put("logs/etc/nginx/mime.types", "types {\n text/html html;\n}\n");
     tree.put("logs/etc/nginx/sites-available/default", "server {\n\tlisten 80 default_server;\n\tserver_name _;\n\treturn 444;\n}\n");
     tree.put("logs/etc/php/8.2/fpm/php-fpm.conf", "[global]\npid = /run/php/php8.2-fpm.pid\ninclude=/etc/php/8.2/fpm/pool.d/*.conf\n");
-    tree.put("logs/etc/php/8.2/fpm/pool.d/www.conf", "[www]\nuser = www-data\nlisten = /run/php/php8.2-fpm.sock\npm = dynamic\npm.max_children = 5\n");
+    tree.put(
+        "logs/etc/php/8.2/fpm/pool.d/www.conf",
+        "[www]\nuser = www-data\nlisten = /run/php/php8.2-fpm.sock\npm = dynamic\npm.max_children = 5\n",
+    );
     #[cfg(unix)]
     {
         use std::os::unix::fs::symlink;
@@ -139,7 +151,12 @@ fn debians_layout_is_read_also_when_it_was_copied_elsewhere() {
             }
         }
         let report = json(&tree, &["logs"]);
-        let names: Vec<_> = report["config"]["sources"].as_array().unwrap().iter().map(|s| (s["name"].as_str().unwrap(), s["files"].as_u64().unwrap())).collect();
+        let names: Vec<_> = report["config"]["sources"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|s| (s["name"].as_str().unwrap(), s["files"].as_u64().unwrap()))
+            .collect();
         assert_eq!(
             names,
             [("logs/etc/apache2/apache2.conf", 5), ("logs/etc/nginx/nginx.conf", 3), ("logs/etc/php/8.2/fpm/php-fpm.conf", 2)],
@@ -216,7 +233,9 @@ fn mistakes_are_named_by_file_and_line_and_the_rest_is_read() {
     assert_eq!(findings(&report, "nginx-444").len(), 1);
     assert_eq!(findings(&report, "nginx-keepalive")[0]["value"], "30 s");
     run(tree.path(), &["analyze", "-q", "--strict", "-o", "r.json", "--server-config", "conf", "logs"]).ended(2);
-    run(tree.path(), &["analyze", "-q", "-o", "r.json", "--server-config", "logs/access.log", "logs"]).ended(0).complains(&["no configuration of nginx"]);
+    run(tree.path(), &["analyze", "-q", "-o", "r.json", "--server-config", "logs/access.log", "logs"])
+        .ended(0)
+        .complains(&["no configuration of nginx"]);
 }
 
 #[cfg(unix)]
@@ -238,7 +257,8 @@ fn hostile_configuration_reads_nothing_it_should_not() {
     let report = json(&tree, &["logs"]);
     let text = report["config"].to_string();
     assert!(!text.contains("outside.example"), "{text}");
-    for words in ["includes itself", "no regular file", "a link that leads out of the paths given", "/dev/zero: not below the paths given"] {
+    for words in ["includes itself", "no regular file", "a link that leads out of the paths given", "/dev/zero: not below the paths given"]
+    {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert_eq!(findings(&report, "nginx-keepalive")[0]["value"], "65 s");
@@ -262,7 +282,9 @@ fn logs_are_read_with_the_formats_of_the_configuration() {
                 access_log /var/log/nginx/shop.log odd;\n server {}\n}\n";
     run(tree.path(), &["formats", "logs"]).ended(0).says(&["logs/nginx/shop.log: not read"]);
     tree.put("logs/nginx.conf", conf);
-    run(tree.path(), &["formats", "logs"]).ended(0).says(&["logs/nginx/shop.log: nginx-access", "logs/nginx.conf:5 gives this log its format odd"]);
+    run(tree.path(), &["formats", "logs"])
+        .ended(0)
+        .says(&["logs/nginx/shop.log: nginx-access", "logs/nginx.conf:5 gives this log its format odd"]);
     let report = json(&tree, &["logs"]);
     assert!(report["sources"].to_string().contains("shop.log"));
     // What the command line says counts more.
