@@ -83,7 +83,9 @@ fn analyze_with(
     for part in parts {
         thinned(&part, &mut report);
         let world = World::build(part.edge, part.origin, settings.clone());
-        if let (Some(world), Some(kept)) = (one_part(world, kept.is_some(), sources, &mut report, &mut totals, &mut kinds), kept.as_deref_mut()) {
+        if let (Some(world), Some(kept)) =
+            (one_part(world, kept.is_some(), sources, &mut report, &mut totals, &mut kinds), kept.as_deref_mut())
+        {
             kept.push(world);
         }
     }
@@ -125,7 +127,8 @@ fn once_each(report: &mut Report) {
 fn thinned(part: &Part, report: &mut Report) {
     if let Some(left) = &part.origin.thinned {
         let more: u64 = part.origin.sources.iter().map(|s| s.folded).sum();
-        let note = format!("evidence thinned to fit --max-memory: {left}; {more} lines more were counted and not kept; no request was left out");
+        let note =
+            format!("evidence thinned to fit --max-memory: {left}; {more} lines more were counted and not kept; no request was left out");
         report.meta.notes.push(note);
     }
 }

@@ -150,6 +150,7 @@ mod tests {
             upstream_status: None,
             path: String::new(),
             raw_text: false,
+            own: 0,
             file: String::new(),
             text: String::new(),
         }

@@ -238,6 +238,7 @@ fn a_fifo_given_by_name_is_read_once_to_its_end() {
 }
 
 mod merging {
+    use super::super::wanted::Wanted;
     use super::*;
     use crate::blocks::{Block, BlockReader};
     use crate::origin::collect::Collector;
@@ -270,7 +271,7 @@ mod merging {
                 let mut parts = [Collector::default(), Collector::default(), Collector::default()];
                 let (mut one, mut dealt) = (Block::default(), deal.iter().cycle());
                 while reader.next_block(&mut one) {
-                    parts[*dealt.next().unwrap()].block(id, plan, &index, &options, &one);
+                    parts[*dealt.next().unwrap()].block(id, plan, &Wanted::new(&index), &options, &one);
                 }
                 parts
             };
