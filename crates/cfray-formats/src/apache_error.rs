@@ -203,7 +203,10 @@ fn detect(sample: &Sample<'_>) -> Option<Detection> {
         }
     }
     let read = stamped + startup;
-    if read == 0 {
+    // Any text passes for what programs write to standard error: among too much of it a message proves nothing.
+    let opens =
+        sample.lines.first().is_some_and(|first| parse(first).is_ok_and(|l| l.time.is_some() || l.pid.is_some() || l.code.is_some()));
+    if read == 0 || (!opens && read * 8 < sample.lines.len()) {
         return None;
     }
     let score = crate::nginx_access::share(read, sample.lines.len());

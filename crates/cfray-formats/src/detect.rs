@@ -24,7 +24,11 @@ const ONE_IN: usize = 4;
 /// one that began in the file before it; otherwise records must be frequent.
 fn enough(sample: &Sample<'_>, parser: &dyn RecordParser) -> bool {
     let records = sample.records(parser);
-    let good = |record: &Vec<u8>| parser.parse(record).is_ok();
+    // Apache's log takes what programs write to standard error, without a time: such lines prove nothing.
+    let good = |record: &Vec<u8>| {
+        let first = record.split(|&b| b == b'\n').next().unwrap_or_default();
+        parser.parse(record).is_ok_and(|line| line.time.is_some() || parser.starts_record(first))
+    };
     let before = records.iter().take_while(|record| !good(record));
     if before.clone().all(|record| record.split(|&b| b == b'\n').all(rest_of_a_trace)) {
         return records.iter().any(good);

@@ -31,6 +31,9 @@ struct Chunk {
     error: i64,
 }
 
+/// Lines of one file are written in order, up to how long requests take.
+const BACKWARDS: i64 = 30 * SECOND;
+
 /// The clock that pairs show. `rays`: they are tied by ray, so that nearly all are true.
 pub fn fit(mut pairs: Vec<Pair>, rays: bool) -> Option<Clock> {
     pairs.sort_by(|a, b| (a.line, a.stated, a.lo, a.hi).cmp(&(b.line, b.stated, b.lo, b.hi)));
@@ -71,6 +74,16 @@ fn pieces(pairs: &[Pair], rays: bool) -> Option<(Vec<Piece>, i64, f64)> {
         let stated = (part.iter().map(|p| p.stated).min()?, part.iter().map(|p| p.stated).max()?);
         let from_line = if at == 0 { 0 } else { part.first()?.line };
         out.push(Piece { from_line, stated, shift_ns: Some(shift), at_ns, drift });
+    }
+    // A clock may jump, time itself does not: lines that would go back by more than requests take are somebody's edit
+    // or two files in one.
+    let ends = |p: &Piece| p.shift_ns.map(|shift| (p.stated.0 - shift, p.stated.1 - shift));
+    for pair in out.windows(2) {
+        if let [a, b] = pair
+            && ends(b)?.0 + BACKWARDS < ends(a)?.1
+        {
+            return None;
+        }
     }
     let plain = out.len() == 1 && out.first().is_some_and(|p| p.drift == 0.0);
     (!plain && !out.is_empty()).then_some((out, error, weight))

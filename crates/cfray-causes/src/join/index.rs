@@ -2,7 +2,7 @@
 
 use super::world::Span;
 use cfray_model::time::{MILLI, SECOND};
-use cfray_model::{Combo, Fact, FactFlags, Facts, OriginEvent, key};
+use cfray_model::{Combo, Fact, FactFlags, Facts, LineKind, OriginEvent, key};
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
 
@@ -160,7 +160,9 @@ pub enum ClientColumn {
 
 /// Do event and fact agree wherever both sides say something? Time is not looked at.
 pub fn agrees(e: &OriginEvent, f: &Fact, keys: &ComboKeys, column: ClientColumn, check_agent: bool) -> bool {
-    if e.host != 0 && keys.logged_host != 0 && e.host != keys.logged_host {
+    // nginx's error lines hold the Host header itself.
+    let host = if e.kind == LineKind::Access { keys.logged_host } else { keys.host };
+    if e.host != 0 && host != 0 && e.host != host {
         return false;
     }
     if check_agent && e.agent != 0 && f.agent != 0 && e.agent as u16 != f.agent {

@@ -48,7 +48,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     }
     let host = c.row.host.clone().unwrap_or_default().to_ascii_lowercase();
     let mine = c.p.origins.by_host.get(&(host.clone(), origin.clone()))?;
-    if mine.asked < 3 || mine.spoke > 0 || mine.tied > 0 {
+    if mine.asked < 3 || mine.spoke > 0 || mine.tied * 20 > mine.asked {
         return None;
     }
     let (name, other) =

@@ -14,6 +14,7 @@ fn line(stack: Stack, text: &str) -> Line<'_> {
         Stack::Php => LineKind::Php,
         Stack::Kernel | Stack::Systemd | Stack::Fail2ban | Stack::Firewall => LineKind::System,
         Stack::ModSecurity => LineKind::Audit,
+        Stack::App => LineKind::Other,
         _ => LineKind::Error,
     };
     let mut line = Line::new(kind, stack);
