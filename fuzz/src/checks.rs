@@ -12,8 +12,11 @@ use cfray_model::{EdgeFilter, EdgeScan, Line, SourceId};
 use std::io::{Cursor, Read};
 use std::sync::LazyLock;
 
+/// A name and what it does with any bytes: it panics when something does not hold.
+pub type Check = (&'static str, fn(&[u8]));
+
 /// Every check with its name, which is also the name of its folder of findings.
-pub const CHECKS: &[(&str, fn(&[u8]))] = &[
+pub const CHECKS: &[Check] = &[
     ("format", format),
     ("template", template),
     ("ndjson", ndjson),

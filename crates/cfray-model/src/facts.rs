@@ -222,7 +222,8 @@ mod tests {
         for i in 0..LOOK_UPS as usize {
             assert_eq!(stored.get(i * 7).map(|f| f.start_ms), Some(i as i64 * 7));
         }
-        assert_eq!(*shelf.1.lock().unwrap(), [0..facts.len()]);
+        let all = 0..facts.len();
+        assert_eq!(*shelf.1.lock().unwrap(), vec![all]);
         assert_eq!(stored.get(facts.len()), None);
     }
 }

@@ -36,7 +36,7 @@ const BACKWARDS: i64 = 30 * SECOND;
 
 /// The clock that pairs show. `rays`: they are tied by ray, so that nearly all are true.
 pub fn fit(mut pairs: Vec<Pair>, rays: bool) -> Option<Clock> {
-    pairs.sort_by(|a, b| (a.line, a.stated, a.lo, a.hi).cmp(&(b.line, b.stated, b.lo, b.hi)));
+    pairs.sort_by_key(|p| (p.line, p.stated, p.lo, p.hi));
     let whole = estimate(&pairs);
     let how = |weight: f64| if rays { How::Rays(weight.round() as u32) } else { How::Requests(weight.round() as u32) };
     let weight = whole.map_or(0.0, |m| m.2);

@@ -23,7 +23,8 @@ fn default_of(name: &str) -> f64 {
 /// nginx's timeouts by server, and counts of requests that end connections early.
 pub fn nginx(c: &Ctx<'_>) -> Vec<Found> {
     // Servers with the same directive (or the same lack of one) are one finding.
-    let mut by: BTreeMap<(u32, u32), (Option<&Directive>, Vec<String>)> = BTreeMap::new();
+    type Group<'d> = (Option<&'d Directive>, Vec<String>);
+    let mut by: BTreeMap<(u32, u32), Group<'_>> = BTreeMap::new();
     for s in &c.nginx.servers {
         let d = s.last("keepalive_timeout");
         let slot = by.entry(d.map_or((u32::MAX, 0), |d| (d.file, d.line))).or_insert((d, Vec::new()));

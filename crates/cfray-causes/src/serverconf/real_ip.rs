@@ -19,7 +19,9 @@ fn nginx_fix(c: &Ctx<'_>, missing: &[IpNet]) -> String {
 
 /// `set_real_ip_from` and `real_ip_header` of each server.
 pub fn nginx(c: &Ctx<'_>) -> Vec<Found> {
-    let mut groups: BTreeMap<(u32, u32), (Vec<&Directive>, Option<&Directive>, Vec<String>, bool)> = BTreeMap::new();
+    /// Ranges, header, servers, and whether one of them listens on IPv6.
+    type Group<'d> = (Vec<&'d Directive>, Option<&'d Directive>, Vec<String>, bool);
+    let mut groups: BTreeMap<(u32, u32), Group<'_>> = BTreeMap::new();
     for s in &c.nginx.servers {
         let list = s.each("set_real_ip_from");
         let key = list.first().map_or((u32::MAX, 0), |d| (d.file, d.line));

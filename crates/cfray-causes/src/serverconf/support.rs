@@ -133,7 +133,7 @@ fn applies(c: &Case<'_>, found: &Found) -> bool {
         Software::Apache => server.1.stack.is_none_or(|s| s == Stack::Apache),
         Software::Fpm => true,
     };
-    if !fits || !c.w.conf_of.get(&(server.0, tree.software)).is_some_and(|t| *t == found.tree) {
+    if !fits || c.w.conf_of.get(&(server.0, tree.software)).is_none_or(|t| *t != found.tree) {
         return false;
     }
     let host = c.row.host.as_deref().unwrap_or_default().to_ascii_lowercase();

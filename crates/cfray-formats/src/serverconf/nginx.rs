@@ -182,7 +182,7 @@ impl Reader<'_> {
                 b'-' if self.rest().starts_with(b"--") => {
                     self.at += 2;
                     if !self.lua_long() {
-                        self.to_line_end();
+                        self.skip_line();
                         continue;
                     }
                 }
@@ -200,7 +200,7 @@ impl Reader<'_> {
         self.out.problem(at, format!("the Lua of `{name}` is not closed; it is passed over up to the next `}}` at the start of a line"));
         (self.at, self.line) = (start, start_line);
         while self.at < self.text.len() {
-            self.to_line_end();
+            self.skip_line();
             self.at += 1;
             self.line += 1;
             let rest = self.rest().trim_ascii_start();
@@ -251,7 +251,7 @@ impl Reader<'_> {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    fn to_line_end(&mut self) {
+    fn skip_line(&mut self) {
         self.at = memchr::memchr(b'\n', self.rest()).map_or(self.text.len(), |n| self.at + n);
     }
 
@@ -265,7 +265,7 @@ impl Reader<'_> {
                     self.at += 1;
                 }
                 b' ' | b'\t' | b'\r' => self.at += 1,
-                b'#' => self.to_line_end(),
+                b'#' => self.skip_line(),
                 _ => break,
             }
         }
@@ -315,7 +315,7 @@ impl Reader<'_> {
         self.out.problem(start_line, format!("a quote ({}) is not closed; it is taken to end with its line", quote as char));
         (self.at, self.line) = (start + 1, start_line);
         let from = self.at;
-        self.to_line_end();
+        self.skip_line();
         let whole = self.text.get(from..self.at).unwrap_or_default().trim_ascii_end();
         let inner = whole.strip_suffix(b";").unwrap_or(whole);
         // The semicolon, if there is one, still ends the directive.

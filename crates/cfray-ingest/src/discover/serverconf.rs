@@ -326,7 +326,7 @@ impl Builder<'_, '_> {
                 continue;
             }
             if self.dump.is_some() {
-                out.extend(self.from_dump(d, pattern));
+                out.extend(self.dumped_files(d, pattern));
                 continue;
             }
             let found = paths::resolve(&self.reader.roots, &self.base, self.server_root.as_deref(), pattern);
@@ -384,7 +384,7 @@ impl Builder<'_, '_> {
     }
 
     /// Files of a dump: only what it holds is looked at.
-    fn from_dump(&mut self, d: &Directive, pattern: &str) -> Vec<Directive> {
+    fn dumped_files(&mut self, d: &Directive, pattern: &str) -> Vec<Directive> {
         let full = self.base.join(pattern).to_string_lossy().into_owned();
         let matcher = globset::GlobBuilder::new(&full).literal_separator(true).build().ok().map(|g| g.compile_matcher());
         let Some(dump) = self.dump.as_ref() else { return Vec::new() };

@@ -108,7 +108,7 @@ fn names_of_files_may_be_any_bytes() {
 fn files_that_may_not_be_read_are_named() {
     use std::os::unix::fs::PermissionsExt;
     let site = Site::new();
-    fs::set_permissions(site.file("logs/error.log"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(site.file("logs/error.log"), fs::Permissions::from_mode(0o0)).unwrap();
     if fs::File::open(site.file("logs/error.log")).is_ok() {
         println!("not tested: this user may read everything");
         return;

@@ -23,7 +23,8 @@ fn findings_stay_mended() {
         for file in fs::read_dir(&folder).unwrap() {
             let path = file.unwrap().path();
             let bytes = fs::read(&path).unwrap();
-            println!("{}", path.display());
+            // Named when it fails: a panic alone would not say which file it was.
+            let _of = Replayed(&path);
             check(&bytes);
             replayed += 1;
         }
@@ -59,4 +60,16 @@ fn the_pipeline_holds_on_a_site() {
     checks::pipeline(text.as_bytes());
     let cut: Vec<u8> = text.bytes().enumerate().filter(|(i, _)| i % 997 != 3).map(|(_, b)| b).collect();
     checks::pipeline(&cut);
+}
+
+/// Names the file whose replay panicked.
+struct Replayed<'a>(&'a std::path::Path);
+
+impl Drop for Replayed<'_> {
+    #[allow(clippy::print_stderr)]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("while replaying {}", self.0.display());
+        }
+    }
 }

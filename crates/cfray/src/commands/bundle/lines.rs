@@ -35,7 +35,9 @@ pub struct Tied<'w> {
 /// Every tied line, request by request in the order of the report, and how many had to be left out.
 /// Lines by time only (`window`) are those that a verdict rests on.
 pub fn tied<'w>(report: &'w Report, worlds: &'w [World]) -> (Vec<Tied<'w>>, usize) {
-    let mut incidents: BTreeMap<(LineRef, Option<RayId>), Vec<(usize, usize)>> = BTreeMap::new();
+    /// World and incident.
+    type Places = Vec<(usize, usize)>;
+    let mut incidents: BTreeMap<(LineRef, Option<RayId>), Places> = BTreeMap::new();
     for (world, w) in worlds.iter().enumerate() {
         for (incident, row) in w.edge.incidents.iter().enumerate() {
             incidents.entry((row.at, row.ray)).or_default().push((world, incident));
