@@ -35,6 +35,7 @@ const MOVES: &[Move] = &[
 
 static MSEC: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#""msec":"?(\d{10})\.(\d{3})"#).expect("static"));
 static CLF_ZONE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(\d{4}:\d\d:\d\d:\d\d(?:\.\d+)?) [+-]\d{4}").expect("static"));
+static BRACKET_ZONE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) [+-]\d{4}\]").expect("static"));
 static ISO_ZONE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)").expect("static"));
 static SYSLOG: LazyLock<Regex> =
@@ -152,7 +153,7 @@ fn moved(line: &str, digits: i64, by: &Move, year: i16) -> String {
         let head = stamp::shift(&c[1], digits, year);
         return format!("{head}{}", moved(&c[2], digits, by, year));
     }
-    let utc = line.starts_with('[') && line.get(..30).is_some_and(|h| h.contains(" UTC]"));
+    let utc = line.starts_with('[') && line.get(..line.len().min(30)).is_some_and(|h| h.contains(" UTC]"));
     if utc {
         return stamp::shift(line, by.skew_s, year);
     }
@@ -161,6 +162,7 @@ fn moved(line: &str, digits: i64, by: &Move, year: i16) -> String {
     // Where the ISO stamp was the one that `shift` moves as well, it is moved already.
     let line = if iso == line { stamp::shift(line, digits, year) } else { iso };
     let line = CLF_ZONE.replace(&line, |c: &Captures<'_>| format!("{} {}", &c[1], by.clf)).into_owned();
+    let line = BRACKET_ZONE.replace(&line, |c: &Captures<'_>| format!("{} {}]", &c[1], by.clf)).into_owned();
     match epoch {
         Some(s) => MSEC
             .replace(&line, |c: &Captures<'_>| {
@@ -193,6 +195,7 @@ mod tests {
         );
         assert_eq!(to("2026/11/22 12:00:00 [error] x"), "2026/11/22 17:45:45 [error] x");
         assert_eq!(to("[22-Nov-2026 12:00:00 UTC] x"), "[22-Nov-2026 12:00:45 UTC] x");
+        assert_eq!(to("[2026-11-22 12:00:00 +0000] [7] x"), "[2026-11-22 17:45:45 +0545] [7] x");
         assert_eq!(
             to("Nov 22 12:00:00 web1 nginx: 2026/11/22 12:00:00 [error] x"),
             "Nov 22 17:45:45 web1 nginx: 2026/11/22 17:45:45 [error] x"

@@ -21,10 +21,6 @@ use clap::Parser;
 use exit::Status;
 use std::process::ExitCode;
 
-/// In a storm millions of small texts are made and given back, on several threads.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     signals::install();
     let cli = match args::Cli::try_parse() {
