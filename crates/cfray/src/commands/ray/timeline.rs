@@ -275,5 +275,7 @@ fn from_evidence(row: &Row, worlds: &[World]) -> Vec<Entry> {
 /// goes before its end even where both stamps are whole seconds.
 fn order(entry: &Entry) -> (bool, i64, i64, Link, &str, &str) {
     let (mid, hi) = entry.utc.map_or((entry.stated.unwrap_or(0), 0), |s| (s.mid(), s.hi));
-    (entry.utc.is_none(), mid, hi, entry.link, &entry.place, &entry.text)
+    // Steps of one row come in their own order, also where whole-second stamps make them one moment.
+    let text = if entry.link == Link::Edge { "" } else { entry.text.as_str() };
+    (entry.utc.is_none(), mid, hi, entry.link, &entry.place, text)
 }
