@@ -95,6 +95,13 @@ def main():
         for _, data in texts[:40]:
             put("template", template + b"\n" + b"".join(data.splitlines(keepends=True)[:2])[:1000])
         put("template", template + b"\n")
+    for conf in (
+        b"http {\n  log_format m '$remote_addr \"$request\"';\n  server { listen 443 ssl; return 444; }\n}\n",
+        b"# configuration file /etc/nginx/nginx.conf:\nevents {}\n# configuration file /etc/nginx/conf.d/a.conf:\nserver { }\n",
+        b"<VirtualHost *:80>\n  KeepAliveTimeout 5\n  LogFormat \"%h %O\" x\n</VirtualHost>\n<IfModule a>\nInclude b\\\nc\n</IfModule>\n",
+        b"[www]\npm.max_children = 5\nrequest_terminate_timeout=30s\ninclude=/etc/php/*.conf\n",
+    ):
+        put("serverconf", conf)
     plain = b"one line\nanother line\n" * 20
     for packed in (gzip.compress(plain), bz2.compress(plain), lzma.compress(plain), gzip.compress(plain) * 2, gzip.compress(b"0" * 300_000), plain):
         put("inflate", packed)

@@ -24,9 +24,32 @@ pub const CHECKS: &[Check] = &[
     ("inflate", inflate),
     ("rays", rays),
     ("time", time),
+    ("serverconf", serverconf),
     ("merge", merge),
     ("pipeline", pipeline),
 ];
+
+/// Configuration of servers, by each of its readers.
+pub fn serverconf(data: &[u8]) {
+    use cfray_formats::serverconf as conf;
+    use cfray_model::serverconf::{Directive, Software};
+    fn within(list: &[Directive], lines: u32) -> usize {
+        let each = |d: &Directive| {
+            assert!((1..=lines).contains(&d.line), "line {} of {lines}", d.line);
+            1 + d.block.as_ref().map_or(0, |block| within(block, lines))
+        };
+        list.iter().map(each).sum()
+    }
+    let lines = data.split(|&b| b == b'\n').count() as u32;
+    for software in [Software::Nginx, Software::Apache, Software::Fpm] {
+        let parsed = conf::parse(software, data, 0, 1);
+        assert!(within(&parsed.directives, lines) <= data.len() + 1, "no more directives than bytes");
+        assert!(parsed.problems.iter().all(|(line, what)| (1..=lines).contains(line) && !what.is_empty()), "{:?}", parsed.problems);
+    }
+    let _ = conf::recognise(data);
+    let held: usize = conf::nginx::dump(data).iter().map(|section| section.text.len()).sum();
+    assert!(held <= data.len(), "a dump's sections are parts of it");
+}
 
 /// Any format: the first byte chooses it.
 pub fn format(data: &[u8]) {
