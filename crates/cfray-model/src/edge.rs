@@ -268,7 +268,7 @@ pub struct EdgeScan {
     /// One fact for each row that touched the origin or has status 500 or more (incidents
     /// included), ordered by (start, ray) once the scan is finished.
     pub facts: Facts,
-    /// What [`Fact::combo`] points to, sorted.
+    /// What [`crate::Fact::combo`] points to, sorted.
     pub combos: Vec<Combo>,
     /// Counters.
     pub counters: EdgeCounters,
