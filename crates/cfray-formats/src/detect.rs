@@ -20,6 +20,9 @@ pub fn detect(sample: &Sample<'_>) -> Option<Detection> {
 /// Of a file that opens with something else, at least one line in this many must be the beginning of a record.
 const ONE_IN: usize = 4;
 
+/// So many records are no quotation, however long each is: clients can put line breaks into some.
+const MANY: usize = 5;
+
 /// Is the sample a log, and not a text that quotes a line of one? A log opens with a record, or with the rest of
 /// one that began in the file before it; otherwise records must be frequent.
 fn enough(sample: &Sample<'_>, parser: &dyn RecordParser) -> bool {
@@ -33,7 +36,8 @@ fn enough(sample: &Sample<'_>, parser: &dyn RecordParser) -> bool {
     if before.clone().all(|record| record.split(|&b| b == b'\n').all(rest_of_a_trace)) {
         return records.iter().any(good);
     }
-    records.iter().filter(|record| good(record)).count() * ONE_IN >= sample.lines.len()
+    let found = records.iter().filter(|record| good(record)).count();
+    found >= MANY || found * ONE_IN >= sample.lines.len()
 }
 
 /// A line from inside a stack trace: a frame, or what PHP writes around frames.
@@ -59,6 +63,16 @@ mod tests {
                 assert!(found.is_none(), "{}: {}", format.name, found.unwrap().why);
             }
         }
+    }
+
+    #[test]
+    fn a_log_cut_off_in_the_middle_of_long_records_is_one() {
+        let raw = "\u{16}\u{3}\u{1}x\n".repeat(9);
+        let record = format!(
+            "2026/11/22 12:24:07 [error] 811#811: *9 broken header: \"{raw}\" while reading PROXY protocol, client: 192.0.2.1, server: 0.0.0.0:443\n"
+        );
+        let text = format!("{raw}{}", record.repeat(6));
+        assert_eq!(detect(&Sample::from_bytes(text.as_bytes())).unwrap().parser.format(), "nginx-error");
     }
 
     #[test]
