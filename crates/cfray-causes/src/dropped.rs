@@ -20,7 +20,7 @@ pub enum Kind {
 
 /// Does a line's client column hold the edge address of this request (or any, when hidden)?
 pub fn by_edge_address(c: &Case<'_>, ev: &Ev) -> bool {
-    let edge = c.row.edge_ip.as_deref().map_or(0, |ip| key::addr_key(ip.as_bytes()));
+    let edge = c.edge_key();
     let visitor = c.row.client_ip.as_deref().map_or(0, |ip| key::addr_key(ip.as_bytes()));
     if edge != 0 { ev.e.client == edge } else { visitor != 0 && ev.e.client != 0 && ev.e.client != visitor }
 }

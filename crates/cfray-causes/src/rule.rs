@@ -130,10 +130,13 @@ impl<'w> Case<'w> {
             (Some(s), Some(end)) => p.coverage.at(s, end, row.host.as_deref().map_or(0, |h| key::host_key(h.as_bytes()))),
             _ => Covered::No,
         };
-        let colo = row.colo.clone().unwrap_or_default();
-        let origin = row.origin_ip.clone().unwrap_or_default();
-        let rtt_ms = w.rtt_ms.get(&(colo, origin)).copied().or(row.tcp_ms.filter(|t| *t > 0).map(|t| t as f64));
+        let rtt_ms = w.rtt_of(row).or(row.tcp_ms.filter(|t| *t > 0).map(|t| t as f64));
         Some(Self { w, p, i, row, fact, fact_id, end, life, server, access, lines, covered, open, rtt_ms })
+    }
+
+    /// [`key::addr_key`] of the edge address; 0 when the row does not tell it.
+    pub fn edge_key(&self) -> u64 {
+        self.row.edge_ip.as_deref().map_or(0, |ip| key::addr_key(ip.as_bytes()))
     }
 
     /// Status of the access line.

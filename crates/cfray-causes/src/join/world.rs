@@ -9,7 +9,7 @@ use crate::settings::Settings;
 use crate::trust;
 use cfray_model::serverconf::Software;
 use cfray_model::time::SECOND;
-use cfray_model::{EdgeScan, Fact, FactFlags, Facts, IncidentIndex, LineKind, OriginEvent, OriginScan, Sig, SourceScan, Stack};
+use cfray_model::{EdgeRow, EdgeScan, Fact, FactFlags, Facts, IncidentIndex, LineKind, OriginEvent, OriginScan, Sig, SourceScan, Stack};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Interval of true time in nanoseconds since the epoch, both ends included.
@@ -293,6 +293,11 @@ impl World {
             .unwrap_or_default()
             .iter()
             .filter_map(move |&i| Some((i, self.evs.get(i as usize).filter(|e| e.utc.is_some_and(|s| s.meets(window)))?)))
+    }
+
+    /// Round trip between a row's colo and its origin in milliseconds, where new connections showed it.
+    pub fn rtt_of(&self, row: &EdgeRow) -> Option<f64> {
+        self.rtt_ms.get(&(row.colo.clone().unwrap_or_default(), row.origin_ip.clone().unwrap_or_default())).copied()
     }
 
     /// True time of civil digits of a source, by the clock that speaks for it as a whole.

@@ -213,8 +213,7 @@ impl Drops {
 fn lateness(w: &World) -> BTreeMap<u32, i64> {
     let rows = w.edge.incidents.iter().zip(&w.incident_fact);
     rows.filter_map(|(row, fact)| {
-        let key = (row.colo.clone().unwrap_or_default(), row.origin_ip.clone().unwrap_or_default());
-        let late = row.header_ms.or(row.duration_ms)? as f64 - w.rtt_ms.get(&key)?;
+        let late = row.header_ms.or(row.duration_ms)? as f64 - w.rtt_of(row)?;
         Some(((*fact)?, late.round() as i64))
     })
     .collect()

@@ -140,7 +140,7 @@ impl Gaps {
         for (i, row) in w.edge.incidents.iter().enumerate() {
             let Some(fact) = w.incident_fact.get(i).copied().flatten() else { continue };
             let origin = row.origin_ip.as_deref().unwrap_or_default();
-            let rtt = w.rtt_ms.get(&(row.colo.clone().unwrap_or_default(), origin.to_owned())).copied();
+            let rtt = w.rtt_of(row);
             let at_once = row.header_ms.or(row.duration_ms).is_none_or(|ms| within_round_trip(ms, rtt));
             if row.reused() != Some(true) || has_access_line(w, fact) || !at_once {
                 continue;
@@ -205,7 +205,7 @@ fn silent(w: &World, p: &Population) -> BTreeMap<String, Silent> {
                 continue;
             }
         }
-        let rtt = w.rtt_ms.get(&(row.colo.clone().unwrap_or_default(), origin.to_owned())).copied();
+        let rtt = w.rtt_of(row);
         let at_once = row.header_ms.or(row.duration_ms).is_none_or(|ms| within_round_trip(ms, rtt));
         let n = by.entry(origin.to_owned()).or_default();
         match (reused, at_once) {

@@ -67,10 +67,9 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
 /// Did the limit count the edge address of this request (or one that the line or the row leaves open)?
 fn counted_edge(c: &Case<'_>, ev: &crate::join::Ev) -> bool {
     let named = ev.e.sig.as_ref().and_then(|h| h.name.as_deref()).map_or(0, |a| key::addr_key(a.as_bytes()));
-    let edge = c.row.edge_ip.as_deref().map_or(0, |ip| key::addr_key(ip.as_bytes()));
-    match (named, edge) {
+    match (named, c.edge_key()) {
         (0, _) => ev.e.client == 0 || dropped::by_edge_address(c, ev),
         (_, 0) => true,
-        _ => named == edge,
+        (named, edge) => named == edge,
     }
 }

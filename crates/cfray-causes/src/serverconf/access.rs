@@ -48,12 +48,7 @@ pub fn nginx(c: &Ctx<'_>) -> Vec<Found> {
         if let (true, Some(found)) = (closed, compare(c, &list, ipv6)) {
             let words = Words {
                 what: format!("the list of networks that may ask {}", found.text()),
-                value: format!(
-                    "{} of {} networks of Cloudflare's ({})",
-                    c.ranges.nets.len() - found.missing.len(),
-                    c.ranges.nets.len(),
-                    c.ranges.source
-                ),
+                value: c.ranges.share(&found.missing),
                 place,
                 why: WHY,
                 fix: fix("allow {};", &found.missing),
@@ -82,12 +77,7 @@ pub fn nginx(c: &Ctx<'_>) -> Vec<Found> {
         if let Some(found) = compare(c, &list, ipv6) {
             let words = Words {
                 what: format!("the geo list of Cloudflare's networks {}", found.text()),
-                value: format!(
-                    "{} of {} networks of Cloudflare's ({})",
-                    c.ranges.nets.len() - found.missing.len(),
-                    c.ranges.nets.len(),
-                    c.ranges.source
-                ),
+                value: c.ranges.share(&found.missing),
                 place: format!("geo {}", d.args.join(" ")),
                 why: WHY,
                 fix: fix("{} 1;", &found.missing),
@@ -122,12 +112,7 @@ pub fn apache(c: &Ctx<'_>) -> Vec<Found> {
             let found = compare(c, &list, false)?;
             let words = Words {
                 what: format!("the list of networks that may ask {}", found.text()),
-                value: format!(
-                    "{} of {} networks of Cloudflare's ({})",
-                    c.ranges.nets.len() - found.missing.len(),
-                    c.ranges.nets.len(),
-                    c.ranges.source
-                ),
+                value: c.ranges.share(&found.missing),
                 place,
                 why: WHY,
                 fix: fix("Require ip {}\n", &found.missing).trim_end().to_owned(),

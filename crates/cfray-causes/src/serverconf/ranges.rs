@@ -46,6 +46,11 @@ impl Ranges {
         Ok(Self::sorted(nets, source.to_owned()))
     }
 
+    /// How many networks a list has that lacks the `missing` ones, and whose list it is held against.
+    pub fn share(&self, missing: &[IpNet]) -> String {
+        format!("{} of {} networks of Cloudflare's ({})", self.nets.len() - missing.len(), self.nets.len(), self.source)
+    }
+
     /// Holds a list against Cloudflare's.
     pub fn compare(&self, list: &[IpNet]) -> Comparison {
         let covered = IpNet::aggregate(&list.to_vec());

@@ -65,12 +65,7 @@ pub fn nginx(c: &Ctx<'_>) -> Vec<Found> {
         if !found.clean() {
             let words = Words {
                 what: format!("the list of trusted proxies {}", found.text()),
-                value: format!(
-                    "{} of {} networks of Cloudflare's ({})",
-                    c.ranges.nets.len() - found.missing.len(),
-                    c.ranges.nets.len(),
-                    c.ranges.source
-                ),
+                value: c.ranges.share(&found.missing),
                 place: place.clone(),
                 why: WHY,
                 fix: if found.missing.is_empty() {
@@ -129,12 +124,7 @@ pub fn apache(c: &Ctx<'_>) -> Vec<Found> {
         if !found.clean() {
             let words = Words {
                 what: format!("the list of trusted proxies {}", found.text()),
-                value: format!(
-                    "{} of {} networks of Cloudflare's ({})",
-                    c.ranges.nets.len() - found.missing.len(),
-                    c.ranges.nets.len(),
-                    c.ranges.source
-                ),
+                value: c.ranges.share(&found.missing),
                 place: first.place(),
                 why: WHY,
                 fix: format!("RemoteIPTrustedProxy {}", c.ranges.nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
