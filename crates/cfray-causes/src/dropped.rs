@@ -30,6 +30,13 @@ pub fn few_visitors(c: &Case<'_>) -> bool {
     c.server.is_some_and(|s| (1..=FEW_VISITORS).contains(&c.p.drops.limited_visitors(s)))
 }
 
+/// The server closed on a request whose line says that no client certificate was accepted, as it does on all such: how
+/// many closed without, and answered with one.
+pub fn without_certificate(c: &Case<'_>) -> Option<(usize, usize)> {
+    c.access.filter(|a| a.1.e.hung_up() && a.1.e.verified == Some(false))?;
+    c.p.drops.by_certificate(drops::unexplained(c.w, c.fact_id?)?)
+}
+
 /// Did the server close without asking a backend? Only the line itself is asked: its own duration and an
 /// upstream's status. What the edge measured depends on fields that a job may not deliver.
 fn at_once(c: &Case<'_>) -> Option<bool> {
@@ -46,6 +53,9 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
     let server = drops::unexplained(c.w, fact)?;
     // The application says that this page failed at this moment: what hung up was its error page.
     if chain::php_fatal(c).is_some_and(|f| f.tie >= Tie::Chain) {
+        return None;
+    }
+    if without_certificate(c).is_some() {
         return None;
     }
     let drop_line = c.own(&[Sig::ModsecDrop, Sig::ModsecDeny, Sig::AccessForbidden]);

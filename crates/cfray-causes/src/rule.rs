@@ -158,7 +158,8 @@ impl<'w> Case<'w> {
     /// the first status with no byte where an `error_page` leads to a location that does.
     pub fn closed_by_rule(&self) -> bool {
         let sent_nothing = |a: &Owned<'_>| a.1.e.bytes_sent.or(a.1.e.body_bytes).or(a.1.e.size) == Some(0);
-        self.access_status() == Some(444) || self.access.is_some_and(|a| matches!(a.1.e.status, Some(500..=504)) && sent_nothing(&a))
+        self.access.is_some_and(|a| a.1.e.hung_up())
+            || self.access.is_some_and(|a| matches!(a.1.e.status, Some(500..=504)) && sent_nothing(&a))
     }
 
     /// An error line of the request counts although no access line tells how it was answered: the

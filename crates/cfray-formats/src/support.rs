@@ -121,6 +121,7 @@ pub(crate) fn own(line: Line<'_>) -> Line<'static> {
         body_bytes: line.body_bytes,
         size: line.size,
         duration_us: line.duration_us,
+        verified: line.verified,
         upstream_status: line.upstream_status,
         upstream: owned(line.upstream),
         module: owned(line.module),

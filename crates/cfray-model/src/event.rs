@@ -188,6 +188,9 @@ sigs! {
     FirewallBlock = "firewall-block";
     /// `PRI * HTTP/2.0` in an access log.
     H2Preface = "h2-preface";
+    /// An access line by which the server closed on purpose without an answer: HAProxy's `PR` state without a status,
+    /// Caddy's status 0 of `abort`. nginx's 444 needs no signature.
+    ClosedByRule = "closed-by-rule";
 }
 
 /// A signature found in a line, with what the pattern captured.
@@ -254,6 +257,8 @@ pub struct OriginEvent {
     pub size: Option<u64>,
     /// Duration in microseconds.
     pub duration_us: Option<u64>,
+    /// See [`crate::line::Line::verified`].
+    pub verified: Option<bool>,
     /// Last upstream status.
     pub upstream_status: Option<u16>,
     /// Path without query, as logged; empty when the line names no request.
@@ -264,6 +269,13 @@ pub struct OriginEvent {
     pub file: String,
     /// The record's text, decoded lossily, cut to 2,048 bytes; control bytes still in it.
     pub text: String,
+}
+
+impl OriginEvent {
+    /// An access line by which the server hung up on purpose: nginx's 444, or what other servers write for it.
+    pub fn hung_up(&self) -> bool {
+        self.kind == LineKind::Access && (self.status == Some(444) || self.sig.as_ref().is_some_and(|h| h.sig == Sig::ClosedByRule))
+    }
 }
 
 /// What is kept of an ordinary answer in an access log: hashes to compare failing requests with.

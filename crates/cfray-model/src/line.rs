@@ -107,6 +107,8 @@ pub struct Line<'a> {
     pub size: Option<u64>,
     /// Duration of the request in microseconds (`$request_time`, `%D`, `%T`).
     pub duration_us: Option<u64>,
+    /// Did the client show an accepted certificate? `$ssl_client_verify`, `%{SSL_CLIENT_VERIFY}x`.
+    pub verified: Option<bool>,
     /// Last status in `$upstream_status`.
     pub upstream_status: Option<u16>,
     /// Upstream as written: `fastcgi://unix:/run/php/www.sock:`, `http://10.0.0.5:8080/`.
@@ -151,6 +153,7 @@ impl Line<'_> {
             body_bytes: None,
             size: None,
             duration_us: None,
+            verified: None,
             upstream_status: None,
             upstream: None,
             module: None,

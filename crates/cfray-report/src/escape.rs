@@ -72,6 +72,24 @@ pub fn clip(text: &str, max: usize) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// At most `max` characters of a record. A ` … ` stands for the middle: what happened is at a record's start, and the request,
+/// in JSON the status, at its end.
+pub fn clip_middle(text: &str, max: usize) -> Cow<'_, str> {
+    const GAP: &str = " … ";
+    if text.len() <= max || text.char_indices().nth(max).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let tail = max / 4;
+    let head = max.saturating_sub(tail + GAP.chars().count());
+    let end = text.char_indices().nth(head).map_or(text.len(), |(at, _)| at);
+    let from = text.char_indices().rev().nth(tail.saturating_sub(1)).map_or(text.len(), |(at, _)| at);
+    let mut out = String::with_capacity(end + GAP.len() + text.len().saturating_sub(from));
+    out.push_str(text.get(..end).unwrap_or_default());
+    out.push_str(GAP);
+    out.push_str(text.get(from..).unwrap_or_default());
+    Cow::Owned(out)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -92,6 +110,8 @@ mod tests {
         assert_eq!(clip("日本語", 3), "日本語");
         assert_eq!(clip("日本語x", 3), "日本…");
         assert_eq!(clip("", 0), "");
+        assert_eq!(clip_middle("日本語日本語日本語日本語", 12), "日本語日本語日本語日本語");
+        assert_eq!(clip_middle("0123456789abcdef", 12), "012345 … def");
     }
 
     proptest! {
@@ -101,6 +121,7 @@ mod tests {
             prop_assert!(!shown.chars().any(|c| is_control(c) || is_hidden(c)));
             prop_assert_eq!(visible(&shown), shown.clone());
             prop_assert!(clip(&shown, max).chars().count() <= max);
+            prop_assert!(clip_middle(&shown, max + 4).chars().count() <= max + 4);
         }
     }
 }

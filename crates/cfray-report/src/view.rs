@@ -1,7 +1,7 @@
 //! The gate between the report and its renderers: what passes is masked.
 
 use crate::RenderOptions;
-use crate::escape::{EVIDENCE_CHARS, clip, controls};
+use crate::escape::{EVIDENCE_CHARS, clip_middle, controls};
 use crate::mask::Masker;
 use cfray_model::report::{Breakdown, Episode, Report, Row, Share, SourceSummary, Timeline};
 use cfray_model::serverconf::ConfigReport;
@@ -134,7 +134,7 @@ pub fn evidence_text(text: &str, masker: &Masker) -> String {
 fn shown<'a>(text: &'a str, masker: &Masker) -> Cow<'a, str> {
     let masked = masker.text(text);
     // What no step had to change is what came in.
-    match (&masked, clip(&controls(&masked), EVIDENCE_CHARS)) {
+    match (&masked, clip_middle(&controls(&masked), EVIDENCE_CHARS)) {
         (Cow::Borrowed(_), Cow::Borrowed(same)) if same.len() == text.len() => Cow::Borrowed(text),
         (_, changed) => Cow::Owned(changed.into_owned()),
     }

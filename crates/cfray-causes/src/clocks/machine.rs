@@ -147,6 +147,7 @@ mod tests {
             body_bytes: None,
             size: None,
             duration_us: None,
+            verified: None,
             upstream_status: None,
             path: String::new(),
             raw_text: false,

@@ -38,10 +38,12 @@ fn explains(ev: &Ev, f: &Fact, kind: EdgeKind) -> Option<u8> {
     if e.kind == LineKind::Error {
         return Some(error_explains(e.sig.as_ref(), f));
     }
+    if e.hung_up() {
+        return (f.edge_status == 520).then_some(0).or((f.edge_status >= 499).then_some(3));
+    }
     let status = e.status?;
     if f.edge_status == 520 {
-        let closing =
-            matches!(status, 444 | 9 | 0 | 520) || (matches!(status, 408 | 499 | 500) && sent_nothing(ev)) || e.bytes_sent == Some(0);
+        let closing = matches!(status, 9 | 0 | 520) || (matches!(status, 408 | 499 | 500) && sent_nothing(ev)) || e.bytes_sent == Some(0);
         let large = e.bytes_sent.or(e.size).is_some_and(|n| n > 120_000);
         return Some(match status {
             _ if closing || large => 0,

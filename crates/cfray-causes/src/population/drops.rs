@@ -103,6 +103,8 @@ pub struct Drops {
     compared: BTreeSet<usize>,
     /// Servers whose closes can be told apart by edge address.
     by_edge_address: BTreeSet<usize>,
+    /// Servers that close on whoever shows no certificate: how many lines closed without, and answered with one.
+    by_certificate: BTreeMap<usize, (usize, usize)>,
 }
 
 impl Drops {
@@ -122,6 +124,7 @@ impl Drops {
                 drops.limited.entry(ev.server).or_default().extend(w.edge.facts.get(*fact as usize).map(|f| f.client));
             }
         }
+        drops.by_certificate = by_certificate(w);
         for (server, mut list) in closes {
             list.sort_unstable();
             list.dedup();
@@ -197,6 +200,12 @@ impl Drops {
         self.by_edge_address.contains(&server)
     }
 
+    /// Where closes of a server follow the client's certificate: how many lines closed without an accepted one, and
+    /// how many answered with one.
+    pub fn by_certificate(&self, server: usize) -> Option<(usize, usize)> {
+        self.by_certificate.get(&server).copied()
+    }
+
     /// Splits of a server's closes, best first.
     pub fn of(&self, server: usize) -> &[Best] {
         self.best.get(&server).map_or(&[], Vec::as_slice)
@@ -207,6 +216,26 @@ impl Drops {
         let values = self.values.get(&fact)?;
         self.of(server).iter().find(|b| b.split.blocked.binary_search(&values.of(b.property)).is_ok())
     }
+}
+
+/// Fewer closes without a certificate than this are no rule.
+const CERTIFICATES: usize = 3;
+
+/// Servers whose access log tells of client certificates and that close where none was accepted and answer where one was.
+fn by_certificate(w: &World) -> BTreeMap<usize, (usize, usize)> {
+    let mut counts: BTreeMap<usize, [usize; 4]> = BTreeMap::new();
+    for ev in w.evs.iter().filter(|ev| ev.e.kind == LineKind::Access) {
+        let Some(verified) = ev.e.verified else { continue };
+        let at = usize::from(verified) + 2 * usize::from(!ev.e.hung_up());
+        if let Some(n) = counts.entry(ev.server).or_default().get_mut(at) {
+            *n += 1;
+        }
+    }
+    let follows = |&[bare_closed, shown_closed, bare_answered, shown_answered]: &[usize; 4]| {
+        let closes = bare_closed >= CERTIFICATES && bare_answered * 10 <= bare_closed;
+        (closes && shown_closed * 2 <= bare_closed && shown_answered * 2 >= shown_closed).then_some((bare_closed, shown_answered))
+    };
+    counts.iter().filter_map(|(server, n)| Some((*server, follows(n)?))).collect()
 }
 
 /// How long after one round trip each incident came back, in milliseconds.
@@ -226,9 +255,5 @@ pub fn unexplained(w: &World, fact: u32) -> Option<usize> {
     if evs().any(|ev| ev.e.sig.as_ref().is_some_and(|h| EXPLAINS_CLOSE.contains(&h.sig))) {
         return None;
     }
-    evs()
-        .find(|ev| {
-            (ev.e.kind == LineKind::Access && ev.e.status == Some(444)) || ev.e.sig.as_ref().is_some_and(|h| h.sig == Sig::ModsecDrop)
-        })
-        .map(|ev| ev.server)
+    evs().find(|ev| ev.e.hung_up() || ev.e.sig.as_ref().is_some_and(|h| h.sig == Sig::ModsecDrop)).map(|ev| ev.server)
 }

@@ -50,6 +50,15 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     if let Some(o) = c.own(&[Sig::ClientCert]).filter(|_| c.hidden_failure()) {
         return Some(Finding::new(DOC.cause, 0.96, o.2).with(c.line(o.1)).with_all(c.access_line()));
     }
+    if let Some((bare, shown)) = crate::dropped::without_certificate(c) {
+        let text = format!(
+            "closing follows the client certificate: {bare} lines that say none was accepted (NONE or FAILED) closed without an answer, and {shown} with SUCCESS were answered"
+        );
+        // Answers to whoever shows one are the other half of the contrast.
+        let score = if shown >= 5 { 0.95 } else { 0.66 };
+        let f = Finding::new(DOC.cause, score, c.access?.2).with_all(c.access_line()).with(sentence(EvidenceKind::Contrast, text));
+        return Some(f.with(c.timing()).or_else(Cause::RuleDropped, 0.1));
+    }
     let tls = c.row.origin_tls.as_deref().is_none_or(|t| t.starts_with("TLS"));
     if !c.no_line() || !tls {
         return None;

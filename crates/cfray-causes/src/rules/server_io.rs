@@ -43,7 +43,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     let empty = c.access.is_some_and(|a| {
         let e = &a.1.e;
         let nothing = e.bytes_sent == Some(0) || (e.bytes_sent.is_none() && e.body_bytes.or(e.size) == Some(0));
-        nothing && matches!(e.status, Some(0 | 200..=403 | 405..=407 | 500))
+        nothing && !e.hung_up() && matches!(e.status, Some(0 | 200..=403 | 405..=407 | 500))
     });
     let own = c.own(&[Sig::FileIo, Sig::AllocFailed]);
     match own {

@@ -57,6 +57,8 @@ pub enum Role {
     Nanos,
     /// `$upstream_status`, maybe a list.
     UpstreamStatus,
+    /// `$ssl_client_verify`: what became of the client's certificate.
+    Verify,
     /// `$upstream_addr`, maybe a list.
     Upstream,
     /// User agent.
@@ -111,6 +113,8 @@ pub fn put<'a>(line: &mut Line<'a>, role: Role, value: Cow<'a, [u8]>) {
         }
         Role::Query => add_query(line, &value),
         Role::Protocol => line.protocol = Some(value),
+        // JSON has no leading zeros: Caddy writes 0 where nothing was answered.
+        Role::Status if &*value == b"0" => line.status = Some(0),
         Role::Status => line.status = status(list_last(&value)).or(line.status),
         Role::Duration if memchr::memchr(b'.', &value).is_none() => line.duration_us = integer(&value),
         Role::Duration | Role::Seconds => line.duration_us = scaled(list_last(&value), 1_000_000),
@@ -118,6 +122,7 @@ pub fn put<'a>(line: &mut Line<'a>, role: Role, value: Cow<'a, [u8]>) {
         Role::Micros => line.duration_us = scaled(&value, 1),
         Role::Nanos => line.duration_us = integer(&value).map(|n| n / 1_000),
         Role::UpstreamStatus => line.upstream_status = status(list_last(&value)),
+        Role::Verify => line.verified = verified(&value),
         Role::Upstream => line.upstream = Some(map(value, list_last)),
         Role::Agent => line.agent = Some(value),
         Role::Referer => line.referer = Some(value),
@@ -127,6 +132,15 @@ pub fn put<'a>(line: &mut Line<'a>, role: Role, value: Cow<'a, [u8]>) {
         Role::Tid => line.tid = integer(&value),
         Role::LogId => line.log_id = Some(value),
         Role::Module => line.module = Some(value),
+    }
+}
+
+/// What nginx and mod_ssl write of a client certificate; `None` for anything else.
+pub fn verified(value: &[u8]) -> Option<bool> {
+    match value {
+        b"SUCCESS" => Some(true),
+        b"NONE" | b"FAILED" | b"GENEROUS" => Some(false),
+        _ => value.starts_with(b"FAILED:").then_some(false),
     }
 }
 

@@ -54,6 +54,7 @@ static TABLE: &[(Role, &str)] = &[
         "requesttime rt duration requestduration responsetime elapsed elapsedtime latency timetaken took processingtime servetime",
     ),
     (Role::UpstreamStatus, "upstreamstatus ust us upstreamresponsestatus upstreamcode upstatus"),
+    (Role::Verify, "sslclientverify clientverify certverify clientcertverify tlsclientverify sslverify"),
     (Role::Upstream, "upstreamaddr upstream upstreamaddress upstreamhost upaddr backend"),
     (Role::Agent, "httpuseragent useragent agent ua requestheadersuseragent httpagent"),
     (Role::Referer, "httpreferer referer referrer httpreferrer ref requestheadersreferer"),

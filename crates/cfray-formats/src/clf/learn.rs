@@ -3,8 +3,8 @@
 use super::shape::{self, Shape};
 use super::tokens::{Kind, Token, Tokens};
 use super::{Layout, Learned, client_at};
-use crate::access::Role;
 use crate::access::names::role_of_name;
+use crate::access::{Role, verified};
 use crate::fields::addr::{is_addr, split_port};
 use crate::fields::number::{has_places, list_first, list_last};
 use crate::fields::text::present;
@@ -45,6 +45,7 @@ struct Slot {
     urls: usize,
     hosts: usize,
     peers: usize,
+    verdicts: usize,
     /// Numbers that exceed the line's size by what a response header takes.
     wires: usize,
 }
@@ -74,6 +75,7 @@ impl Slot {
         self.millis += usize::from(has_places(list_last(value), 3));
         self.agents += usize::from(looks_like_agent(value));
         self.urls += usize::from(value.starts_with(b"http://") || value.starts_with(b"https://") || value.starts_with(b"android-app://"));
+        self.verdicts += usize::from(verified(value).is_some());
         self.hosts += usize::from(looks_like_host(value));
         self.peers += usize::from(first.starts_with(b"unix:/") || (first.len() > split_port(first).len() && is_addr(split_port(first))));
     }
@@ -232,6 +234,8 @@ fn roles(group: &Group, want_ray: bool) -> Vec<Role> {
             Role::Visitor
         } else if slot.values > 0 && slot.kind == Kind::Bare && slot.most(slot.millis) {
             Role::Seconds
+        } else if slot.values > 0 && slot.verdicts == slot.values {
+            Role::Verify
         } else if slot.values > 0 && slot.most(slot.hosts) {
             Role::Host
         } else {

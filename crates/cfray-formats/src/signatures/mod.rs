@@ -23,7 +23,7 @@ use cfray_model::{Line, LineKind, Sig, SigHit, Stack};
 /// The signature of a line's message, if it has one.
 pub fn signature(line: &Line<'_>) -> Option<SigHit> {
     match line.kind {
-        LineKind::Access => return preface(line),
+        LineKind::Access => return preface(line).or_else(|| closed(line)),
         LineKind::Audit => return system::audit(line),
         // Anything may stand in an application's log: only whole messages of known servers count.
         LineKind::Other if line.stack == Stack::App => return app::signature(line),
@@ -51,6 +51,19 @@ fn preface(line: &Line<'_>) -> Option<SigHit> {
     let whole = method == b"PRI * HTTP/2.0";
     let split = method == b"PRI" && line.uri.as_deref() == Some(b"*");
     (whole || split).then(|| table::bare(Sig::H2Preface))
+}
+
+/// A close on purpose by a server that has no status for it. HAProxy's `silent-drop` and `reject` leave the status -1 and
+/// the state `PR` (the proxy itself ended it), where a denial has a status; Caddy's `abort` leaves status 0 and size 0.
+fn closed(line: &Line<'_>) -> Option<SigHit> {
+    let sent_nothing = line.bytes_sent.or(line.body_bytes).or(line.size) == Some(0);
+    let closed = match line.stack {
+        Stack::HaProxy => line.status.is_none() && line.message.starts_with(b"PR"),
+        // Of application servers, only Caddy writes its access log as nested objects with a status of 0.
+        Stack::App => line.status == Some(0),
+        _ => false,
+    };
+    (closed && sent_nothing).then(|| table::bare(Sig::ClosedByRule))
 }
 
 #[cfg(test)]

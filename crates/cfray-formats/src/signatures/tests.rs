@@ -211,7 +211,7 @@ fn what_a_message_means() {
 #[test]
 fn no_signature_is_without_a_message() {
     let mut seen: BTreeSet<Sig> = positives().into_iter().map(|(_, _, hit)| hit.sig).collect();
-    seen.insert(Sig::H2Preface); // from an access line, below
+    seen.extend([Sig::H2Preface, Sig::ClosedByRule]); // from access lines, below
     for sig in Sig::ALL {
         assert!(seen.contains(sig), "{}", sig.name());
     }
@@ -331,6 +331,21 @@ fn preface_in_an_access_line() {
     assert_eq!(signature(&line).unwrap().sig, Sig::H2Preface);
     line.uri = Some(Cow::Borrowed(b"/PRI * HTTP/2.0"));
     assert_eq!(signature(&line), None);
+}
+
+#[test]
+fn closes_in_access_lines() {
+    let sig = |stack, status, state: &'static str, sent| {
+        let mut line = Line::new(LineKind::Access, stack);
+        (line.status, line.size, line.message) = (status, Some(sent), Cow::Borrowed(state.as_bytes()));
+        signature(&line).map(|h| h.sig)
+    };
+    assert_eq!(sig(Stack::HaProxy, None, "PR--", 0), Some(Sig::ClosedByRule));
+    assert_eq!(sig(Stack::HaProxy, Some(403), "PR--", 192), None, "a denial");
+    assert_eq!(sig(Stack::HaProxy, None, "CR--", 0), None, "the client left");
+    assert_eq!(sig(Stack::App, Some(0), "", 0), Some(Sig::ClosedByRule));
+    assert_eq!(sig(Stack::App, Some(0), "", 12), None);
+    assert_eq!(sig(Stack::Nginx, Some(0), "", 0), None, "000 is an abort");
 }
 
 proptest! {

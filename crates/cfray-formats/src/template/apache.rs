@@ -86,6 +86,7 @@ fn field(argument: Option<&str>, letter: &str) -> Result<Vec<Token>, TemplateErr
         ("P", Some("tid")) => one(Role::Tid, 0, Class::Number),
         ("v", _) => one(Role::Host, 2, Class::Host),
         ("V", _) => one(Role::Host, 1, Class::Host),
+        ("x", Some("SSL_CLIENT_VERIFY")) => one(Role::Verify, 0, Class::Text),
         ("p" | "k" | "I" | "S", _) => one(Role::Ignore, 0, Class::Number),
         // Request headers, notes and environment variables with a well-known name.
         ("i" | "e" | "n", Some(key)) => match role_of_name(key.as_bytes()) {

@@ -102,6 +102,7 @@ pub fn event(line: &Line<'_>, record: &[u8], at: LineRef, sig: Option<SigHit>, r
         body_bytes: line.body_bytes,
         size: line.size,
         duration_us: line.duration_us,
+        verified: line.verified,
         upstream_status: line.upstream_status,
         path,
         raw_text: line.raw_text,

@@ -5,6 +5,7 @@
 mod answers;
 mod application;
 mod blocked;
+mod closes;
 mod connections;
 mod edge;
 mod forged;

@@ -84,9 +84,9 @@ impl Report {
         let Some((line, text)) = rest.split_once(": ") else { return false };
         let Ok(line) = line.parse::<usize>() else { return false };
         let Some(is) = self.files.get(file).and_then(|all| all.split('\n').nth(line.wrapping_sub(1))) else { return false };
-        // A record of several lines is quoted with its line breaks spelled out; long ones are cut.
+        // A record of several lines is quoted with its line breaks spelled out; long ones lack their middle.
         let text = text.split("\\x0A").next().unwrap_or(text);
-        let text = text.trim_end_matches('…').trim_end_matches("...");
+        let text = text.split(" … ").next().unwrap_or(text);
         !text.is_empty() && is.starts_with(text)
     }
 
