@@ -118,6 +118,11 @@ impl Inner {
         Self { access, web, ray: haproxy::learn_ray(proxied.into_iter()) }
     }
 
+    /// Did the sample hold access lines?
+    pub fn knows_access(&self) -> bool {
+        !self.access.is_empty()
+    }
+
     /// Reads a message; what no grammar knows is kept as [`LineKind::Other`].
     pub fn open<'a>(&self, envelope: &Envelope<'a>, message: &'a [u8]) -> Line<'a> {
         let sender = sender(envelope);
@@ -217,7 +222,7 @@ fn other(sender: Sender, message: &[u8]) -> Line<'_> {
 
 /// The inner stamp wins. Where it has no zone and the wrapper's has one, the difference between the
 /// two, rounded to a quarter of an hour, is the zone: they were written in the same moment.
-fn settle_time(line: &mut Line<'_>, outer: Option<LogTime>) {
+pub(crate) fn settle_time(line: &mut Line<'_>, outer: Option<LogTime>) {
     let (Some(inner), Some(outer)) = (line.time, outer) else {
         line.time = line.time.or(outer);
         return;

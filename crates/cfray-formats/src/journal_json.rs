@@ -42,7 +42,7 @@ impl RecordParser for Journal {
 }
 
 /// The fields of an entry that matter.
-struct Entry {
+pub(crate) struct Entry {
     micros: Option<i64>,
     host: Option<Vec<u8>>,
     tag: Option<Vec<u8>>,
@@ -50,26 +50,18 @@ struct Entry {
     priority: Option<u64>,
     from_kernel: bool,
     unit: Option<Vec<u8>>,
-    message: Vec<u8>,
+    pub(crate) message: Vec<u8>,
 }
 
 impl Entry {
-    fn read(record: &[u8]) -> Result<Self, LineError> {
-        // `-o json-seq` and `-o json-sse` put something before the object.
-        let text = record.strip_prefix(b"\x1e").or_else(|| record.strip_prefix(b"data: ")).unwrap_or(record);
-        let fields: Map<String, Value> = serde_json::from_slice(text)
-            .or_else(|error| match std::str::from_utf8(text) {
-                Ok(_) => Err(error),
-                Err(_) => serde_json::from_str(&String::from_utf8_lossy(text)),
-            })
-            .map_err(|e| LineError { reason: format!("not a JSON object: {e}").into(), at: e.column().min(record.len()) })?;
-        let get = |name: &str| fields.get(name).and_then(bytes);
+    /// From the fields by name; `None` without a stamp of the journal.
+    pub(crate) fn of(get: impl Fn(&str) -> Option<Vec<u8>>) -> Option<Self> {
         let number = |name: &str| get(name).and_then(|v| integer(&v));
-        if !fields.contains_key("__REALTIME_TIMESTAMP") && !fields.contains_key("_SOURCE_REALTIME_TIMESTAMP") {
-            return Err(LineError::new("no __REALTIME_TIMESTAMP: not an entry of the journal", 0));
+        if get("__REALTIME_TIMESTAMP").is_none() && get("_SOURCE_REALTIME_TIMESTAMP").is_none() {
+            return None;
         }
         let micros = number("_SOURCE_REALTIME_TIMESTAMP").or_else(|| number("__REALTIME_TIMESTAMP"));
-        Ok(Self {
+        Some(Self {
             micros: micros.and_then(|n| i64::try_from(n).ok()),
             host: get("_HOSTNAME"),
             tag: get("SYSLOG_IDENTIFIER").or_else(|| get("_COMM")),
@@ -81,7 +73,19 @@ impl Entry {
         })
     }
 
-    fn envelope(&self) -> Envelope<'_> {
+    fn read(record: &[u8]) -> Result<Self, LineError> {
+        // `-o json-seq` and `-o json-sse` put something before the object.
+        let text = record.strip_prefix(b"\x1e").or_else(|| record.strip_prefix(b"data: ")).unwrap_or(record);
+        let fields: Map<String, Value> = serde_json::from_slice(text)
+            .or_else(|error| match std::str::from_utf8(text) {
+                Ok(_) => Err(error),
+                Err(_) => serde_json::from_str(&String::from_utf8_lossy(text)),
+            })
+            .map_err(|e| LineError { reason: format!("not a JSON object: {e}").into(), at: e.column().min(record.len()) })?;
+        Self::of(|name| fields.get(name).and_then(bytes)).ok_or(LineError::new("no __REALTIME_TIMESTAMP: not an entry of the journal", 0))
+    }
+
+    pub(crate) fn envelope(&self) -> Envelope<'_> {
         Envelope {
             time: self.micros.and_then(epoch_micros),
             host: self.host.as_deref(),

@@ -61,17 +61,22 @@ impl RecordParser for MainLog {
     }
 
     fn parse<'a>(&self, record: &'a [u8]) -> Result<Line<'a>, LineError> {
-        if let Some(line) = joined_output(record).or_else(|| parse(record)).or_else(|| php_error::parse(record)) {
-            return Ok(line);
-        }
-        if is_stamped(record) {
-            return Err(LineError::new("neither a level of PHP-FPM nor a time zone of PHP after the stamp", 0));
-        }
-        if record.is_empty() {
-            return Err(LineError::new("empty line", 0));
-        }
-        Ok(child_output(record))
+        parse_line(record)
     }
+}
+
+/// Any record of the log: FPM's own, PHP's, and what children print.
+pub(crate) fn parse_line(record: &[u8]) -> Result<Line<'_>, LineError> {
+    if let Some(line) = joined_output(record).or_else(|| parse(record)).or_else(|| php_error::parse(record)) {
+        return Ok(line);
+    }
+    if is_stamped(record) {
+        return Err(LineError::new("neither a level of PHP-FPM nor a time zone of PHP after the stamp", 0));
+    }
+    if record.is_empty() {
+        return Err(LineError::new("empty line", 0));
+    }
+    Ok(child_output(record))
 }
 
 fn is_stamped(line: &[u8]) -> bool {

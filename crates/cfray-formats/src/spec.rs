@@ -35,6 +35,11 @@ pub trait RecordParser: Send + Sync + fmt::Debug {
         None
     }
 
+    /// What to quote of a record. The whole of it, unless a wrapper would fill the quotation.
+    fn quote<'a>(&self, record: &'a [u8]) -> &'a [u8] {
+        record
+    }
+
     /// Parses one whole record: continuation lines joined by `\n`, no final newline, CR stripped.
     fn parse<'a>(&self, record: &'a [u8]) -> Result<Line<'a>, LineError>;
 }

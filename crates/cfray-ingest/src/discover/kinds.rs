@@ -185,9 +185,6 @@ pub fn text(text: &[u8], name: &str) -> Kind {
     if start.starts_with("#!") {
         return Kind::new("script", "");
     }
-    if start.starts_with("__CURSOR=") || head.contains("\n__REALTIME_TIMESTAMP=") {
-        return Kind::new("systemd journal (export format)", "journalctl -o json > journal.json");
-    }
     let nginx = count(&|l| l.ends_with(';') || l.ends_with('{') || l == "}" || l.starts_with('#'));
     let nginx_words = ["server {", "http {", "events {", "location ", "listen ", "fastcgi_pass", "upstream "];
     if nginx * 10 >= lines * 8 && nginx_words.iter().any(|w| head.contains(w)) {

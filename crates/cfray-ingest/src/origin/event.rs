@@ -108,7 +108,11 @@ pub fn event(line: &Line<'_>, record: &[u8], at: LineRef, sig: Option<SigHit>, r
         raw_text: line.raw_text,
         file,
         // An audit record is a page long; what the module decided stands at its end.
-        text: if line.kind == LineKind::Audit && !line.message.is_empty() { text_of(&line.message) } else { text_of(record) },
+        text: if line.kind == LineKind::Audit && !line.message.is_empty() {
+            text_of(&line.message)
+        } else {
+            text_of(plan.parser.quote(record))
+        },
     }
 }
 
