@@ -269,6 +269,11 @@ impl RecordParser for Container {
         goes_on && memchr::memchr_iter(b'\n', record_so_far).count() < MAX_LINES
     }
 
+    fn quote<'a>(&self, record: &'a [u8]) -> Cow<'a, [u8]> {
+        let escaped = self.wrapper == Wrapper::Docker;
+        self.joined(record).filter(|_| escaped).map_or(Cow::Borrowed(record), Cow::Owned)
+    }
+
     fn parse<'a>(&self, record: &'a [u8]) -> Result<Line<'a>, LineError> {
         let first = record.split(|&b| b == b'\n').next().unwrap_or_default();
         let Some(mut piece) = peel(self.wrapper, first) else {

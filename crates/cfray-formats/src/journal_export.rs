@@ -6,6 +6,7 @@ use crate::journal_json::Entry;
 use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
 use crate::support::{own, score};
 use cfray_model::{Line, Stack};
+use std::borrow::Cow;
 
 /// The registry's entry.
 pub static FORMAT: FormatSpec = FormatSpec {
@@ -44,9 +45,9 @@ impl RecordParser for Export {
         !line.starts_with(FIRST) || Fields::new(record_so_far).any(|field| field.is_err())
     }
 
-    fn quote<'a>(&self, record: &'a [u8]) -> &'a [u8] {
+    fn quote<'a>(&self, record: &'a [u8]) -> Cow<'a, [u8]> {
         let message = Fields::new(record).flatten().find(|(name, _)| *name == b"MESSAGE");
-        message.map_or(record, |(_, value)| value)
+        Cow::Borrowed(message.map_or(record, |(_, value)| value))
     }
 
     fn parse<'a>(&self, record: &'a [u8]) -> Result<Line<'a>, LineError> {
@@ -156,7 +157,7 @@ mod tests {
         let line = parser.parse(&record).unwrap();
         assert_eq!((line.kind, line.status, line.pid), (LineKind::Access, Some(444), Some(811)));
         assert_eq!(line.syslog_host.as_deref(), Some(&b"web1"[..]));
-        assert_eq!(parser.quote(&record), ACCESS.as_bytes());
+        assert_eq!(&*parser.quote(&record), ACCESS.as_bytes());
         let fatal = b"[22-Nov-2026 12:24:07] WARNING: [pool www] child 9 said into stderr: \"NOTICE: PHP message: PHP Fatal error:  Uncaught Error: boom in /srv/x.php:3\nStack trace:\n#0 {main}\"";
         let record = entry("php-fpm8.2", fatal);
         assert_eq!(signature(&parser.parse(&record).unwrap()).unwrap().sig, Sig::PhpFatal);

@@ -8,6 +8,7 @@ use crate::stamps::epoch_micros;
 use crate::support::{own, score, severity};
 use cfray_model::{Line, Stack};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// The registry's entry.
 pub static FORMAT: FormatSpec = FormatSpec {
@@ -33,6 +34,11 @@ struct Journal {
 impl RecordParser for Journal {
     fn format(&self) -> &'static str {
         FORMAT.name
+    }
+
+    fn quote<'a>(&self, record: &'a [u8]) -> Cow<'a, [u8]> {
+        let message = Entry::read(record).ok().map(|entry| entry.message).filter(|m| !m.is_empty());
+        message.map_or(Cow::Borrowed(record), Cow::Owned)
     }
 
     fn parse<'a>(&self, record: &'a [u8]) -> Result<Line<'a>, LineError> {

@@ -35,9 +35,10 @@ pub trait RecordParser: Send + Sync + fmt::Debug {
         None
     }
 
-    /// What to quote of a record. The whole of it, unless a wrapper would fill the quotation.
-    fn quote<'a>(&self, record: &'a [u8]) -> &'a [u8] {
-        record
+    /// What to quote of a record. The whole of it, unless a wrapper of fields or escapes would fill the quotation: then
+    /// the message as its sender wrote it.
+    fn quote<'a>(&self, record: &'a [u8]) -> Cow<'a, [u8]> {
+        Cow::Borrowed(record)
     }
 
     /// Parses one whole record: continuation lines joined by `\n`, no final newline, CR stripped.

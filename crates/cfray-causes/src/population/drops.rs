@@ -226,7 +226,13 @@ fn by_certificate(w: &World) -> BTreeMap<usize, (usize, usize)> {
     let mut counts: BTreeMap<usize, [usize; 4]> = BTreeMap::new();
     for ev in w.evs.iter().filter(|ev| ev.e.kind == LineKind::Access) {
         let Some(verified) = ev.e.verified else { continue };
-        let at = usize::from(verified) + 2 * usize::from(!ev.e.hung_up());
+        // A server's own failures tell nothing of whom it turns away.
+        let answered = match ev.e.status {
+            _ if ev.e.hung_up() => false,
+            Some(200..=499) => true,
+            _ => continue,
+        };
+        let at = usize::from(verified) + 2 * usize::from(answered);
         if let Some(n) = counts.entry(ev.server).or_default().get_mut(at) {
             *n += 1;
         }

@@ -111,7 +111,7 @@ pub fn event(line: &Line<'_>, record: &[u8], at: LineRef, sig: Option<SigHit>, r
         text: if line.kind == LineKind::Audit && !line.message.is_empty() {
             text_of(&line.message)
         } else {
-            text_of(plan.parser.quote(record))
+            text_of(&plan.parser.quote(record))
         },
     }
 }
