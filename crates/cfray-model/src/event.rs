@@ -167,6 +167,8 @@ sigs! {
     AppWorkerTimeout = "app-worker-timeout";
     /// An application server's worker died on a signal. num = signal, pid = worker.
     AppWorkerSignal = "app-worker-signal";
+    /// An application server's listen queue is full: uWSGI. name = socket.
+    AppQueueFull = "app-queue-full";
     /// An application reports an exception that it did not catch, with the path of the request: Flask, Django, gunicorn.
     AppException = "app-exception";
     /// FPM `seems busy`.

@@ -4,6 +4,7 @@
 //! says counts only beside the web server's own line of the broken request.
 
 use super::table::{Pattern, Scope, Table, any};
+use crate::fields::time::apache_error_time;
 use cfray_model::{Line, Sig, SigHit};
 use regex::bytes::{Regex, RegexBuilder};
 use std::sync::LazyLock;
@@ -30,6 +31,10 @@ fn after_stamp(text: &[u8]) -> &[u8] {
     let stamped = text.starts_with(b"[2") && text.get(5) == Some(&b'-');
     let rest = stamped.then(|| memchr::memchr(b']', text)).flatten().and_then(|close| text.get(close + 1..));
     let text = rest.map_or(text, <[u8]>::trim_ascii_start);
+    // uWSGI's: `Sun Nov 22 12:24:07 2026 - message`.
+    if let Some(rest) = apache_error_time(text).ok().and_then(|(rest, _)| rest.strip_prefix(b" - ")) {
+        return rest.trim_ascii_start();
+    }
     // Ruby's Logger: `#PID]  LEVEL -- progname: message`, the stamp before it already read or not.
     let ruby = RUBY.as_ref().and_then(|r| r.find(text)).and_then(|head| text.get(head.end()..));
     ruby.unwrap_or(text)
@@ -89,6 +94,9 @@ const PATTERNS: &[Pattern] = &[
     any(Sig::AppWorkerSignal, r"^\[\d+\] \[[A-Z]+\] Worker with pid (?P<pid>\d+) was terminated due to signal (?P<num>\d+)$"),
     any(Sig::AppWorkerTimeout, r"^(?:- )?\*\*\* HARAKIRI ON WORKER \d+ \(pid: (?P<pid>\d+), try: \d+(?:, graceful: (?:yes|no))?\) \*\*\*$"),
     any(Sig::AppWorkerSignal, r"^(?:- )?DAMN ! worker \d+ \(pid: (?P<pid>\d+)\) died, killed by signal (?P<num>\d+) :\( trying respawn \.\.\.$"),
+    Pattern { sig: Some(Sig::AppWorkerSignal), scope: Scope::Any, num: Some(11), regex: r"^(?:- )?!!! uWSGI process (?P<pid>\d+) got Segmentation Fault !!!$" },
+    Pattern { sig: Some(Sig::AppWorkerSignal), scope: Scope::Any, num: Some(8), regex: r"^(?:- )?!!! uWSGI process (?P<pid>\d+) got Floating Point Exception !!!$" },
+    any(Sig::AppQueueFull, r#"^(?:- )?\*\*\* uWSGI listen queue of socket (?:\d+|"(?P<name>[!-~]*)" \(fd: \d+\)) full !!! \(\d+/\d+\) \*\*\*$"#),
     any(Sig::AppWorkerTimeout, HARAKIRI),
     any(Sig::AppWorkerTimeout, r"^worker=\d+ PID:(?P<pid>\d+) timeout \(\d+s > \d+s\), killing$"),
     any(Sig::AppWorkerSignal, r"^reaped #<Process::Status: pid (?P<pid>\d+) SIG[A-Z]+ \(signal (?P<num>\d+)\)(?: \(core dumped\))?> worker=(?:\d+|unknown)$"),
@@ -171,6 +179,12 @@ mod tests {
         let line = b"HARAKIRI [core 0] 172.68.28.30 - GET /reports/build/57?format=xlsx since 1795419427";
         assert_eq!(request_of_exception(line), Some((Some(&b"GET"[..]), &b"/reports/build/57?format=xlsx"[..])));
         assert_eq!(sig("HARAKIRI !!! worker 1 status !!!"), None);
+        let crash = Some((Sig::AppWorkerSignal, Some(11), Some(13904)));
+        assert_eq!(sig("!!! uWSGI process 13904 got Segmentation Fault !!!"), crash);
+        assert_eq!(sig("DAMN ! worker 7 (pid: 13904) died :( trying respawn ..."), None, "how, it does not say");
+        let full = "Sun Nov 22 12:24:07 2026 - *** uWSGI listen queue of socket \"127.0.0.1:9441\" (fd: 3) full !!! (11/10) ***";
+        assert_eq!(sig(full).map(|h| h.0), Some(Sig::AppQueueFull));
+        assert_eq!(sig("*** uWSGI listen queue of socket \"127.0.0.1:9441\" is fine ***"), None);
         assert_eq!(request_of_exception(b"GET /x HARAKIRI [core 0] 1.2.3.4 - GET /y since 1"), None);
     }
 
