@@ -61,6 +61,13 @@ pub fn worker_death<'w>(c: &Case<'w>, moment: Span) -> Option<(Death, Vec<&'w Ev
     }
     // Application servers tell of their workers in the same way.
     for e in near(Sig::AppWorkerTimeout) {
+        // uWSGI names the request that the worker was busy with.
+        if e.e.request != 0 && request != 0 {
+            if e.e.request as u32 == request {
+                found.push((0, 0, Death::TimedOut, vec![e]));
+            }
+            continue;
+        }
         found.push((distance(e, moment), 0, Death::TimedOut, vec![e]));
     }
     for e in near(Sig::AppWorkerSignal) {
@@ -78,6 +85,18 @@ pub fn worker_death<'w>(c: &Case<'w>, moment: Span) -> Option<(Death, Vec<&'w Ev
             _ => continue,
         };
         found.push((distance(e, moment), 2, death, vec![e]));
+    }
+    // systemd tells of a backend that is a unit of its own.
+    for e in near(Sig::UnitKilled) {
+        let Some(hit) = e.e.sig.as_ref().filter(|h| h.name.as_deref().is_some_and(|n| serves(n) && !is_front_process(n, None))) else {
+            continue;
+        };
+        let death = match hit.num {
+            Some(9) => Death::Killed,
+            Some(4 | 5 | 6 | 7 | 8 | 11 | 31) => Death::Fault,
+            _ => continue,
+        };
+        found.push((distance(e, moment) + SECOND / 2, 4, death, vec![e]));
     }
     for e in near(Sig::FpmChildCode) {
         let death = match e.e.sig.as_ref().and_then(|h| h.num) {
@@ -113,6 +132,67 @@ fn distance(e: &Ev, moment: Span) -> i64 {
         let d = u.mid() - moment.mid();
         if d < 0 { -d + SECOND / 4 } else { d }
     })
+}
+
+/// May a process or unit of this name be what answers behind a web server? Stores, tools and services of the machine are not.
+pub fn serves(name: &str) -> bool {
+    const OTHERS: &[&str] = &[
+        "mysqld",
+        "mariadb",
+        "postgres",
+        "redis",
+        "valkey",
+        "memcached",
+        "mongo",
+        "clickhouse",
+        "rabbitmq",
+        "beanstalk",
+        "tar",
+        "gzip",
+        "xz",
+        "zstd",
+        "rsync",
+        "restic",
+        "borg",
+        "mysqldump",
+        "pg_dump",
+        "duplicity",
+        "rclone",
+        "clam",
+        "freshclam",
+        "cron",
+        "anacron",
+        "sshd",
+        "docker",
+        "containerd",
+        "snapd",
+        "systemd",
+        "apt",
+        "dpkg",
+        "certbot",
+        "fail2ban",
+        "rsyslog",
+        "logrotate",
+        "postfix",
+        "dovecot",
+        "exim",
+        "rspamd",
+        "node_exporter",
+        "prometheus",
+        "grafana",
+    ];
+    let name = name.to_ascii_lowercase();
+    !OTHERS.iter().any(|other| name.starts_with(other))
+}
+
+/// The kernel's or systemd's report that a process which may be the backend was killed for memory at `moment`.
+pub fn backend_oom<'w>(c: &Case<'w>, moment: Span) -> Option<&'w Ev> {
+    const TOGETHER: i64 = 2_500 * MILLI;
+    let window = Span { lo: moment.lo - TOGETHER, hi: moment.hi + TOGETHER };
+    let of = |sig: Sig| c.server.into_iter().flat_map(move |s| c.w.near(s, sig, window)).map(|(_, ev)| ev);
+    let name = |ev: &Ev| ev.e.sig.as_ref().and_then(|h| h.name.clone()).unwrap_or_default();
+    let fits = of(Sig::OomKill).chain(of(Sig::UnitOom)).filter(|ev| serves(&name(ev)) && !is_front_process(&name(ev), None));
+    fits.min_by_key(|ev| distance(ev, moment))
 }
 
 /// Does the request's own error line name a FastCGI upstream?
@@ -160,7 +240,8 @@ fn covers(c: &Case<'_>, server: usize, fits: impl Fn(&SourceScan) -> bool, slack
 
 /// A sign that the pool was full around the request: listen queue overflow or `pm.max_children`.
 pub fn pool_full<'w>(c: &Case<'w>) -> Option<&'w Ev> {
-    c.near(&[Sig::FpmMaxChildren, Sig::ConnectQueueFull, Sig::ApacheMaxWorkers], 90_000, 15_000).first().map(|x| x.1)
+    let full = [Sig::FpmMaxChildren, Sig::ConnectQueueFull, Sig::ApacheMaxWorkers, Sig::AppQueueFull];
+    c.near(&full, 90_000, 15_000).first().map(|x| x.1)
 }
 
 /// Is the name that of the web server in front (a process or unit name)?
@@ -171,8 +252,9 @@ pub fn is_front_process(name: &str, stack: Option<Stack>) -> bool {
         Some(Stack::Nginx) => any(&["nginx", "openresty", "angie", "tengine"]),
         Some(Stack::Apache) => any(&["apache", "httpd", "(wsgi"]),
         Some(Stack::LiteSpeed) => any(&["litespeed", "lshttpd", "openlitespeed", "lsphp"]),
+        Some(Stack::Lighttpd) => any(&["lighttpd"]),
         Some(Stack::HaProxy) => any(&["haproxy"]),
-        _ => any(&["nginx", "apache", "httpd", "litespeed", "openlitespeed", "haproxy"]),
+        _ => any(&["nginx", "apache", "httpd", "litespeed", "openlitespeed", "lighttpd", "haproxy"]),
     }
 }
 
@@ -273,14 +355,32 @@ pub fn php_fatal<'w>(c: &Case<'w>) -> Option<Fatal<'w>> {
         return Some(build(ev, Tie::Chain, 0.94));
     }
     let near = c.near(&sigs, crate::population::windows::FATAL_MS, crate::population::windows::FATAL_MS);
-    let (_, ev) = near.into_iter().find(|(i, e)| {
+    let found = near.into_iter().filter(|(i, e)| {
         let unowned = c.w.ties.owner.get(*i as usize).is_none_or(Option::is_none);
         // A journal that splits records at line breaks leaves nginx's error lines without their request.
         let bare = e.e.kind == LineKind::Error && e.e.request == 0;
-        unowned && (bare || matches!(e.e.kind, LineKind::Php | LineKind::Fpm))
-    })?;
+        unowned && (bare || matches!(e.e.kind, LineKind::Php | LineKind::Fpm) || e.e.stack == Stack::App)
+    });
+    let found: Vec<&Ev> = found.map(|(_, e)| e).collect();
+    let ev = commonest(c, &found)?;
     // PHP's log names no request; what counts is that failures and fatals come in pairs.
     Some(build(ev, Tie::Window, if c.p.windows.fatals(c.server?).one_to_one() { 0.96 } else { 0.45 }))
+}
+
+/// The nearest; an application also reports what it goes on without, so of its exceptions that stand as near, the one whose
+/// place fails most often.
+fn commonest<'w>(c: &Case<'w>, near: &[&'w Ev]) -> Option<&'w Ev> {
+    const LOOKED_AT: usize = 2_000;
+    let first = *near.first()?;
+    let end = c.end?;
+    let distance = |ev: &Ev| ev.utc.map_or(i64::MAX, |u| u.distance(end));
+    let alike = || near.iter().copied().filter(|ev| ev.e.stack == Stack::App && distance(ev) <= distance(first));
+    if first.e.stack != Stack::App || alike().all(|ev| ev.e.file == first.e.file) {
+        return Some(first);
+    }
+    let all = c.w.by_sig.get(&(c.server?, Sig::PhpFatal)).map_or(&[][..], Vec::as_slice);
+    let times = |file: &str| all.iter().take(LOOKED_AT).filter(|&&i| c.w.evs.get(i as usize).is_some_and(|e| e.e.file == file)).count();
+    alike().max_by_key(|ev| (times(&ev.e.file), std::cmp::Reverse(ev.e.at.line)))
 }
 
 /// `wp-content/plugins/woocommerce/...` is "the plugin woocommerce".
@@ -314,6 +414,12 @@ mod tests {
         );
         assert_eq!(plugin_of("/var/www/shop/lib/cart.php"), None);
         assert!(plugin_of("/srv/app/Http/Middleware/Auth.php").is_some());
+    }
+
+    #[test]
+    fn what_may_answer_behind_a_web_server() {
+        assert!(["node", "gunicorn", "python3", "shop.service", "java", "php-fpm8.2"].iter().all(|n| serves(n)));
+        assert!(["mysqld", "postgres", "tar", "certbot.service", "redis-server"].iter().all(|n| !serves(n)));
     }
 
     #[test]

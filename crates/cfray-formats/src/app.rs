@@ -21,6 +21,7 @@ pub static FORMAT: FormatSpec = FormatSpec {
         "[2026-11-22 12:24:07] production.ERROR: Call to undefined method\n[stacktrace]\n#0 /srv/app/x.php(3): f()",
         "2026-11-22T12:24:07.123Z\twarn\thttp\tslow upstream",
         "2026/11/22 12:24:07 main.go:41: started",
+        "E, [2026-11-22T12:24:07.536234 #20536] ERROR -- : reaped #<Process::Status: pid 456 SIGKILL (signal 9)> worker=0",
     ],
 };
 
@@ -60,6 +61,11 @@ pub(crate) fn name_request<'a>(line: &mut Line<'a>, text: &'a [u8]) {
 
 /// A stamp at the start, brackets allowed, and what follows it.
 fn stamp(line: &[u8]) -> Option<(&[u8], LogTime)> {
+    // Ruby's Logger: `E, [2026-11-22T12:24:07.536234 #20536] ERROR -- : text`.
+    if let [b'D' | b'I' | b'W' | b'E' | b'F' | b'A', b',', b' ', b'[', rest @ ..] = line {
+        let (rest, time) = iso_time(rest).ok()?;
+        return rest.starts_with(b" #").then_some((rest, time));
+    }
     let (inner, bracket) = match line.strip_prefix(b"[") {
         Some(inner) => (inner, true),
         None => (line, false),

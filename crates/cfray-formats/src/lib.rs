@@ -33,6 +33,7 @@ pub mod journal_export;
 pub mod journal_json;
 pub mod json_access;
 pub mod kernel;
+pub mod lighttpd;
 pub mod litespeed;
 pub mod modsec_audit;
 pub mod nginx_access;
@@ -44,6 +45,7 @@ pub mod php_fpm_access;
 pub mod php_slow;
 pub mod syslog;
 pub mod systemd;
+pub mod uwsgi;
 
 pub use cloudflare::{cloudflare_ranges, is_cloudflare};
 pub use detect::detect;

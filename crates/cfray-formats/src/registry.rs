@@ -14,6 +14,7 @@ pub static FORMATS: &[&FormatSpec] = &[
     &crate::journal_json::FORMAT,
     &crate::json_access::FORMAT,
     &crate::kernel::FORMAT,
+    &crate::lighttpd::FORMAT,
     &crate::litespeed::FORMAT,
     &crate::modsec_audit::FORMAT,
     &crate::nginx_access::FORMAT,
@@ -23,6 +24,7 @@ pub static FORMATS: &[&FormatSpec] = &[
     &crate::php_fpm_access::FORMAT,
     &crate::php_slow::FORMAT,
     &crate::syslog::FORMAT,
+    &crate::uwsgi::FORMAT,
 ];
 
 /// Looks a format up by its fixed name.

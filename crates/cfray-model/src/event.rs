@@ -92,6 +92,17 @@ sigs! {
     ClientCert = "client-cert";
     /// Apache AH02039, AH02276, AH02008, AH02010, AH02011, `peer did not return a certificate`.
     ApacheClientCert = "apache-client-cert";
+    /// HAProxy `SSL client certificate not trusted`, `SSL client CA chain cannot be verified`, or a handshake that failed for
+    /// want of a certificate; client = the peer.
+    HaProxyClientCert = "haproxy-client-cert";
+    /// lighttpd `server stopped by UID = N PID = N`: SIGTERM, or the end of a graceful shutdown.
+    LighttpdStop = "lighttpd-stop";
+    /// lighttpd `[note] graceful shutdown started`.
+    LighttpdGraceful = "lighttpd-graceful";
+    /// lighttpd `server started`.
+    LighttpdStart = "lighttpd-start";
+    /// Apache AH03492 at its start: a listener takes only connections with a PROXY header. name = address:port.
+    ProxyProtocolOn = "proxy-protocol-on";
     /// nginx `broken header: ... while reading PROXY protocol`.
     ProxyProtocol = "proxy-protocol";
     /// nginx `client sent too large header`, `http2 flood`, `client sent ... field` on HTTP/2.
@@ -156,6 +167,8 @@ sigs! {
     AppWorkerTimeout = "app-worker-timeout";
     /// An application server's worker died on a signal. num = signal, pid = worker.
     AppWorkerSignal = "app-worker-signal";
+    /// An application server's listen queue is full: uWSGI. name = socket.
+    AppQueueFull = "app-queue-full";
     /// An application reports an exception that it did not catch, with the path of the request: Flask, Django, gunicorn.
     AppException = "app-exception";
     /// FPM `seems busy`.

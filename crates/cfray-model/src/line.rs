@@ -12,6 +12,7 @@ pub enum Stack {
     Nginx,
     Apache,
     LiteSpeed,
+    Lighttpd,
     HaProxy,
     Fpm,
     Php,

@@ -5,7 +5,7 @@
 
 use super::{Clock, How, split};
 use cfray_model::time::SECOND;
-use cfray_model::{OriginEvent, Sig};
+use cfray_model::{LineKind, OriginEvent, Sig};
 use std::collections::BTreeMap;
 
 /// An event of a log whose clock is known: when it was, truly.
@@ -30,19 +30,30 @@ const DEATHS: &[Sig] = &[
     Sig::FpmChildSignal,
     Sig::FpmChildCode,
     Sig::FpmTimeout,
+    Sig::AppWorkerTimeout,
+    Sig::AppWorkerSignal,
     Sig::KernelFault,
     Sig::OomKill,
 ];
 
 /// ... and kinds of events that come together.
 const TOLD_TWICE: &[(&[Sig], &[Sig])] = &[
-    (&[Sig::UnitStop, Sig::UnitKilled], &[Sig::NginxStop, Sig::ApacheStop, Sig::FpmStop]),
-    (&[Sig::UnitStart], &[Sig::NginxStart, Sig::ApacheStart, Sig::FpmStart]),
+    (&[Sig::UnitStop, Sig::UnitKilled], &[Sig::NginxStop, Sig::ApacheStop, Sig::LighttpdStop, Sig::FpmStop]),
+    (&[Sig::UnitStart], &[Sig::NginxStart, Sig::ApacheStart, Sig::LighttpdStart, Sig::FpmStart]),
     (&[Sig::FpmChildSignal, Sig::FpmTimeout, Sig::FpmChildCode], &[Sig::UpstreamReset, Sig::UpstreamClosed, Sig::ProxyDispatch]),
+    (&[Sig::AppWorkerTimeout, Sig::AppWorkerSignal], &[Sig::UpstreamReset, Sig::UpstreamClosed, Sig::ProxyDispatch, Sig::OomKill]),
     (&[Sig::FpmMaxChildren, Sig::FpmBusy], &[Sig::ConnectQueueFull]),
     (&[Sig::FpmStop, Sig::FpmReload], &[Sig::ConnectFailed, Sig::ConnectQueueFull]),
     (&[Sig::KernelFault, Sig::OomKill], &[Sig::UpstreamReset, Sig::UpstreamClosed, Sig::ApacheChildSignal, Sig::NginxWorkerSignal]),
 ];
+
+/// Ends of a request in the application.
+const EXCEPTIONS: &[Sig] = &[Sig::PhpFatal, Sig::PhpMemory, Sig::PhpTime, Sig::AppException];
+
+/// An access line of a request that such an end may have led to.
+pub fn is_failure(e: &OriginEvent) -> bool {
+    e.kind == LineKind::Access && (e.hung_up() || e.status == Some(500))
+}
 
 /// Events of one kind that are looked at, spread over all.
 const ENOUGH: usize = 400;
@@ -53,12 +64,13 @@ pub fn clock<'a>(group: impl Iterator<Item = &'a OriginEvent>, known: &[Known<'_
     let mut by_pid: BTreeMap<u64, Vec<i64>> = BTreeMap::new();
     let mut by_sig: BTreeMap<Sig, Vec<i64>> = BTreeMap::new();
     for k in known {
-        let Some(hit) = &k.event.sig else { continue };
+        let Some(hit) = k.event.sig.as_ref().filter(|_| !is_failure(k.event)) else { continue };
         if let Some(pid) = hit.pid.filter(|_| DEATHS.contains(&hit.sig)) {
             by_pid.entry(pid).or_default().push(k.at);
         }
         by_sig.entry(hit.sig).or_default().push(k.at);
     }
+    let failed: Vec<i64> = known.iter().filter(|k| is_failure(k.event)).map(|k| k.at).collect();
     let mut deaths: BTreeMap<i64, f64> = BTreeMap::new();
     let mut bursts: BTreeMap<i64, f64> = BTreeMap::new();
     let mut seen: BTreeMap<Sig, usize> = BTreeMap::new();
@@ -73,6 +85,11 @@ pub fn clock<'a>(group: impl Iterator<Item = &'a OriginEvent>, known: &[Known<'_
         let stated = time.stated_ns();
         if let Some(list) = hit.pid.filter(|_| DEATHS.contains(&hit.sig)).and_then(|pid| by_pid.get(&pid)) {
             vote(&mut deaths, stated, list, skew_ns);
+        }
+        // What an application could not catch, the web server answers with 500 or hides behind a close.
+        if EXCEPTIONS.contains(&hit.sig) && !failed.is_empty() {
+            told += 1;
+            vote(&mut bursts, stated, &failed, skew_ns);
         }
         for (one, other) in TOLD_TWICE {
             let partners: &[Sig] = match (one.contains(&hit.sig), other.contains(&hit.sig)) {
@@ -120,7 +137,7 @@ fn clear(votes: &BTreeMap<i64, f64>, least: f64) -> Option<(i64, f64)> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use cfray_model::{LineKind, LineRef, LogTime, SigHit, Stack};
+    use cfray_model::{LineRef, LogTime, SigHit, Stack};
 
     fn event(sig: Sig, pid: Option<u64>, stated: i64) -> OriginEvent {
         OriginEvent {
@@ -170,6 +187,22 @@ mod tests {
         let found = measured(Sig::NginxWorkerSignal, Sig::KernelFault, true, &[0, 700], 20_700 + 12).unwrap();
         assert_eq!((found.shift_ns, found.how), ((20_700 + 12) * SECOND, How::Machine(2)));
         assert_eq!(measured(Sig::NginxWorkerSignal, Sig::KernelFault, true, &[0], 20_700 + 12), None, "one may be chance");
+    }
+
+    #[test]
+    fn exceptions_of_an_application_go_with_failed_requests() {
+        let times = [0, 431, 1_009, 1_777, 2_903, 4_441];
+        let lines = |status: u16| -> Vec<OriginEvent> {
+            let of = |t: &i64| OriginEvent { kind: LineKind::Access, status: Some(status), sig: None, ..event(Sig::PhpFatal, None, *t) };
+            times.iter().map(of).collect()
+        };
+        let own: Vec<OriginEvent> = times.iter().map(|t| event(Sig::PhpFatal, None, t - 3600 + 12)).collect();
+        let measure = |known: &[OriginEvent]| {
+            let known: Vec<Known<'_>> = known.iter().zip(times).map(|(event, t)| Known { at: t * SECOND, event }).collect();
+            clock(own.iter(), &known, 12 * SECOND, SECOND / 2)
+        };
+        assert_eq!(measure(&lines(444)).unwrap().shift_ns, (-3600 + 12) * SECOND);
+        assert_eq!(measure(&lines(200)), None);
     }
 
     #[test]

@@ -216,10 +216,12 @@ fn by_machine(scans: &[SourceScan], members: &[usize], clocks: &mut Clocks) {
         let Some(scan) = scans.get(i) else { continue };
         for has_zone in [true, false] {
             match clocks.of(i, has_zone) {
-                Some(clock) => known.extend(group(scan, has_zone).filter(|e| e.sig.is_some()).filter_map(|event| {
-                    let stated = event.time?.stated_ns();
-                    Some(Known { at: stated - clock.shift_of(event.at.line, stated)?, event })
-                })),
+                Some(clock) => {
+                    known.extend(group(scan, has_zone).filter(|e| e.sig.is_some() || machine::is_failure(e)).filter_map(|event| {
+                        let stated = event.time?.stated_ns();
+                        Some(Known { at: stated - clock.shift_of(event.at.line, stated)?, event })
+                    }))
+                }
                 None => open.push((i, has_zone)),
             }
         }

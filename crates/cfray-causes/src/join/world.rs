@@ -358,7 +358,7 @@ fn servers(scans: &[SourceScan]) -> (Vec<Server>, Vec<usize>) {
         of.push(at);
         let Some(server) = servers.get_mut(at) else { continue };
         server.scans.push(i);
-        let front = |stack: Stack| matches!(stack, Stack::Nginx | Stack::Apache | Stack::LiteSpeed | Stack::HaProxy);
+        let front = |stack: Stack| matches!(stack, Stack::Nginx | Stack::Apache | Stack::LiteSpeed | Stack::Lighttpd | Stack::HaProxy);
         server.has_access |= s.kinds.contains_key(&LineKind::Access);
         server.has_error |= s.kinds.contains_key(&LineKind::Error) && s.stacks.keys().any(|k| front(*k));
     }
@@ -371,7 +371,7 @@ fn servers(scans: &[SourceScan]) -> (Vec<Server>, Vec<usize>) {
                 *counts.entry(*stack).or_default() += n * weight;
             }
         }
-        server.stack = [Stack::Nginx, Stack::Apache, Stack::LiteSpeed, Stack::HaProxy]
+        server.stack = [Stack::Nginx, Stack::Apache, Stack::LiteSpeed, Stack::Lighttpd, Stack::HaProxy]
             .into_iter()
             .filter_map(|s| counts.get(&s).map(|n| (*n, s)))
             .max_by_key(|(n, _)| *n)

@@ -190,8 +190,16 @@ impl Gaps {
 }
 
 /// Ends of processes.
-const ENDS: [Sig; 7] =
-    [Sig::NginxWorkerSignal, Sig::ApacheChildSignal, Sig::OomKill, Sig::KernelFault, Sig::NginxStop, Sig::ApacheStop, Sig::UnitStop];
+const ENDS: [Sig; 8] = [
+    Sig::NginxWorkerSignal,
+    Sig::ApacheChildSignal,
+    Sig::OomKill,
+    Sig::KernelFault,
+    Sig::NginxStop,
+    Sig::ApacheStop,
+    Sig::LighttpdStop,
+    Sig::UnitStop,
+];
 
 fn silent(w: &World, p: &Population) -> BTreeMap<String, Silent> {
     let mut by: BTreeMap<String, Silent> = BTreeMap::new();

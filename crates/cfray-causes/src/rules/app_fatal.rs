@@ -11,8 +11,8 @@ pub static DOC: CauseDoc = CauseDoc {
     says: "The application failed with a fatal error, and the server closed the connection instead of sending an error page.",
     why: "A PHP fatal error normally becomes a valid 500, also with an empty page. It becomes a 520 when nothing is sent in its \
         place: a rule such as `error_page 500 = @drop` with `return 444` closes the connection, so Cloudflare reads zero bytes.",
-    evidence: "A PHP fatal line (`PHP Fatal error`, `Uncaught`, `Allowed memory size`, `Maximum execution time`) that belongs to the \
-        same request by ray, request or connection number, with an access line of 444, or no access line although the log covers the \
+    evidence: "A PHP fatal line (`PHP Fatal error`, `Uncaught`, `Allowed memory size`, `Maximum execution time`) or an exception in Monolog's form (Laravel, Symfony) that \
+        belongs to the same request by ray, request or connection number, with an access line of 444, or no access line although the log covers the \
         moment.",
     not_when: "The fatal was answered with a valid 500: then Cloudflare shows 500. A fatal of another request in the same second. The \
         failing file lies in a plugin, theme or middleware: plugin-fault.",

@@ -53,13 +53,18 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     let o = c.own(&[Sig::UpstreamClosed, Sig::UpstreamReset, Sig::ConnectFailed, Sig::UpstreamNone])?;
     let fastcgi = chain::is_fastcgi(o.1);
     let died = chain::worker_death(c, o.1.utc?).is_some();
-    let score = match (fastcgi, died) {
+    // A uWSGI or SCGI worker has no idle connection to lose: it closes when it ends, and its own log would say why.
+    let per_request = ["uwsgi://", "scgi://"].iter().any(|scheme| o.1.e.text.contains(scheme));
+    let moment = o.1.utc?;
+    let score = match (fastcgi, died || chain::backend_oom(c, moment).is_some()) {
         (_, true) => 0.1,
+        (false, false) if per_request => 0.6,
         (false, false) => 0.9,
         (true, false) if chain::has_fpm_log(c) => 0.45,
         (true, false) => 0.4,
     };
-    Some(Finding::new(DOC.cause, score, o.2).with(c.line(o.1)).with_all(c.access_line()))
+    let f = Finding::new(DOC.cause, score, o.2).with(c.line(o.1)).with_all(c.access_line());
+    Some(if per_request { f.lacking("the application server's own log of that moment") } else { f })
 }
 
 fn apache(c: &Case<'_>) -> Option<Finding> {

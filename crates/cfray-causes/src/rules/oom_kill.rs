@@ -4,7 +4,7 @@ use crate::chain::{self, Death};
 use crate::doc::{CauseDoc, Fix};
 use crate::population::windows::{AFTER_MS, BEFORE_MS};
 use crate::rule::{Case, Finding, sentence};
-use cfray_model::{Cause, EvidenceKind, Sig, Tie};
+use cfray_model::{Cause, EvidenceKind, Sig, Stack, Tie};
 
 /// What a person may read about `oom-kill`.
 pub static DOC: CauseDoc = CauseDoc {
@@ -16,7 +16,7 @@ pub static DOC: CauseDoc = CauseDoc {
         those are mapped to `return 444`.",
     evidence: "A kernel line `Out of memory: Killed process PID (NAME)` or `Memory cgroup out of memory`, or systemd's `killed by the \
         OOM killer` or `result 'oom-kill'`, for the server's pid or command, from the request's last moment to 2 s after it, with no \
-        access line (or a 444). If only `exited on signal 9` is there and no kernel log covers the moment, confidence is at most 0.6 \
+        access line (or a 444). For a backend (FPM, Node, Python) the broken upstream of the request stands beside it. If only `exited on signal 9` is there and no kernel log covers the moment, confidence is at most 0.6 \
         and worker-crash is the runner-up.",
     not_when: "Signal 9 while the kernel log covers the moment without such a line: someone or something sent it, see worker-crash. \
         An OOM line for a process that serves no web request, such as a backup. PHP's own `Allowed memory size exhausted`: that is \
@@ -108,16 +108,19 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         let moment = own.and_then(|o| o.1.utc).or(c.end)?;
         if let Some((Death::Killed, evs)) = chain::worker_death(c, moment) {
             let pids: Vec<u64> = evs.iter().filter_map(|e| e.e.sig.as_ref()?.pid).collect();
-            let of_php = |ev: &crate::join::Ev| {
-                let named = |n: &str| n.contains("php") || n.contains("fpm");
+            // Supervisors that tell no process id, or one of a container's own, leave name and moment.
+            let by_app = evs.iter().all(|e| e.e.stack == Stack::App);
+            let of_worker = |ev: &crate::join::Ev| {
+                let php = |n: &str| n.contains("php") || n.contains("fpm");
+                let named = |n: &str| if by_app { chain::serves(n) && !chain::is_front_process(n, None) && !php(n) } else { php(n) };
                 ev.e.sig.as_ref().is_some_and(|h| h.pid.is_some_and(|p| pids.contains(&p)) || h.name.as_deref().is_some_and(named))
             };
             let lines = |f: Finding| f.with_all(evs.iter().map(|e| c.line(e))).with_all(own.map(|o| c.line(o.1))).with_all(c.access_line());
-            if let Some((_, oom)) = ooms.iter().find(|(_, ev)| of_php(ev)) {
+            if let Some((_, oom)) = ooms.iter().find(|(_, ev)| of_worker(ev)) {
                 return Some(lines(Finding::new(DOC.cause, if own.is_some() { 0.96 } else { 0.7 }, Tie::Chain).with(c.line(oom))));
             }
             // The kernel limits how often it reports: kills of the same program in the same minute count.
-            if let Some((_, other)) = c.near(&[Sig::OomKill], SIBLINGS_MS, SIBLINGS_MS).iter().find(|(_, ev)| of_php(ev)) {
+            if let Some((_, other)) = c.near(&[Sig::OomKill], SIBLINGS_MS, SIBLINGS_MS).iter().find(|(_, ev)| of_worker(ev)) {
                 let f = lines(Finding::new(DOC.cause, 0.74, Tie::Chain).with(c.line(other)));
                 return Some(f.lacking("the kernel's own line of this kill (its log is rate limited)").or_else(Cause::WorkerCrash, 0.2));
             }
@@ -126,11 +129,10 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             return Some(f.lacking("the kernel log of that moment (dmesg -T, journalctl -k)").or_else(Cause::WorkerCrash, 0.35));
         }
         // Another backend (node, python, java): the kernel's line and the broken upstream are two traces.
-        if let (Some(o), Some((_, oom))) = (own.filter(|o| !chain::is_fastcgi(o.1) || !chain::has_fpm_log(c)), ooms.first()) {
-            let same_moment = oom.utc.zip(o.1.utc).is_some_and(|(a, b)| a.distance(b) <= 2_500_000_000);
-            if same_moment {
-                return Some(Finding::new(DOC.cause, 0.86, Tie::Chain).with(c.line(oom)).with(c.line(o.1)).with_all(c.access_line()));
-            }
+        if let Some(o) = own.filter(|o| !chain::is_fastcgi(o.1) || !chain::has_fpm_log(c))
+            && let Some(oom) = chain::backend_oom(c, o.1.utc?)
+        {
+            return Some(Finding::new(DOC.cause, 0.86, Tie::Chain).with(c.line(oom)).with(c.line(o.1)).with_all(c.access_line()));
         }
     }
     None

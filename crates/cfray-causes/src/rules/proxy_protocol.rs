@@ -1,8 +1,10 @@
 //! The listener expects PROXY protocol, which Cloudflare does not speak.
 
 use crate::doc::{CauseDoc, Fix};
+use crate::join::Ev;
 use crate::rule::{Case, Finding, sentence};
 use cfray_model::{Cause, EvidenceKind, Sig, Tie};
+use std::net::IpAddr;
 
 /// What a person may read about `proxy-protocol`.
 pub static DOC: CauseDoc = CauseDoc {
@@ -12,7 +14,9 @@ pub static DOC: CauseDoc = CauseDoc {
         request at once, nginx takes it for a broken line and closes. Every request to that port fails: on a plain port with 520, on \
         a TLS port with 525.",
     evidence: "nginx's `broken header: \"...\" while reading PROXY protocol`, which quotes the raw request, its CF-RAY header \
-        included, for every request to that listener.",
+        included, for every request to that listener. Apache writes nothing about a connection without the header, only \
+        AH03492 `RemoteIPProxyProtocol: enabled on ADDRESS:PORT` at its start: then OriginIP has to be that address and no request to it may \
+        have been answered.",
     not_when: "A TLS port: the same mistake fails before the handshake, so the edge says 525. A few such lines from scanners while \
         other requests to that port are answered.",
     fix: Fix {
@@ -20,7 +24,7 @@ pub static DOC: CauseDoc = CauseDoc {
             Point the DNS record back to the load balancer, or have the listener changed.",
         admin: "Take `proxy_protocol` off the port that Cloudflare uses, in every server block of that address and port: `listen 80;` \
             in place of `listen 80 proxy_protocol;`, and `real_ip_header CF-Connecting-IP;` in place of `real_ip_header \
-            proxy_protocol;`. If a load balancer needs it as well, give it a port of its own.",
+            proxy_protocol;`. Apache: `RemoteIPProxyProtocol Off` in the virtual host of that address and port. If a load balancer needs it as well, give it a port of its own.",
         developer: "Nothing in the application is at fault. In tests of the deployment, ask the public port once in plain HTTP.",
         client: "Retrying does not help: every request fails until the configuration is changed. Report it.",
     },
@@ -28,6 +32,7 @@ pub static DOC: CauseDoc = CauseDoc {
         `--haproxy-protocol`: if only the second answers, it is this cause. If both fail, look for a 444 rule.",
     often_blamed: "A block of Cloudflare's addresses: that leaves no quoted requests in the error log, this quotes every one.",
     sources: &[
+        "apache/httpd 2.4.x modules/metadata/mod_remoteip.c (remoteip_hook_post_config, remoteip_input_filter)",
         "nginx src/core/ngx_proxy_protocol.c @3f6f782 (2026-08)",
         "measured: Debian 12, nginx 1.22.1, Apache 2.4, PHP and PHP-FPM 8.2, ModSecurity 2.9.7, haproxy 2.6",
     ],
@@ -38,6 +43,52 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     if !c.no_line() {
         return None;
     }
+    refused(c).or_else(|| announced(c))
+}
+
+/// Requests asked of an address that was never answered, at least.
+const ASKED: u64 = 3;
+
+/// Apache closes a connection without the header and writes nothing; at its start it says which listeners want one.
+fn announced(c: &Case<'_>) -> Option<Finding> {
+    let name = c.row.origin_ip.as_deref()?;
+    // "Every request" is what such a listener fails.
+    if !c.p.origins.never_spoke(name) {
+        return None;
+    }
+    let (ev, exact) = announced_for(c)?;
+    let (asked, failed) =
+        c.p.origins.by_host.iter().filter(|((_, o), _)| o == name).fold((0, 0), |sum, (_, n)| (sum.0 + n.asked, sum.1 + n.failed));
+    if failed < ASKED {
+        return None;
+    }
+    let score: f64 = if exact { 0.93 } else { 0.7 };
+    let text = format!(
+        "{name} gave no usable answer to any of {asked} requests, as a listener does that takes only connections with a PROXY header"
+    );
+    let f = Finding::new(DOC.cause, score * c.absence_weight().max(0.9), Tie::None).with(c.line(ev));
+    Some(f.with(sentence(EvidenceKind::Contrast, text)).with(c.timing()))
+}
+
+/// Apache's line about a listener that may be the one behind the row's OriginIP, and whether it names that address. Of
+/// several starts the last before the request.
+pub(super) fn announced_for<'w>(c: &Case<'w>) -> Option<(&'w Ev, bool)> {
+    let origin: IpAddr = c.row.origin_ip.as_deref()?.parse().ok()?;
+    let lines = (0..c.w.servers.len()).filter_map(|s| c.w.by_sig.get(&(s, Sig::ProxyProtocolOn))).flatten();
+    let known = lines.filter_map(|&i| c.w.evs.get(i as usize)).filter_map(|ev| Some((ev, listener(ev.e.sig.as_ref()?.name.as_deref()?)?)));
+    let at = c.end?.lo;
+    let late = |ev: &Ev| ev.utc.map_or(i64::MAX, |u| if u.lo <= at { at - u.lo } else { i64::MAX / 2 });
+    let fits = known.filter(|(_, of)| *of == origin || (of.is_unspecified() && c.server.is_some()));
+    fits.map(|(ev, of)| (ev, of == origin)).min_by_key(|(ev, exact)| (!exact, late(ev)))
+}
+
+/// `192.0.2.179:80`, `:::443` (IPv6 without brackets): the address.
+fn listener(name: &str) -> Option<IpAddr> {
+    name.rsplit_once(':')?.0.parse().ok()
+}
+
+/// The listener waited for a PROXY header and says what it got.
+fn refused(c: &Case<'_>) -> Option<Finding> {
     let near = c.near(&[Sig::ProxyProtocol], 2_000, 2_000);
     let ray = c.row.ray.map_or(0, |r| r.0);
     let contrast = c.p.windows.get(c.server?, Sig::ProxyProtocol);
@@ -47,4 +98,17 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     let score = if named.is_some() { 0.96 } else { 0.9 * contrast.weight() * c.absence_weight() };
     let f = Finding::new(DOC.cause, score, Tie::Window).with(c.line(ev));
     Some(f.with(sentence(EvidenceKind::Contrast, contrast.sentence("a connection without PROXY header was refused"))).with(c.timing()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listeners_as_apache_names_them() {
+        assert_eq!(listener("192.0.2.179:80"), "192.0.2.179".parse().ok());
+        assert_eq!(listener(":::443"), "::".parse().ok());
+        assert_eq!(listener("2001:db8::1:443"), "2001:db8::1".parse().ok());
+        assert_eq!(listener("*"), None);
+    }
 }

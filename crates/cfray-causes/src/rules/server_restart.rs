@@ -44,6 +44,11 @@ pub static DOC: CauseDoc = CauseDoc {
     ],
 };
 
+/// What the web server or its supervisor says of a stop.
+const STOPS: &[Sig] = &[Sig::NginxStop, Sig::ApacheStop, Sig::ApacheFatal, Sig::LighttpdStop, Sig::UnitStop, Sig::UnitKilled];
+/// A graceful shutdown of lighttpd waits so long at most, with some to spare (8 s by default; earlier ones had no limit).
+const GRACE_MS: i64 = 20_000;
+
 /// A stop or ungraceful restart cut the request off.
 pub fn check(c: &Case<'_>) -> Option<Finding> {
     let server = c.server?;
@@ -69,7 +74,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         return None;
     }
     // The parent says so when its children are gone, up to a few seconds after the signal.
-    let stops = c.near(&[Sig::NginxStop, Sig::ApacheStop, Sig::ApacheFatal, Sig::UnitStop, Sig::UnitKilled], 1_500, 3_000);
+    let stops = c.near(&STOPS, 1_500, 3_000);
     let stop = stops.iter().find(|(_, e)| {
         e.e.sig.as_ref().is_some_and(|h| match h.sig {
             Sig::UnitStop => h.name.as_deref().is_some_and(|n| chain::is_front_process(n, c.stack())),
@@ -77,6 +82,8 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
                 !super::worker_crash::is_fault(h.num.unwrap_or(0))
                     && h.name.as_deref().is_some_and(|n| chain::is_front_process(n, c.stack()))
             }
+            // It ends a graceful shutdown, too, which lets requests finish.
+            Sig::LighttpdStop => c.near(&[Sig::LighttpdGraceful], GRACE_MS, 0).is_empty(),
             _ => true,
         })
     });
@@ -89,9 +96,9 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         return Some(f.with(c.timing()));
     }
     // The level hides the stop: what follows it shows. Where stops are logged, none at this moment means none.
-    let logged = [Sig::NginxStop, Sig::ApacheStop].iter().any(|s| c.w.by_sig.contains_key(&(server, *s)));
+    let logged = [Sig::NginxStop, Sig::ApacheStop, Sig::LighttpdStop].iter().any(|s| c.w.by_sig.contains_key(&(server, *s)));
     let refused = refused.filter(|_| !logged)?;
-    let starts = c.near(&[Sig::NginxStart, Sig::ApacheStart, Sig::UnitStart], 0, 30_000);
+    let starts = c.near(&[Sig::NginxStart, Sig::ApacheStart, Sig::LighttpdStart, Sig::UnitStart], 0, 30_000);
     let (score, start) = match starts.first() {
         Some((_, e)) => (0.88, Some(c.line(e))),
         None => (0.8, None),

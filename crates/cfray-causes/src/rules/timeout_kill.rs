@@ -11,8 +11,11 @@ pub static DOC: CauseDoc = CauseDoc {
     says: "The program took too long, a time limit ended it, and nothing was sent in its place.",
     why: "PHP-FPM ends a child that runs longer than `request_terminate_timeout`, and PHP ends itself with exit code 124 when a \
         script ignores its own limit. The web server in front would answer 502, 503 or 504. Where the site maps those to `return \
-        444`, Cloudflare gets a close without a byte after exactly that many seconds: a 520.",
-    evidence: "FPM's `execution timed out (N sec), terminating` or a child that `exited with code 124`, together with an error line \
+        444`, Cloudflare gets a close without a byte after exactly that many seconds: a 520. \
+        Application servers do the same to their workers: gunicorn's `timeout`, uWSGI's `harakiri`, unicorn's and Puma's worker timeouts, \
+        all of them with signal 9 in the end, which is then no want of memory.",
+    evidence: "FPM's `execution timed out (N sec), terminating`, a child that `exited with code 124`, gunicorn's `WORKER TIMEOUT`, uWSGI's \
+        `HARAKIRI ON WORKER`, unicorn's `timeout (Ns > Ns), killing` or Puma's `Terminating timed out worker`, together with an error line \
         of the request in that second or a request that lasted about N seconds, and a 444 in the access log. FPM names the rewritten \
         script, so `index.php` in its line does not say which page it was.",
     not_when: "A plain 504 or 502 at the edge. A 524: there Cloudflare gave up waiting first. `executing too slow ..., logging` alone \
@@ -36,6 +39,8 @@ pub static DOC: CauseDoc = CauseDoc {
     sources: &[
         "php/php-src sapi/fpm/fpm/fpm_request.c",
         "php/php-src sapi/fpm/fpm/fpm_children.c",
+        "unbit/uwsgi core/master_utils.c (trigger_harakiri); benoitc/gunicorn gunicorn/arbiter.py; unicorn lib/unicorn/http_server.rb; \
+            puma/puma lib/puma/cluster.rb",
         "php/php-src sapi/fpm/www.conf.in and php-fpm.conf.in",
         "cloudflare/cloudflare-docs PR#25614 (120 s, 2025-10-03) and PR#32243 (125 s, 2026-07-22)",
         "developers.cloudflare.com, page \"Connection limits\", updated 2026-07-23",

@@ -4,7 +4,7 @@ use crate::chain;
 use crate::doc::{CauseDoc, Fix};
 use crate::join::coverage::Covered;
 use crate::rule::{Case, Finding, sentence};
-use cfray_model::{Cause, EvidenceKind, Sig, Tie};
+use cfray_model::{Cause, EvidenceKind, Sig, Stack, Tie};
 
 /// What a person may read about `wrong-origin`.
 pub static DOC: CauseDoc = CauseDoc {
@@ -42,7 +42,8 @@ pub static DOC: CauseDoc = CauseDoc {
 pub fn check(c: &Case<'_>) -> Option<Finding> {
     let origin = c.row.origin_ip.clone().filter(|o| !o.is_empty())?;
     // A second zone on the way, or a listener that refuses every plain connection, explains it better.
-    let refuses_all = (0..c.w.servers.len()).any(|s| c.w.by_sig.contains_key(&(s, Sig::ProxyProtocol)));
+    let has = |sig: Sig| (0..c.w.servers.len()).any(|s| c.w.by_sig.contains_key(&(s, sig)));
+    let refuses_all = has(Sig::ProxyProtocol) || super::proxy_protocol::announced_for(c).is_some();
     if c.row.o2o == Some(true) || refuses_all {
         return None;
     }
@@ -63,7 +64,9 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     // That no line is there says something of covered moments only.
     let hole = |s: usize| c.end.is_none_or(|end| c.p.coverage.at(s, end, 0) == Covered::No);
     let covered = mine.covered >= 3 && !(0..c.w.servers.len()).all(hole);
-    let score = match (covered, other.tied >= 5 && error_log) {
+    // Apache says so only when it starts: without that moment in its log, another listener of the machine looks the same.
+    let untold = c.w.servers.iter().any(|s| s.stack == Some(Stack::Apache)) && !has(Sig::ApacheStart);
+    let score = match (covered, other.tied >= 5 && error_log && !untold) {
         (false, _) => 0.45,
         (true, false) => 0.6,
         (true, true) => 0.93,
@@ -77,5 +80,11 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         other.asked
     );
     let f = Finding::new(DOC.cause, score, Tie::None).with(sentence(EvidenceKind::Contrast, text)).with(c.timing());
+    let f = if untold {
+        f.lacking("Apache's error log of its last start (AH03492 names listeners that take only PROXY protocol)")
+            .or_else(Cause::ProxyProtocol, 0.2)
+    } else {
+        f
+    };
     Some(if covered { f } else { f.lacking("an access log that covers the moments of these requests") })
 }

@@ -121,6 +121,7 @@ const PATTERNS: &[Pattern] = &[
     process_num(Sig::ApacheStop, 1, r"^SIGHUP received\. +Attempting to restart$"),
     process(Sig::ApacheReload, r"^(?:Graceful restart requested, doing restart|SIGUSR1 received\. +Doing graceful restart|caught SIGWINCH, shutting down gracefully)$"),
     process(Sig::ApacheStart, r"^(?:.* configured -- resuming normal operations|Command line: '.*')$"),
+    process(Sig::ProxyProtocolOn, r"^RemoteIPProxyProtocol: enabled on (?P<name>[0-9A-Fa-f.:*]+:\d+)$"),
     process(Sig::ApacheMaxWorkers, r"^server reached (?:MaxClients|MaxRequestWorkers) setting(?:, consider raising the (?:MaxClients|MaxRequestWorkers) setting)?$"),
     process(Sig::ApacheScoreboard, r"^scoreboard is full, not at (?:MaxRequestWorkers|MaxClients)"),
     // Backends.

@@ -3,7 +3,8 @@
 //! These logs hold what the application writes, too, so a pattern has to match the whole message; and what it
 //! says counts only beside the web server's own line of the broken request.
 
-use super::table::{Pattern, Table, any};
+use super::table::{Pattern, Scope, Table, any};
+use crate::fields::time::apache_error_time;
 use cfray_model::{Line, Sig, SigHit};
 use regex::bytes::{Regex, RegexBuilder};
 use std::sync::LazyLock;
@@ -13,7 +14,11 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(PATTERNS));
 /// The signature of an application server's line.
 pub(super) fn signature(line: &Line<'_>) -> Option<SigHit> {
     let first = line.message.split(|&b| b == b'\n').next().unwrap_or_default();
-    let mut hit = TABLE.find(line, after_stamp(first).trim_ascii_end())?;
+    let first = after_stamp(first).trim_ascii_end();
+    if let Some(hit) = exception(&line.message) {
+        return Some(hit);
+    }
+    let mut hit = TABLE.find(line, first)?;
     // Signals are written by name.
     if hit.sig == Sig::AppWorkerSignal && hit.num.is_none() {
         hit.num = hit.name.take().and_then(|name| number(&name));
@@ -25,12 +30,48 @@ pub(super) fn signature(line: &Line<'_>) -> Option<SigHit> {
 fn after_stamp(text: &[u8]) -> &[u8] {
     let stamped = text.starts_with(b"[2") && text.get(5) == Some(&b'-');
     let rest = stamped.then(|| memchr::memchr(b']', text)).flatten().and_then(|close| text.get(close + 1..));
-    rest.map_or(text, <[u8]>::trim_ascii_start)
+    let text = rest.map_or(text, <[u8]>::trim_ascii_start);
+    // uWSGI's: `Sun Nov 22 12:24:07 2026 - message`.
+    if let Some(rest) = apache_error_time(text).ok().and_then(|(rest, _)| rest.strip_prefix(b" - ")) {
+        return rest.trim_ascii_start();
+    }
+    // Ruby's Logger: `#PID]  LEVEL -- progname: message`, the stamp before it already read or not.
+    let ruby = RUBY.as_ref().and_then(|r| r.find(text)).and_then(|head| text.get(head.end()..));
+    ruby.unwrap_or(text)
+}
+
+/// What Ruby's Logger puts before a message (lib/logger/formatter.rb).
+static RUBY: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    RegexBuilder::new(r"^(?:[DIWEFA], \[[0-9T:.-]{19,26} )?#\d+\] +(?:[A-Z]+) -- [!-9;-~]*: ").unicode(false).build().ok()
+});
+
+/// Monolog's line of an exception that nobody caught, as Laravel and Symfony write it: channel and level, message,
+/// and the exception with its place in the context (Monolog LineFormatter, `[object] (CLASS(code: N): MESSAGE at FILE:LINE)`).
+const MONOLOG: &str = concat!(
+    r"^[A-Za-z0-9_-]+\.(?:ERROR|CRITICAL|ALERT|EMERGENCY): [^\n]*",
+    r#""exception":"\[object\] \((?P<class>[A-Za-z0-9_\\]+)\(code: [^()\n]*\): [^\n]* at (?P<file>(?:/|[A-Za-z]:[\\/]+|phar:)[^\n"]*?):\d+\)"#,
+    r#"(?:"\}(?: (?:\[\]|\{[^\n]*\}))?[ \r]*$|[ \r]*\n\[(?:stacktrace|previous exception)\])"#
+);
+
+static EXCEPTIONS: LazyLock<Option<Regex>> = LazyLock::new(|| RegexBuilder::new(MONOLOG).unicode(false).build().ok());
+
+fn exception(message: &[u8]) -> Option<SigHit> {
+    monolog_file(message).map(|_| super::table::bare(Sig::PhpFatal))
+}
+
+/// The file that an exception in Monolog's form was thrown in, and where its frames begin.
+pub(super) fn monolog_file(message: &[u8]) -> Option<(&[u8], &[u8])> {
+    memchr::memmem::find(message, b"\"exception\":\"[object] (")?;
+    let found = EXCEPTIONS.as_ref()?.captures(after_stamp(message))?;
+    let end = found.get(0)?.end();
+    Some((found.name("file")?.as_bytes(), after_stamp(message).get(end..)?))
 }
 
 /// Numbers of Linux on x86 and ARM (signal(7)).
 fn number(name: &str) -> Option<i64> {
     Some(match name {
+        "SIGHUP" => 1,
+        "SIGINT" => 2,
         "SIGQUIT" => 3,
         "SIGILL" => 4,
         "SIGTRAP" => 5,
@@ -44,7 +85,8 @@ fn number(name: &str) -> Option<i64> {
     })
 }
 
-// gunicorn/arbiter.py (19.x to 23.x); uWSGI core/master_checks.c, core/master_utils.c.
+// gunicorn/arbiter.py (19.x to 23.x); uWSGI core/master_checks.c, core/master_utils.c; unicorn lib/unicorn/http_server.rb and
+// configurator.rb; puma lib/puma/cluster.rb (3.x to 8.x); PM2 lib/God.js; supervisor/process.py; V8 api.cc.
 #[rustfmt::skip]
 const PATTERNS: &[Pattern] = &[
     any(Sig::AppWorkerTimeout, r"^\[\d+\] \[CRITICAL\] WORKER TIMEOUT \(pid: ?(?P<pid>\d+)\)$"),
@@ -52,20 +94,35 @@ const PATTERNS: &[Pattern] = &[
     any(Sig::AppWorkerSignal, r"^\[\d+\] \[[A-Z]+\] Worker with pid (?P<pid>\d+) was terminated due to signal (?P<num>\d+)$"),
     any(Sig::AppWorkerTimeout, r"^(?:- )?\*\*\* HARAKIRI ON WORKER \d+ \(pid: (?P<pid>\d+), try: \d+(?:, graceful: (?:yes|no))?\) \*\*\*$"),
     any(Sig::AppWorkerSignal, r"^(?:- )?DAMN ! worker \d+ \(pid: (?P<pid>\d+)\) died, killed by signal (?P<num>\d+) :\( trying respawn \.\.\.$"),
+    Pattern { sig: Some(Sig::AppWorkerSignal), scope: Scope::Any, num: Some(11), regex: r"^(?:- )?!!! uWSGI process (?P<pid>\d+) got Segmentation Fault !!!$" },
+    Pattern { sig: Some(Sig::AppWorkerSignal), scope: Scope::Any, num: Some(8), regex: r"^(?:- )?!!! uWSGI process (?P<pid>\d+) got Floating Point Exception !!!$" },
+    any(Sig::AppQueueFull, r#"^(?:- )?\*\*\* uWSGI listen queue of socket (?:\d+|"(?P<name>[!-~]*)" \(fd: \d+\)) full !!! \(\d+/\d+\) \*\*\*$"#),
+    any(Sig::AppWorkerTimeout, HARAKIRI),
+    any(Sig::AppWorkerTimeout, r"^worker=\d+ PID:(?P<pid>\d+) timeout \(\d+s > \d+s\), killing$"),
+    any(Sig::AppWorkerSignal, r"^reaped #<Process::Status: pid (?P<pid>\d+) SIG[A-Z]+ \(signal (?P<num>\d+)\)(?: \(core dumped\))?> worker=(?:\d+|unknown)$"),
+    any(Sig::AppWorkerTimeout, r"^\[\d+\] ! Terminating timed out worker(?: \(worker failed to check in within \d+ seconds\))?: (?P<pid>\d+)$"),
+    any(Sig::AppWorkerSignal, r"^(?:PM2 log: )?App \[[!-Z^-~ ]+:\d+\] exited with code \[\d+\] via signal \[(?P<name>SIG[A-Z]+)\]$"),
+    any(Sig::AppWorkerSignal, r"^(?:INFO|WARN) exited: [!-~]+ \(terminated by (?P<name>SIG[A-Z]+)(?: \(core dumped\))?; not expected\)$"),
+    Pattern { sig: Some(Sig::AppWorkerSignal), scope: Scope::Any, num: Some(6), regex: r"^FATAL ERROR: [A-Za-z_ -]{0,60}Allocation failed - JavaScript heap out of memory$" },
     any(Sig::AppException, EXCEPTION),
 ];
+
+/// uWSGI `harakiri-verbose` and trigger_harakiri: which request a worker was busy with.
+const HARAKIRI: &str = r"^(?:- )?HARAKIRI \[core \d+\] [!-~]* - (?P<method>[A-Z]+) (?P<uri>/[!-~]*) since \d+$";
 
 /// Flask app.log_exception; django.utils.log.log_response; gunicorn workers/base.py. The path is the client's, so it
 /// may not hold a blank.
 const EXCEPTION: &str = r"^[ -~]{0,80}?(?:Exception on (?P<uri>/[!-~]*) \[(?P<method>[A-Z]+)\]|(?:Internal Server Error:|Error handling request) (?P<path>/[!-~]*))$";
 
+static ENDED: LazyLock<Option<Regex>> = LazyLock::new(|| RegexBuilder::new(HARAKIRI).unicode(false).build().ok());
 static REQUEST: LazyLock<Option<Regex>> = LazyLock::new(|| RegexBuilder::new(EXCEPTION).unicode(false).build().ok());
 
-/// Method and path of the request that an exception line names.
+/// Method and path of the request that a line about an exception or an ended worker names.
 pub fn request_of_exception(message: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     let first = message.split(|&b| b == b'\n').next().unwrap_or_default().trim_ascii_end();
-    let found = REQUEST.as_ref()?.captures(after_stamp(first))?;
-    let uri = found.name("uri").or_else(|| found.name("path"))?;
+    let first = after_stamp(first);
+    let found = REQUEST.as_ref().and_then(|r| r.captures(first)).or_else(|| ENDED.as_ref()?.captures(first))?;
+    let uri = ["uri", "path"].iter().find_map(|group| found.name(group))?;
     Some((found.name("method").map(|m| m.as_bytes()), uri.as_bytes()))
 }
 
@@ -84,6 +141,7 @@ mod tests {
     #[test]
     fn every_pattern_compiles() {
         assert_eq!(TABLE.compiled(), (PATTERNS.len(), PATTERNS.len()));
+        assert!(RUBY.is_some() && EXCEPTIONS.is_some() && REQUEST.is_some() && ENDED.is_some());
     }
 
     #[test]
@@ -93,6 +151,54 @@ mod tests {
         assert_eq!(killed, Some((Sig::AppWorkerSignal, Some(9), Some(12009))));
         assert_eq!(sig("[7] [ERROR] Worker (pid:9) was sent SIGSEGV!"), Some((Sig::AppWorkerSignal, Some(11), Some(9))));
         assert_eq!(sig("- *** HARAKIRI ON WORKER 2 (pid: 31, try: 1) ***"), Some((Sig::AppWorkerTimeout, None, Some(31))));
+    }
+
+    #[test]
+    fn other_supervisors() {
+        let killed = Some((Sig::AppWorkerSignal, Some(9), None));
+        assert_eq!(sig("PM2 log: App [store:1] exited with code [0] via signal [SIGKILL]"), killed);
+        assert_eq!(sig("WARN exited: gunicorn (terminated by SIGKILL; not expected)"), killed);
+        assert_eq!(sig("WARN exited: gunicorn (exit status 1; not expected)"), None);
+        let reaped = "#20536] ERROR -- : reaped #<Process::Status: pid 456 SIGKILL (signal 9)> worker=0";
+        assert_eq!(sig(reaped), Some((Sig::AppWorkerSignal, Some(9), Some(456))));
+        assert_eq!(sig("#20536]  INFO -- : reaped #<Process::Status: pid 456 exit 0> worker=0"), None);
+        let late = "E, [2026-11-22T12:24:07.536234 #20536] ERROR -- : worker=0 PID:456 timeout (61s > 60s), killing";
+        assert_eq!(sig(late), Some((Sig::AppWorkerTimeout, None, Some(456))));
+        assert_eq!(sig("[48246] ! Terminating timed out worker: 48247"), Some((Sig::AppWorkerTimeout, None, Some(48247))));
+        let newer = "[48246] ! Terminating timed out worker (worker failed to check in within 60 seconds): 48247";
+        assert_eq!(sig(newer), Some((Sig::AppWorkerTimeout, None, Some(48247))));
+        let boot = "[48246] ! Terminating timed out worker (worker failed to boot within 60 seconds): 48247";
+        assert_eq!(sig(boot), None, "it served nothing yet");
+        let heap = "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory";
+        assert_eq!(sig(heap), Some((Sig::AppWorkerSignal, Some(6), None)));
+        assert_eq!(sig("WARN FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory"), None);
+    }
+
+    #[test]
+    fn harakiri_of_a_request() {
+        let line = b"HARAKIRI [core 0] 172.68.28.30 - GET /reports/build/57?format=xlsx since 1795419427";
+        assert_eq!(request_of_exception(line), Some((Some(&b"GET"[..]), &b"/reports/build/57?format=xlsx"[..])));
+        assert_eq!(sig("HARAKIRI !!! worker 1 status !!!"), None);
+        let crash = Some((Sig::AppWorkerSignal, Some(11), Some(13904)));
+        assert_eq!(sig("!!! uWSGI process 13904 got Segmentation Fault !!!"), crash);
+        assert_eq!(sig("DAMN ! worker 7 (pid: 13904) died :( trying respawn ..."), None, "how, it does not say");
+        let full = "Sun Nov 22 12:24:07 2026 - *** uWSGI listen queue of socket \"127.0.0.1:9441\" (fd: 3) full !!! (11/10) ***";
+        assert_eq!(sig(full).map(|h| h.0), Some(Sig::AppQueueFull));
+        assert_eq!(sig("*** uWSGI listen queue of socket \"127.0.0.1:9441\" is fine ***"), None);
+        assert_eq!(request_of_exception(b"GET /x HARAKIRI [core 0] 1.2.3.4 - GET /y since 1"), None);
+    }
+
+    #[test]
+    fn exceptions_of_monolog() {
+        let laravel = "production.ERROR: Call to a member function f() on null {\"userId\":7,\"exception\":\"[object] (Error(code: 0): Call to a member function f() on null at /srv/app/Services/Price.php:6)\n[stacktrace]\n#0 /srv/app/Services/Price.php(5): App\\Services\\Price->tier()\n#1 {main}\n\"} ";
+        assert_eq!(sig(laravel), Some((Sig::PhpFatal, None, None)));
+        assert_eq!(monolog_file(laravel.as_bytes()).map(|f| f.0), Some(&b"/srv/app/Services/Price.php"[..]));
+        let symfony = "request.CRITICAL: Uncaught PHP Exception TypeError: \"boom\" at Price.php line 12 {\"exception\":\"[object] (TypeError(code: 0): boom at /srv/src/Price.php:12)\"} []";
+        assert_eq!(sig(symfony), Some((Sig::PhpFatal, None, None)));
+        assert_eq!(sig("production.WARNING: slow {\"exception\":\"[object] (Error(code: 0): boom at /srv/a.php:6)\"} []"), None);
+        assert_eq!(sig("production.ERROR: payment refused {\"order\":12} "), None);
+        let quoted = "production.ERROR: visitor wrote {\"exception\":\"[object] (Error(code: 0): boom at /srv/a.php:6)\"} [] and more";
+        assert_eq!(sig(quoted), None);
     }
 
     #[test]

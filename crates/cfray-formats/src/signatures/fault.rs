@@ -43,6 +43,9 @@ const ADDED: &[&str] =
 /// a plugin, theme, module or middleware; else the file that threw. For other fatal errors
 /// (memory, time, parse) it is the file that PHP names.
 pub fn php_fault_file(message: &[u8]) -> Option<String> {
+    if let Some((thrown, trace)) = super::app::monolog_file(message) {
+        return Some(blamed(String::from_utf8_lossy(thrown).into_owned(), trace));
+    }
     let text = unfold(carried(message));
     let (piece, _) = php::pieces(&text).into_iter().find(|(piece, _)| php::opens_fatal(piece.trim_ascii_start()))?;
     let piece = piece.trim_ascii_start();
@@ -56,9 +59,14 @@ pub fn php_fault_file(message: &[u8]) -> Option<String> {
     }
     // Only the first exception's frames: what is printed as `Next ...` wrapped it later.
     let trace = memchr::memmem::find(trace, b"\nNext ").map_or(trace, |at| trace.get(..at).unwrap_or_default());
+    Some(blamed(thrown, trace))
+}
+
+/// The deepest file of a trace outside the framework's core, if it lies in added code; else the one that threw.
+fn blamed(thrown: String, trace: &[u8]) -> String {
     let frames = trace.split(|&b| b == b'\n').filter_map(|line| file(&FRAME, line.trim_ascii_start()));
     let deepest = std::iter::once(thrown.clone()).chain(frames).find(|path| !is_core(path));
-    Some(deepest.filter(|path| is_added(path)).unwrap_or(thrown))
+    deepest.filter(|path| is_added(path)).unwrap_or(thrown)
 }
 
 /// The text that the carrier wraps.

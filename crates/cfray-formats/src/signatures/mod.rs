@@ -9,6 +9,8 @@ mod apache;
 mod app;
 mod fault;
 mod fpm;
+mod haproxy;
+mod lighttpd;
 mod litespeed;
 mod nginx;
 mod php;
@@ -34,6 +36,8 @@ pub fn signature(line: &Line<'_>) -> Option<SigHit> {
         Stack::Nginx => nginx::signature(line),
         Stack::Apache => apache::signature(line),
         Stack::LiteSpeed => litespeed::signature(line),
+        Stack::Lighttpd => lighttpd::signature(line),
+        Stack::HaProxy => haproxy::signature(line),
         Stack::Fpm => fpm::signature(line),
         Stack::Php => php::signature(&line.message),
         Stack::Kernel => system::kernel(line),
@@ -41,7 +45,7 @@ pub fn signature(line: &Line<'_>) -> Option<SigHit> {
         Stack::Fail2ban => system::fail2ban(line),
         Stack::Firewall => system::firewall(line),
         Stack::ModSecurity => system::audit(line),
-        Stack::HaProxy | Stack::App => None,
+        Stack::App => None,
     }
 }
 

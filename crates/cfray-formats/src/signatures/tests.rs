@@ -116,6 +116,15 @@ fn positives() -> Vec<(Stack, &'static str, SigHit)> {
         (Apache, "AH00173: SIGHUP received.  Attempting to restart", hit(ApacheStop, Some(1), None, None)),
         (Apache, "AH00046: child process 210843 still did not exit, sending a SIGKILL", hit(ApacheStop, Some(9), Some(210843), None)),
         (Apache, "AH00493: SIGUSR1 received.  Doing graceful restart", hit(ApacheReload, None, None, None)),
+        (Apache, "AH03492: RemoteIPProxyProtocol: enabled on 192.0.2.179:80", hit(ProxyProtocolOn, None, None, Some("192.0.2.179:80"))),
+        (Apache, "AH03492: RemoteIPProxyProtocol: enabled on :::443", hit(ProxyProtocolOn, None, None, Some(":::443"))),
+        (HaProxy, "*https_in/1: SSL client certificate not trusted", hit(HaProxyClientCert, None, None, None)),
+        (HaProxy, "*https_in/https: SSL client CA chain cannot be verified", hit(HaProxyClientCert, None, None, None)),
+        (HaProxy, "*https_in/1: SSL handshake failure (error:0A0000C7:SSL routines::peer did not return a certificate)", hit(HaProxyClientCert, None, None, None)),
+        (Lighttpd, "server started (lighttpd/1.4.69)", hit(LighttpdStart, None, None, None)),
+        (Lighttpd, "[note] graceful shutdown started", hit(LighttpdGraceful, None, None, None)),
+        (Lighttpd, "server stopped by UID = 0 PID = 5249", hit(LighttpdStop, None, None, None)),
+        (Lighttpd, "server stopped", hit(LighttpdStop, None, None, None)),
         (Apache, "AH00489: Apache/2.4.62 (Rocky Linux) configured -- resuming normal operations", hit(ApacheStart, None, None, None)),
         (Apache, "AH00094: Command line: '/usr/sbin/httpd -D FOREGROUND'", hit(ApacheStart, None, None, None)),
         (Apache, "*AH01102: error reading status line from remote server 127.0.0.1:8080", hit(ProxyStatusLine, None, None, None)),
@@ -196,6 +205,7 @@ fn positives() -> Vec<(Stack, &'static str, SigHit)> {
         (Firewall, "[UFW BLOCK] IN=eth0 OUT= SRC=172.70.240.21 DST=192.0.2.7 PROTO=TCP SPT=1 DPT=443", hit(FirewallBlock, Some(443), None, None)),
         (App, "[11531] [CRITICAL] WORKER TIMEOUT (pid:12009)", hit(AppWorkerTimeout, None, Some(12009), None)),
         (App, "[11531] [ERROR] Worker (pid:12009) was sent SIGKILL! Perhaps out of memory?", hit(AppWorkerSignal, Some(9), Some(12009), None)),
+        (App, "*** uWSGI listen queue of socket \"127.0.0.1:9441\" (fd: 3) full !!! (11/10) ***", hit(AppQueueFull, None, None, Some("127.0.0.1:9441"))),
         (App, "[24274] [ERROR] Exception on /invoice/325 [GET]", hit(AppException, None, None, None)),
         (Firewall, "iptables-dropped: IN=eth0 OUT= SRC=172.70.240.21 DST=192.0.2.7 PROTO=ICMP", hit(FirewallBlock, None, None, None)),
     ]
@@ -268,6 +278,14 @@ const NEAR: &[(Stack, &str, Option<Sig>)] = &[
     (Stack::Apache, "ipa: INFO: [jsonserver_session] fred@example.local: idview_show(None)", None),
     (Stack::Apache, "*(13)Permission denied: AH00035: access to / denied (filesystem path '/root') because search permissions are missing", None),
 
+    (Stack::Apache, "AH03494: RemoteIPProxyProtocol: disabled on 192.0.2.179:80", None),
+    (Stack::Apache, "*RemoteIPProxyProtocol: enabled on 192.0.2.179:80", None),
+    (Stack::HaProxy, "*https_in/1: SSL handshake failure", None),
+    (Stack::HaProxy, "*https_in/1: Connection closed during SSL handshake", None),
+    (Stack::HaProxy, "*https_in/1: SSL handshake failure (error:0A000076:SSL routines::no suitable signature algorithm)", None),
+    (Stack::HaProxy, "https_in/1: SSL client certificate not trusted", None),
+    (Stack::Lighttpd, "*server stopped by UID = 0 PID = 5249", None),
+    (Stack::Lighttpd, "unexpected request for /server stopped", None),
     (Stack::LiteSpeed, "[172.70.240.21:1-0#x] GET /Reached per client hard connection limit: 1", None),
     (Stack::LiteSpeed, "[AutoRestarter] child process with pid=1240 exited with status=11!", None),
 
@@ -350,9 +368,9 @@ fn closes_in_access_lines() {
 
 proptest! {
     #[test]
-    fn any_bytes_in_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), stack in 0usize..12) {
+    fn any_bytes_in_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), stack in 0usize..13) {
         use Stack::*;
-        let stack = [Nginx, Apache, LiteSpeed, HaProxy, Fpm, Php, Kernel, Systemd, Fail2ban, Firewall, ModSecurity, App].get(stack).copied().unwrap();
+        let stack = [Nginx, Apache, LiteSpeed, Lighttpd, HaProxy, Fpm, Php, Kernel, Systemd, Fail2ban, Firewall, ModSecurity, App].get(stack).copied().unwrap();
         let mut l = line(stack, "");
         l.message = Cow::Borrowed(&bytes);
         let _ = signature(&l);
@@ -374,7 +392,7 @@ proptest! {
         let (stack, text, _) = all.get(pick.index(all.len())).unwrap();
         let Some(tail) = text.get(cut.min(text.len())..) else { return Ok(()) };
         if let Some(hit) = found(*stack, tail) {
-            let about_process = matches!(hit.sig, Sig::NginxWorkerSignal | Sig::NginxStop | Sig::FpmChildSignal | Sig::FpmStop | Sig::ApacheStop);
+            let about_process = matches!(hit.sig, Sig::NginxWorkerSignal | Sig::NginxStop | Sig::FpmChildSignal | Sig::FpmStop | Sig::ApacheStop | Sig::LighttpdStop);
             prop_assert!(!about_process || tail.len() + 10 >= text.len(), "{tail}");
         }
     }

@@ -354,7 +354,8 @@ fn stacks(found: &mut [Found]) {
     let mut by_dir: BTreeMap<Parts, BTreeSet<Stack>> = BTreeMap::new();
     let mut by_server: BTreeMap<String, BTreeSet<Stack>> = BTreeMap::new();
     for one in found.iter().filter(|f| f.probe.kinds.contains_key(&LineKind::Error)) {
-        let web = one.probe.stacks.keys().copied().filter(|s| matches!(s, Stack::Nginx | Stack::Apache | Stack::LiteSpeed));
+        let web =
+            one.probe.stacks.keys().copied().filter(|s| matches!(s, Stack::Nginx | Stack::Apache | Stack::LiteSpeed | Stack::Lighttpd));
         by_dir.entry(one.candidate.dir.clone()).or_default().extend(web.clone());
         by_server.entry(one.server.clone()).or_default().extend(web);
     }
@@ -388,6 +389,8 @@ fn by_name(one: &Found) -> Option<Stack> {
             Some(Stack::Apache)
         } else if lower.contains("litespeed") || lower.contains("lsws") {
             Some(Stack::LiteSpeed)
+        } else if lower.contains("lighttpd") {
+            Some(Stack::Lighttpd)
         } else {
             None
         }

@@ -130,7 +130,7 @@ fn placed(line: &Line<'_>, plan: &OriginPlan) -> (Stack, bool) {
 /// The stack of [`placed`].
 pub fn stack_of(kind: LineKind, stack: Stack, plan: &OriginPlan) -> Stack {
     match plan.stack {
-        Some(other @ (Stack::Apache | Stack::Nginx | Stack::LiteSpeed)) if kind == LineKind::Access => other,
+        Some(other @ (Stack::Apache | Stack::Nginx | Stack::LiteSpeed | Stack::Lighttpd)) if kind == LineKind::Access => other,
         _ => stack,
     }
 }

@@ -4,6 +4,7 @@
 
 mod answers;
 mod application;
+mod backends;
 mod blocked;
 mod closes;
 mod connections;

@@ -39,7 +39,7 @@ fn segfault(pid: u32) -> String {
     )
 }
 
-fn out_of_memory(pid: u32, name: &str) -> String {
+pub fn out_of_memory(pid: u32, name: &str) -> String {
     format!(
         "Out of memory: Killed process {pid} ({name}) total-vm:812340kB, anon-rss:640112kB, file-rss:0kB, shmem-rss:1024kB, UID:33 pgtables:1480kB oom_score_adj:0"
     )
