@@ -160,7 +160,7 @@ fn covers(c: &Case<'_>, server: usize, fits: impl Fn(&SourceScan) -> bool, slack
 
 /// A sign that the pool was full around the request: listen queue overflow or `pm.max_children`.
 pub fn pool_full<'w>(c: &Case<'w>) -> Option<&'w Ev> {
-    c.near(&[Sig::FpmMaxChildren, Sig::ConnectQueueFull, Sig::ApacheMaxWorkers], 90_000, 15_000).first().map(|x| x.1)
+    c.nearest(&[Sig::FpmMaxChildren, Sig::ConnectQueueFull, Sig::ApacheMaxWorkers], 90_000, 15_000).map(|x| x.1)
 }
 
 /// Is the name that of the web server in front (a process or unit name)?

@@ -149,11 +149,11 @@ mod tests {
             duration_us: None,
             verified: None,
             upstream_status: None,
-            path: String::new(),
+            path: Text::new(),
             raw_text: false,
             own: 0,
-            file: String::new(),
-            text: String::new(),
+            file: Text::new(),
+            text: Text::new(),
         }
     }
 
