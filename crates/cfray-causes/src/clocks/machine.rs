@@ -120,7 +120,7 @@ fn clear(votes: &BTreeMap<i64, f64>, least: f64) -> Option<(i64, f64)> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use cfray_model::{LineKind, LineRef, LogTime, SigHit, Stack};
+    use cfray_model::{LineKind, LineRef, LogTime, SigHit, Stack, Text};
 
     fn event(sig: Sig, pid: Option<u64>, stated: i64) -> OriginEvent {
         OriginEvent {

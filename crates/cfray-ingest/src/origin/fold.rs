@@ -237,7 +237,7 @@ mod tests {
         let fill = |fold: &mut Fold, lines: &mut dyn Iterator<Item = u64>| {
             for line in lines {
                 let mut one = event(line, i64::from(line > 1500) + i64::from(line > 2990));
-                one.text = "é".repeat(900);
+                one.text = "é".repeat(900).into();
                 fold.add(one, if line % 500 == 0 { 7 } else { 0 }, 0);
             }
         };
