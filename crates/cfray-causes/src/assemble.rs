@@ -6,7 +6,9 @@ use crate::{chart, headline, registry};
 use cfray_model::key::path_shape;
 use cfray_model::report::{Breakdown, CauseSummary, Impact, Report, Row, Share};
 use cfray_model::time::SECOND;
-use cfray_model::{Cause, EdgeCounters, SourceInfo, Tie};
+use cfray_model::{Cause, EdgeCounters, Tie};
+use rayon::prelude::*;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Adds counters of another world.
@@ -53,11 +55,14 @@ pub fn finish(report: &mut Report, kinds: &[EdgeKind], totals: &Totals) {
     e.ties = ties.iter().rev().map(|(t, n)| (t.name().to_owned(), *n)).collect();
     e.origin_requests = totals.all;
     e.neighbours = e.counters.by_status.iter().filter_map(|(s, n)| Some((*s, Cause::of_status(*s)?, *n))).collect();
-    report.causes = causes(&counted);
-    report.endpoints = endpoints(&counted, totals);
-    report.breakdowns = breakdowns(&counted, totals);
-    report.impact = impact(&counted, report.edge.counters.precision_ns);
-    report.timeline = chart::timeline(&counted, &report.edge.counters);
+    let counters = &report.edge.counters;
+    ((report.endpoints, report.breakdowns), ((report.causes, report.impact), report.timeline)) = rayon::join(
+        || rayon::join(|| endpoints(&counted, totals), || breakdowns(&counted, totals)),
+        || {
+            let causes_and_impact = || (causes(&counted), impact(&counted, counters.precision_ns));
+            rayon::join(causes_and_impact, || chart::timeline(&counted, counters))
+        },
+    );
     report.headline = headline::headline(&report.meta, &report.edge, &report.causes, &report.episodes, &counted);
 }
 
@@ -108,25 +113,30 @@ fn most(causes: &BTreeMap<Cause, u64>) -> Option<Cause> {
 }
 
 fn endpoints(rows: &[&Row], totals: &Totals) -> Vec<Share> {
-    let name = |r: &Row| {
-        let (method, host) = (r.edge.method.as_deref().unwrap_or("?"), r.edge.host.as_deref().unwrap_or("?"));
-        Some(format!("{method} {host}{}", path_shape(r.edge.uri.as_deref().unwrap_or("?"))))
-    };
-    shares(rows, name, |_, members| totals.endpoint(members))
+    shares(rows, endpoint_of, |_, members| totals.endpoint(members))
+}
+
+fn endpoint_of(r: &Row) -> Option<Cow<'_, str>> {
+    let (method, host) = (r.edge.method.as_deref().unwrap_or("?"), r.edge.host.as_deref().unwrap_or("?"));
+    Some(format!("{method} {host}{}", path_shape(r.edge.uri.as_deref().unwrap_or("?"))).into())
+}
+
+fn lower(host: &str) -> Cow<'_, str> {
+    if host.bytes().any(|b| b.is_ascii_uppercase()) { host.to_ascii_lowercase().into() } else { host.into() }
 }
 
 fn breakdowns(rows: &[&Row], totals: &Totals) -> Vec<Breakdown> {
-    type Get = fn(&Row) -> Option<String>;
+    type Get = for<'r> fn(&'r Row) -> Option<Cow<'r, str>>;
     let dimensions: [(&'static str, Get); 6] = [
-        ("host", |r| r.edge.host.as_ref().map(|h| h.to_ascii_lowercase())),
-        ("path", |r| r.edge.uri.as_deref().map(path_shape)),
-        ("colo", |r| r.edge.colo.clone()),
-        ("origin_ip", |r| r.edge.origin_ip.clone()),
-        ("method", |r| r.edge.method.clone()),
-        ("client", |r| r.edge.client_ip.clone()),
+        ("host", |r| r.edge.host.as_deref().map(lower)),
+        ("path", |r| r.edge.uri.as_deref().map(|uri| path_shape(uri).into())),
+        ("colo", |r| r.edge.colo.as_deref().map(Cow::from)),
+        ("origin_ip", |r| r.edge.origin_ip.as_deref().map(Cow::from)),
+        ("method", |r| r.edge.method.as_deref().map(Cow::from)),
+        ("client", |r| r.edge.client_ip.as_deref().map(Cow::from)),
     ];
     dimensions
-        .into_iter()
+        .into_par_iter()
         .filter_map(|(dimension, get)| {
             let values = shares(rows, get, |name, members| totals.of(dimension, name, members));
             (!values.is_empty()).then(|| Breakdown { dimension: dimension.to_owned(), values })
@@ -138,22 +148,26 @@ fn breakdowns(rows: &[&Row], totals: &Totals) -> Vec<Breakdown> {
 const VALUES: usize = 12;
 
 /// The most frequent values with the number of all requests that have them.
-fn shares(rows: &[&Row], get: impl Fn(&Row) -> Option<String>, total: impl Fn(&str, &[&Row]) -> Option<u64>) -> Vec<Share> {
-    let mut by: HashMap<String, Vec<&Row>> = HashMap::new();
+fn shares(
+    rows: &[&Row],
+    get: impl for<'r> Fn(&'r Row) -> Option<Cow<'r, str>>,
+    total: impl Fn(&str, &[&Row]) -> Option<u64>,
+) -> Vec<Share> {
+    let mut by: HashMap<Cow<'_, str>, Vec<&Row>> = HashMap::new();
     for r in rows {
         if let Some(value) = get(r).filter(|v| !v.is_empty()) {
             by.entry(value).or_default().push(r);
         }
     }
-    let mut values: Vec<(String, Vec<&Row>)> = by.into_iter().collect();
+    let mut values: Vec<(Cow<'_, str>, Vec<&Row>)> = by.into_iter().collect();
     values.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then_with(|| a.0.cmp(&b.0)));
     values.truncate(VALUES);
-    let share = |(name, members): (String, Vec<&Row>)| {
+    let share = |(name, members): (Cow<'_, str>, Vec<&Row>)| {
         let mut causes: BTreeMap<Cause, u64> = BTreeMap::new();
         for r in &members {
             *causes.entry(r.verdict.cause).or_default() += 1;
         }
-        Share { count: members.len() as u64, total: total(&name, &members), cause: most(&causes), name }
+        Share { count: members.len() as u64, total: total(&name, &members), cause: most(&causes), name: name.into_owned() }
     };
     values.into_iter().map(share).collect()
 }
@@ -174,12 +188,6 @@ fn impact(rows: &[&Row], tick_ns: i64) -> Impact {
         backoff_saves: within(31.0),
         // Each retry waits twice as long as the one before: 1, 2, 4, 8, 16 s.
         backoff_steps: [1.0, 3.0, 7.0, 15.0, 31.0].map(within),
-        methods: crate::episodes::top(rows.iter().filter_map(|r| r.edge.method.clone()), 6),
+        methods: crate::episodes::top(rows.iter().filter_map(|r| r.edge.method.as_deref()), 6),
     }
-}
-
-/// `FILE:LINE` of a row.
-pub fn place(sources: &[SourceInfo], at: cfray_model::LineRef) -> String {
-    let name = sources.get(at.source.0 as usize).map_or("?", |s| s.name.as_str());
-    format!("{name}:{}", at.line)
 }

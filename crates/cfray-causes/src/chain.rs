@@ -241,7 +241,7 @@ fn covers(c: &Case<'_>, server: usize, fits: impl Fn(&SourceScan) -> bool, slack
 /// A sign that the pool was full around the request: listen queue overflow or `pm.max_children`.
 pub fn pool_full<'w>(c: &Case<'w>) -> Option<&'w Ev> {
     let full = [Sig::FpmMaxChildren, Sig::ConnectQueueFull, Sig::ApacheMaxWorkers, Sig::AppQueueFull];
-    c.near(&full, 90_000, 15_000).first().map(|x| x.1)
+    c.nearest(&full, 90_000, 15_000).map(|x| x.1)
 }
 
 /// Is the name that of the web server in front (a process or unit name)?

@@ -57,7 +57,7 @@ fn describe(number: i64, group: Vec<usize>, rows: &[Row]) -> Episode {
         count: counted.len() as u64,
         peak_per_minute: minutes.values().copied().max().unwrap_or(0),
         requests: 0,
-        server: members.first().map(|r| r.server.clone()).unwrap_or_default(),
+        server: members.first().map(|r| r.server.to_string()).unwrap_or_default(),
         hosts: top(counted.iter().filter_map(|r| r.edge.host.as_deref()), 5),
         paths: top(counted.iter().filter_map(|r| r.edge.uri.as_deref().map(path_shape)), 5),
         colos: top(counted.iter().filter_map(|r| r.edge.colo.as_deref()), 5),
@@ -77,7 +77,7 @@ fn decisive(members: &[&Row]) -> Vec<String> {
     for e in &best.verdict.evidence {
         let text = match (e.kind, e.line) {
             (EvidenceKind::Line | EvidenceKind::Config, Some(line)) => format!("{}:{}: {}", e.source, line, e.text),
-            _ => e.text.clone(),
+            _ => e.text.to_string(),
         };
         if out.len() < 3 && !out.contains(&text) {
             out.push(text);

@@ -27,7 +27,7 @@ pub fn headline(meta: &Meta, edge: &EdgeSummary, causes: &[CauseSummary], episod
         };
     }
     let Some(first) = causes.first() else { return String::new() };
-    let hosts = crate::episodes::top(rows.iter().filter_map(|r| r.edge.host.clone()), 2);
+    let hosts = crate::episodes::top(rows.iter().filter_map(|r| r.edge.host.as_deref()), 2);
     let on = match hosts.as_slice() {
         [(one, _)] => format!(" on {one}"),
         [(one, n), ..] if *n * 10 >= total * 9 => format!(" on {one}"),

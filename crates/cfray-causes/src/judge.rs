@@ -7,7 +7,7 @@ use crate::population::Population;
 use crate::rank;
 use crate::rule::Case;
 use cfray_model::report::TiedLine;
-use cfray_model::{Cause, Tie, Verdict};
+use cfray_model::{Cause, EvidenceKind, Pool, Tie, Verdict};
 use std::ops::Range;
 
 /// What was found about one incident.
@@ -32,7 +32,11 @@ const SHARE: usize = 500;
 pub fn all(w: &World, p: &Population, threads: usize) -> Vec<Judged> {
     let n = w.edge.incidents.len();
     let threads = threads.min(n / SHARE).max(1);
-    let some = |range: Range<usize>| -> Vec<Judged> { range.filter_map(|i| Some(judge(w, p, &Case::build(w, p, i)?))).collect() };
+    let some = |range: Range<usize>| -> Vec<Judged> {
+        // Sentences repeat from row to row: each is kept once.
+        let mut sentences = Pool::default();
+        range.filter_map(|i| Some(judge(w, p, &Case::build(w, p, i)?, &mut sentences))).collect()
+    };
     if threads == 1 {
         return some(0..n);
     }
@@ -52,8 +56,13 @@ pub fn all(w: &World, p: &Population, threads: usize) -> Vec<Judged> {
     })
 }
 
-fn judge(w: &World, p: &Population, case: &Case<'_>) -> Judged {
-    let verdict = rank::verdict(case);
+fn judge(w: &World, p: &Population, case: &Case<'_>, sentences: &mut Pool) -> Judged {
+    let mut verdict = rank::verdict(case);
+    for item in verdict.evidence.iter_mut().filter(|item| item.kind != EvidenceKind::Line) {
+        item.text = sentences.get(&item.text);
+    }
+    verdict.evidence.shrink_to_fit();
+    verdict.missing.shrink_to_fit();
     let lines = if w.settings.lines { case.tied_lines(&verdict) } else { Vec::new() };
     let silent = case.silent();
     // The server is shown when something ties the row to it, not merely because it is the only one.

@@ -40,7 +40,8 @@ pub use settings::{Settings, ZoneSpec};
 
 use cfray_model::report::{Report, Row, SourceSummary};
 use cfray_model::source::Skipped;
-use cfray_model::{Cause, EdgeScan, OriginScan, SourceInfo};
+use cfray_model::text::Place;
+use cfray_model::{Cause, EdgeScan, OriginScan, SourceInfo, Text};
 use join::World;
 use join::world::EdgeKind;
 use population::Population;
@@ -164,8 +165,10 @@ fn one_part(
         }
     }
     report.audit.extend(audit::audit(&w, &p.coverage));
-    let servers: Vec<String> = w.servers.iter().map(|s| s.name.clone()).collect();
+    let servers: Vec<Text> = w.servers.iter().map(|s| s.name.as_str().into()).collect();
     let reach = w.settings.threshold(&settings::INFER_REACH);
+    let files: Vec<Text> = sources.iter().map(|s| s.name.as_str().into()).collect();
+    let place = |at: cfray_model::LineRef| Place::new(files.get(at.source.0 as usize).cloned().unwrap_or_else(|| "?".into()), at.line);
     // Each incident becomes a row of the report; what it was judged by makes room for it.
     let incidents = if keeps { w.edge.incidents.clone() } else { std::mem::take(&mut w.edge.incidents) };
     drop(p);
@@ -178,19 +181,18 @@ fn one_part(
     for ((edge, judged), retry) in incidents.into_iter().zip(judged).zip(retries) {
         silent.push(judged.silent);
         report.rows.push(Row {
-            source: assemble::place(sources, edge.at),
+            source: place(edge.at),
             server: judged.server.and_then(|s| servers.get(s)).cloned().unwrap_or_default(),
             connection: match (edge.contacted(), edge.reused()) {
                 (Some(false), _) => "none",
                 (_, Some(true)) => "reused",
                 (_, Some(false)) => "new",
                 _ => "",
-            }
-            .to_owned(),
+            },
             idle_gap_s: judged.idle_gap_s,
             verdict: judged.verdict,
             episode: None,
-            retry: retry.word.to_owned(),
+            retry: retry.word,
             cleared_after_s: retry.after_s,
             counted: edge.counted(),
             lines: judged.lines,

@@ -69,7 +69,7 @@ fn check(c: &Case<'_>, bit: u8, rule: &OwnRule) -> Option<Finding> {
     }
     // A line that names no request counts for failures without an access line, and by contrast.
     let server = c.server.filter(|_| c.no_line())?;
-    let (_, ev) = c.near(&[Sig::Own(bit)], BEFORE_MS, AFTER_MS).into_iter().next()?;
+    let (_, ev) = c.nearest(&[Sig::Own(bit)], BEFORE_MS, AFTER_MS)?;
     let window = c.p.windows.get(server, Sig::Own(bit));
     let finding = Finding::new(rule.cause, NEAR * window.weight() * c.absence_weight(), Tie::Window);
     let contrast = sentence(EvidenceKind::Contrast, window.sentence(&format!("a line of {}", rule.cause)));

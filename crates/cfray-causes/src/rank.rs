@@ -6,6 +6,7 @@ use crate::registry::RULES;
 use crate::rule::{Case, Finding, sentence};
 use crate::serverconf::support::support;
 use cfray_model::{Cause, EdgeField, EvidenceKind, LineKind, Tie, Verdict};
+use std::borrow::Cow;
 
 /// Below this a cause is not named.
 pub const NAMED: f64 = 0.5;
@@ -97,8 +98,9 @@ pub fn verdict(c: &Case<'_>) -> Verdict {
     if crate::trust::alone(best) {
         confidence = confidence.min(crate::trust::RAW_ALONE);
     }
+    let (cause, tie) = (best.cause, best.tie);
+    let mut evidence = findings.first_mut().map(|best| std::mem::take(&mut best.evidence)).unwrap_or_default();
     if confidence < NAMED {
-        let mut evidence = best.evidence.clone();
         evidence.truncate(ITEMS);
         return Verdict {
             cause: Cause::Unknown,
@@ -106,19 +108,17 @@ pub fn verdict(c: &Case<'_>) -> Verdict {
             tie: strongest(c),
             evidence,
             missing,
-            runner_up: Some((best.cause, confidence)),
+            runner_up: Some((cause, confidence)),
         };
     }
-    let mut evidence = best.evidence.clone();
     if evidence.is_empty() {
         evidence.push(c.timing());
     }
     evidence.truncate(ITEMS);
-    let tie = best.tie.max(strongest(c));
     Verdict {
-        cause: best.cause,
+        cause,
         confidence,
-        tie,
+        tie: tie.max(strongest(c)),
         evidence,
         missing,
         runner_up: rival.map(|(cause, r)| (cause, r.min(1.0 - confidence))).filter(|(_, r)| *r >= 0.005),
@@ -140,7 +140,7 @@ fn strongest(c: &Case<'_>) -> Tie {
     c.access.iter().chain(&c.lines).map(|o| o.2).max().unwrap_or(Tie::None)
 }
 
-fn neighbour(c: &Case<'_>, missing: Vec<String>) -> Verdict {
+fn neighbour(c: &Case<'_>, missing: Vec<Cow<'static, str>>) -> Verdict {
     let cause = Cause::of_status(c.row.edge_status).unwrap_or(Cause::Unknown);
     let known = cause != Cause::Unknown;
     let text = format!("EdgeResponseStatus {}: the status itself names the failure", c.row.edge_status);
@@ -159,7 +159,7 @@ fn unknown_evidence(c: &Case<'_>) -> Vec<cfray_model::Evidence> {
     out
 }
 
-fn absent_fields(c: &Case<'_>) -> (Vec<String>, f64) {
+fn absent_fields(c: &Case<'_>) -> (Vec<Cow<'static, str>>, f64) {
     let r = c.row;
     let mut out = Vec::new();
     let mut weight = 1.0;
@@ -184,7 +184,7 @@ fn absent_fields(c: &Case<'_>) -> (Vec<String>, f64) {
             _ => false,
         };
         if absent {
-            out.push(format!("Logpush field {}", field.name()));
+            out.push(format!("Logpush field {}", field.name()).into());
             weight *= w;
         }
     }
@@ -192,29 +192,29 @@ fn absent_fields(c: &Case<'_>) -> (Vec<String>, f64) {
 }
 
 /// Logs that would have helped.
-fn general_missing(c: &Case<'_>) -> Vec<String> {
+fn general_missing(c: &Case<'_>) -> Vec<Cow<'static, str>> {
     let mut out = Vec::new();
     match c.server.and_then(|s| c.w.servers.get(s)) {
-        None => out.push("logs of the origin server that answered for this OriginIP".to_owned()),
+        None => out.push("logs of the origin server that answered for this OriginIP".into()),
         Some(server) => {
             if !server.has_access {
-                out.push("the web server's access log".to_owned());
+                out.push("the web server's access log".into());
             } else if c.covered == Covered::No && c.access.is_none() {
-                out.push("an access log that covers the moment".to_owned());
+                out.push("an access log that covers the moment".into());
             }
             if !server.has_error {
-                out.push("the web server's error log".to_owned());
+                out.push("the web server's error log".into());
             }
             let rays = server.scans.iter().filter_map(|&i| c.w.scans.get(i)).any(|s| s.with_ray > 0);
             if server.has_access && !rays {
-                out.push("the ray in the access log ($http_cf_ray, %{CF-Ray}i)".to_owned());
+                out.push("the ray in the access log ($http_cf_ray, %{CF-Ray}i)".into());
             }
             let clockless = server
                 .scans
                 .iter()
                 .any(|&i| c.w.scans.get(i).is_some_and(|s| s.kinds.keys().any(|k| *k != LineKind::Other)) && c.w.clocks.main(i).is_none());
             if clockless {
-                out.push("a known clock for every source (--tz)".to_owned());
+                out.push("a known clock for every source (--tz)".into());
             }
         }
     }

@@ -6,7 +6,8 @@ use crate::join::world::{Ev, Span, World};
 use crate::population::Population;
 use cfray_model::report::{LINES, TiedLine};
 use cfray_model::time::{MILLI, SECOND};
-use cfray_model::{Cause, EdgeRow, Evidence, EvidenceKind, Fact, LineKind, Sig, Stack, Tie, Verdict, key};
+use cfray_model::{Cause, EdgeRow, Evidence, EvidenceKind, Fact, LineKind, Sig, Stack, Text, Tie, Verdict, key};
+use std::borrow::Cow;
 
 /// A cause rule: documentation and check. One file each, listed in `registry.rs`.
 pub struct Rule {
@@ -28,7 +29,7 @@ pub struct Finding {
     /// Strongest first.
     pub evidence: Vec<Evidence>,
     /// What would have made it surer.
-    pub missing: Vec<String>,
+    pub missing: Vec<Cow<'static, str>>,
     /// A cause that the same evidence would fit next best.
     pub alternative: Option<(Cause, f64)>,
 }
@@ -55,7 +56,7 @@ impl Finding {
 
     /// Says what would have been needed.
     #[must_use]
-    pub fn lacking(mut self, what: impl Into<String>) -> Self {
+    pub fn lacking(mut self, what: impl Into<Cow<'static, str>>) -> Self {
         self.missing.push(what.into());
         self
     }
@@ -192,6 +193,13 @@ impl<'w> Case<'w> {
         out
     }
 
+    /// The first of [`Self::near`].
+    pub fn nearest(&self, sigs: &[Sig], before_ms: i64, after_ms: i64) -> Option<(u32, &'w Ev)> {
+        let (server, window, end) = (self.server?, self.window(before_ms, after_ms)?, self.end?);
+        let near = sigs.iter().flat_map(|&s| self.w.nearest(server, s, window, end));
+        near.min_by_key(|(id, ev)| (ev.utc.map_or(i64::MAX, |u| u.distance(end)), *id))
+    }
+
     /// Milliseconds until failure, where the row tells.
     pub fn failed_after_ms(&self) -> Option<i64> {
         self.row.header_ms.or(self.row.duration_ms)
@@ -202,7 +210,7 @@ impl<'w> Case<'w> {
         let time_ms = ev.utc.map(|u| (u.lo.max(u.mid() - SECOND)).div_euclid(MILLI));
         Evidence {
             kind: EvidenceKind::Line,
-            source: self.w.source_name(ev).to_owned(),
+            source: self.w.source_text(ev),
             line: Some(ev.e.at.line),
             time_ms,
             offset_ms: time_ms.zip(self.end).map(|(t, e)| t - e.lo.div_euclid(MILLI)),
@@ -218,7 +226,7 @@ impl<'w> Case<'w> {
         own.sort_by_key(|o| (o.1.utc.map_or(i64::MAX, Span::mid), o.0));
         own.into_iter()
             .map(|(_, ev, tie)| {
-                let (source, line) = (self.w.source_name(ev).to_owned(), ev.e.at.line);
+                let (source, line) = (self.w.source_text(ev), ev.e.at.line);
                 let quoted = verdict.evidence.iter().any(|e| e.line == Some(line) && e.source == source);
                 TiedLine {
                     tie: *tie,
@@ -226,7 +234,7 @@ impl<'w> Case<'w> {
                     line,
                     time_ms: ev.utc.map(|u| u.mid().div_euclid(MILLI)),
                     error_ms: ev.utc.map_or(0, |u| (u.hi - u.lo).max(0) / (2 * MILLI)),
-                    text: if quoted { String::new() } else { ev.e.text.clone() },
+                    text: if quoted { Text::new() } else { ev.e.text.clone() },
                 }
             })
             .collect()
@@ -278,6 +286,7 @@ impl<'w> Case<'w> {
 }
 
 /// An item that is a sentence.
-pub fn sentence(kind: EvidenceKind, text: String) -> Evidence {
-    Evidence { kind, source: String::new(), line: None, time_ms: None, offset_ms: None, text }
+pub fn sentence(kind: EvidenceKind, text: impl Into<Text>) -> Evidence {
+    let text = text.into();
+    Evidence { kind, source: Text::new(), line: None, time_ms: None, offset_ms: None, text }
 }

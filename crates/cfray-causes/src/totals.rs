@@ -103,7 +103,7 @@ impl Totals {
     /// Requests for the endpoint that all of `rows` have in common.
     pub fn endpoint(&self, rows: &[&Row]) -> Option<u64> {
         let first = rows.first()?;
-        let method = first.edge.method.clone().unwrap_or_default();
+        let method = first.edge.method.as_deref().unwrap_or_default().to_owned();
         let host = host(&first.edge);
         let total: u64 = shapes(rows).iter().filter_map(|s| self.endpoints.get(&(method.clone(), host.clone(), *s))).sum();
         (total >= rows.len() as u64).then_some(total)

@@ -82,7 +82,7 @@ pub fn weigh(c: &Case<'_>, finding: &mut Finding) {
         return;
     }
     finding.score = RAW_ALONE;
-    finding.missing.push(SECOND_TRACE.to_owned());
+    finding.missing.push(SECOND_TRACE.into());
 }
 
 /// Was the finding lowered so?

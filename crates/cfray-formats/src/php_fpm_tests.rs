@@ -133,7 +133,7 @@ proptest! {
         let stamp = chrono::DateTime::from_timestamp(seconds, 0).unwrap().format("%d-%b-%Y %H:%M:%S");
         let line = read(&format!("[{stamp}] WARNING: [pool {pool}] child {pid} exited on signal {signal} (SIGX) after 1.5 seconds from start"));
         let hit = signature(&line).unwrap();
-        prop_assert_eq!((hit.num, hit.pid, hit.name), (Some(signal), Some(pid), Some(pool)));
+        prop_assert_eq!((hit.num, hit.pid, hit.name), (Some(signal), Some(pid), Some(pool.into())));
         prop_assert_eq!(line.time.unwrap().civil_ns, seconds * 1_000_000_000);
     }
 }

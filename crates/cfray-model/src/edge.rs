@@ -8,6 +8,7 @@ use crate::fact::Combo;
 use crate::facts::Facts;
 use crate::ray::RayId;
 use crate::source::LineRef;
+use crate::text::Text;
 use crate::time::Stamp;
 use crate::traffic::Traffic;
 use serde::Serialize;
@@ -95,35 +96,35 @@ pub struct EdgeRow {
     /// Width of one tick of the row's timestamps in nanoseconds (1 s for RFC 3339 without fraction).
     pub precision_ns: i64,
     /// `ClientRequestHost`.
-    pub host: Option<String>,
+    pub host: Option<Text>,
     /// `ClientRequestMethod`.
-    pub method: Option<String>,
+    pub method: Option<Text>,
     /// `ClientRequestURI`, else `ClientRequestPath`.
-    pub uri: Option<String>,
+    pub uri: Option<Text>,
     /// `ClientIP`.
-    pub client_ip: Option<String>,
+    pub client_ip: Option<Text>,
     /// `ClientASN`.
     pub client_asn: Option<i64>,
     /// `ClientCountry`.
-    pub client_country: Option<String>,
+    pub client_country: Option<Text>,
     /// `ClientRequestUserAgent`.
-    pub user_agent: Option<String>,
+    pub user_agent: Option<Text>,
     /// `ClientRequestReferer`.
-    pub referer: Option<String>,
+    pub referer: Option<Text>,
     /// `ClientRequestProtocol`.
-    pub protocol: Option<String>,
+    pub protocol: Option<Text>,
     /// `ClientRequestBytes`.
     pub request_bytes: Option<i64>,
     /// `ClientRequestSource` in its string form (numbers are translated).
-    pub source: Option<String>,
+    pub source: Option<Text>,
     /// `EdgeColoCode`.
-    pub colo: Option<String>,
+    pub colo: Option<Text>,
     /// `EdgeServerIP`; empty string: no request went to the origin.
-    pub edge_ip: Option<String>,
+    pub edge_ip: Option<Text>,
     /// `OriginIP`; empty string: the origin was not contacted.
-    pub origin_ip: Option<String>,
+    pub origin_ip: Option<Text>,
     /// `OriginSSLProtocol`.
-    pub origin_tls: Option<String>,
+    pub origin_tls: Option<Text>,
     /// `EdgeResponseStatus`.
     pub edge_status: u16,
     /// `OriginResponseStatus`.
@@ -137,7 +138,7 @@ pub struct EdgeRow {
     /// `OriginResponseDurationMs` (or `OriginResponseTime` / 10^6).
     pub duration_ms: Option<i64>,
     /// `CacheCacheStatus`.
-    pub cache: Option<String>,
+    pub cache: Option<Text>,
     /// `ParentRayID`; `00` and the empty string count as absent.
     pub parent_ray: Option<RayId>,
     /// `WorkerSubrequest`.
@@ -145,9 +146,9 @@ pub struct EdgeRow {
     /// `EdgeCFConnectingO2O`.
     pub o2o: Option<bool>,
     /// `EdgePathingOp`.
-    pub pathing_op: Option<String>,
+    pub pathing_op: Option<Text>,
     /// `EdgePathingStatus`.
-    pub pathing_status: Option<String>,
+    pub pathing_status: Option<Text>,
 }
 
 impl EdgeRow {
@@ -306,7 +307,7 @@ mod tests {
     use super::*;
 
     fn row(ray: u64, status: u16, host: &str) -> EdgeRow {
-        EdgeRow { ray: Some(RayId(ray)), edge_status: status, host: Some(host.to_owned()), ..EdgeRow::default() }
+        EdgeRow { ray: Some(RayId(ray)), edge_status: status, host: Some(host.into()), ..EdgeRow::default() }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::fact::{Fact, FactFlags};
 use crate::key;
 use crate::line::{Level, LineKind, Stack};
 use crate::source::{LineRef, SourceInfo};
+use crate::text::Text;
 use crate::time::LogTime;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
@@ -216,7 +217,7 @@ pub struct SigHit {
     /// The process that the message is about (not the writer).
     pub pid: Option<u64>,
     /// Zone, pool, unit, process name or address.
-    pub name: Option<String>,
+    pub name: Option<Text>,
 }
 
 /// What is kept of an origin line.
@@ -275,13 +276,13 @@ pub struct OriginEvent {
     /// Last upstream status.
     pub upstream_status: Option<u16>,
     /// Path without query, as logged; empty when the line names no request.
-    pub path: String,
+    pub path: Text,
     /// Message is raw text of clients or applications.
     pub raw_text: bool,
     /// Other paths named in the message that matter to a rule (deepest PHP frame file).
-    pub file: String,
+    pub file: Text,
     /// The record's text, decoded lossily, cut to 2,048 bytes; control bytes still in it.
-    pub text: String,
+    pub text: Text,
 }
 
 impl OriginEvent {

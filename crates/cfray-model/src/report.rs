@@ -4,6 +4,7 @@ use crate::cause::Cause;
 use crate::edge::{EdgeCounters, EdgeRow, Reject};
 use crate::serverconf::ConfigReport;
 use crate::source::{Skipped, SourceInfo};
+use crate::text::{Place, Text};
 use crate::time::Stamp;
 use crate::verdict::{Tie, Verdict};
 use serde::Serialize;
@@ -147,11 +148,11 @@ pub struct Row {
     /// The edge row.
     pub edge: EdgeRow,
     /// `FILE:LINE`.
-    pub source: String,
+    pub source: Place,
     /// Server it was tied to, empty if none.
-    pub server: String,
+    pub server: Text,
     /// `new`, `reused`, `none` or empty.
-    pub connection: String,
+    pub connection: &'static str,
     /// Seconds since the last origin request from the same edge address to the same origin address.
     pub idle_gap_s: Option<f64>,
     /// The verdict.
@@ -159,7 +160,7 @@ pub struct Row {
     /// Number of the episode, from 1.
     pub episode: Option<i64>,
     /// `cleared`, `persisted` or empty.
-    pub retry: String,
+    pub retry: &'static str,
     /// Seconds to that success.
     pub cleared_after_s: Option<f64>,
     /// Counted in totals.
@@ -178,7 +179,7 @@ pub struct TiedLine {
     /// How.
     pub tie: Tie,
     /// File.
-    pub source: String,
+    pub source: Text,
     /// Line number.
     pub line: u64,
     /// Corrected UTC time in milliseconds since the epoch: the middle of what its stamp can mean.
@@ -186,7 +187,7 @@ pub struct TiedLine {
     /// How far the true time may lie from `time_ms`, in milliseconds.
     pub error_ms: i64,
     /// Raw text (secrets not yet masked). Empty when an item of evidence of the same file and line has it.
-    pub text: String,
+    pub text: Text,
 }
 
 /// A burst of incidents that a person can act on.

@@ -1,7 +1,9 @@
 //! What is said about an incident.
 
 use crate::cause::Cause;
+use crate::text::Text;
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// How an origin line belongs to an incident, weakest first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize)]
@@ -68,7 +70,7 @@ pub struct Evidence {
     /// What kind.
     pub kind: EvidenceKind,
     /// File of a `line` or `config` item; empty otherwise.
-    pub source: String,
+    pub source: Text,
     /// Line number; `None` when not a line.
     pub line: Option<u64>,
     /// Corrected UTC time of the line in milliseconds since the epoch.
@@ -76,7 +78,7 @@ pub struct Evidence {
     /// `time` minus the incident's end, in milliseconds.
     pub offset_ms: Option<i64>,
     /// Raw text (secrets not yet masked) or a sentence with its numbers.
-    pub text: String,
+    pub text: Text,
 }
 
 /// The verdict on one incident.
@@ -91,7 +93,7 @@ pub struct Verdict {
     /// Strongest first.
     pub evidence: Vec<Evidence>,
     /// What would have been needed to be surer.
-    pub missing: Vec<String>,
+    pub missing: Vec<Cow<'static, str>>,
     /// The next likely cause and its probability.
     pub runner_up: Option<(Cause, f64)>,
 }

@@ -107,7 +107,7 @@ static COLUMNS: &[Column] = &[
     foreign("cache_status", "CacheCacheStatus", |r| text(&r.edge.cache)),
     foreign("origin_tls", "OriginSSLProtocol", |r| text(&r.edge.origin_tls)),
     ours("counted", Bool, "false for internal sources: listed, not in the totals", |r| Value::Bool(r.counted)),
-    ours("connection", Text, "`new`, `reused`, `none` (origin not contacted), empty if not known", |r| word(&r.connection)),
+    ours("connection", Text, "`new`, `reused`, `none` (origin not contacted), empty if not known", |r| word(r.connection)),
     ours("idle_gap_s", Float, "seconds since the last origin request from the same edge address to the same origin address", |r| {
         float(r.idle_gap_s, 1e3)
     }),
@@ -134,23 +134,32 @@ static COLUMNS: &[Column] = &[
             return Value::Absent;
         }
         // A `;` inside an item would read as two.
+        if let [one] = r.verdict.missing.as_slice()
+            && !one.contains(';')
+        {
+            return Value::Text(Cow::Borrowed(one));
+        }
         Value::Text(r.verdict.missing.iter().map(|item| item.replace(';', ",")).collect::<Vec<_>>().join(";").into())
     }),
     ours("runner_up", Text, "the next likely cause", |r| r.verdict.runner_up.map_or(Value::Absent, |(c, _)| Value::Text(c.name().into()))),
     ours("runner_up_confidence", Float, "its probability", |r| float(r.verdict.runner_up.map(|(_, p)| p), 1e4)),
     ours("episode", Int64, "number of the burst this request belongs to", |r| int(r.episode)),
-    ours("retry", Text, "`cleared`, `persisted`, empty", |r| word(&r.retry)),
+    ours("retry", Text, "`cleared`, `persisted`, empty", |r| word(r.retry)),
     ours("cleared_after_s", Float, "seconds to that success", |r| float(r.cleared_after_s, 1e3)),
-    foreign("source", "FILE:LINE of the edge row", |r| word(&r.source)),
+    foreign("source", "FILE:LINE of the edge row", |r| owned(r.source.to_string())),
 ];
 
-fn text(field: &Option<String>) -> Value<'_> {
+fn text(field: &Option<cfray_model::Text>) -> Value<'_> {
     field.as_deref().map_or(Value::Absent, |t| Value::Text(Cow::Borrowed(t)))
 }
 
 /// Our own words are never empty: empty means absent.
 fn word(word: &str) -> Value<'_> {
     if word.is_empty() { Value::Absent } else { Value::Text(Cow::Borrowed(word)) }
+}
+
+fn owned<'a>(word: String) -> Value<'a> {
+    if word.is_empty() { Value::Absent } else { Value::Text(word.into()) }
 }
 
 fn int<'a>(field: Option<i64>) -> Value<'a> {

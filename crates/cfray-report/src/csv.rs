@@ -56,7 +56,7 @@ pub fn evidence(item: &Evidence) -> String {
     match (in_file, item.line) {
         (true, Some(number)) => format!("{}:{number}: {}", item.source, item.text),
         (true, None) => format!("{}: {}", item.source, item.text),
-        (false, _) => item.text.clone(),
+        (false, _) => item.text.to_string(),
     }
 }
 

@@ -44,6 +44,10 @@ pub fn visible_bytes(bytes: &[u8]) -> String {
 
 fn escape(text: &str, unwanted: impl Fn(char) -> bool) -> Cow<'_, str> {
     use std::fmt::Write;
+    // Plain ASCII is nearly everything, and told in one go.
+    if text.as_bytes().iter().fold(true, |plain, byte| plain & (byte.wrapping_sub(b' ') < 0x7f - b' ')) {
+        return Cow::Borrowed(text);
+    }
     let Some(first) = text.find(&unwanted) else { return Cow::Borrowed(text) };
     let (clean, rest) = text.split_at(first);
     let mut out = String::with_capacity(text.len() + 16);

@@ -7,8 +7,9 @@ use cfray_model::report::{
 };
 use cfray_model::serverconf::ConfigReport;
 use cfray_model::source::{LineRef, Skipped, SourceId, SourceInfo};
+use cfray_model::text::Place;
 use cfray_model::time::SECOND;
-use cfray_model::{Cause, Evidence, EvidenceKind, RayId, Stack, Stamp, Tie, Verdict};
+use cfray_model::{Cause, Evidence, EvidenceKind, RayId, Stack, Stamp, Text, Tie, Verdict};
 
 /// 2026-11-22T10:02:11Z.
 pub const START: i64 = 1_795_341_731;
@@ -17,24 +18,17 @@ fn at(seconds: i64) -> Stamp {
     Stamp::from_secs(START + seconds)
 }
 
-fn owned(text: &str) -> Option<String> {
-    Some(text.to_owned())
+fn owned(text: &str) -> Option<Text> {
+    Some(text.into())
 }
 
 fn line(source: &str, number: u64, seconds: i64, text: &str) -> Evidence {
     let time_ms = Some(at(seconds).millis());
-    Evidence {
-        kind: EvidenceKind::Line,
-        source: source.to_owned(),
-        line: Some(number),
-        time_ms,
-        offset_ms: Some(40),
-        text: text.to_owned(),
-    }
+    Evidence { kind: EvidenceKind::Line, source: source.into(), line: Some(number), time_ms, offset_ms: Some(40), text: text.into() }
 }
 
 fn sentence(kind: EvidenceKind, text: &str) -> Evidence {
-    Evidence { kind, source: String::new(), line: None, time_ms: None, offset_ms: None, text: text.to_owned() }
+    Evidence { kind, source: Text::new(), line: None, time_ms: None, offset_ms: None, text: text.into() }
 }
 
 fn row(number: u64, seconds: i64, uri: &str, agent: &str, verdict: Verdict) -> Row {
@@ -67,13 +61,13 @@ fn row(number: u64, seconds: i64, uri: &str, agent: &str, verdict: Verdict) -> R
             cache: owned("dynamic"),
             ..EdgeRow::default()
         },
-        source: format!("cloudflare/20261122T1000Z.log.gz:{number}"),
-        server: "web1".to_owned(),
-        connection: "reused".to_owned(),
+        source: Place::new("cloudflare/20261122T1000Z.log.gz".into(), number),
+        server: "web1".into(),
+        connection: "reused",
         idle_gap_s: Some(4.998_7),
         verdict,
         episode: Some(1),
-        retry: "cleared".to_owned(),
+        retry: "cleared",
         cleared_after_s: Some(12.0),
         counted: true,
         lines: vec![],
@@ -119,7 +113,7 @@ fn blocked() -> Verdict {
             ),
             sentence(EvidenceKind::Contrast, "81 of 81 requests from 172.70.240.0/24 fail, 3 of 1,594 others"),
         ],
-        missing: vec!["the firewall's log; or its list".to_owned(), "field OriginTCPHandshakeDurationMs".to_owned()],
+        missing: vec!["the firewall's log; or its list".into(), "field OriginTCPHandshakeDurationMs".into()],
         runner_up: Some((Cause::RuleDropped, 0.12)),
     }
 }
@@ -130,7 +124,7 @@ fn unknown() -> Verdict {
         confidence: 0.4,
         tie: Tie::None,
         evidence: vec![],
-        missing: vec!["an access log of web1 after 10:12".to_owned()],
+        missing: vec!["an access log of web1 after 10:12".into()],
         runner_up: Some((Cause::KeepaliveRace, 0.38)),
     }
 }
@@ -148,18 +142,18 @@ pub fn report() -> Report {
         row(78, 601, "/cart", "Mozilla/5.0", unknown()),
     ];
     rows[3].edge.method = owned("POST");
-    rows[3].retry = "persisted".to_owned();
+    rows[3].retry = "persisted";
     rows[3].cleared_after_s = None;
     rows[4].episode = Some(2);
     rows[5].episode = Some(2);
     rows[5].edge.edge_ip = owned("");
     rows[5].edge.client_ip = owned("2001:db8::7");
-    rows[5].connection = String::new();
+    rows[5].connection = "";
     rows[5].idle_gap_s = None;
     for row in &mut rows[6..] {
         row.episode = None;
-        row.server = String::new();
-        row.retry = String::new();
+        row.server = Text::new();
+        row.retry = "";
         row.cleared_after_s = None;
         row.edge.request_bytes = None;
     }

@@ -11,7 +11,11 @@ mod pairs;
 
 use crate::RenderOptions;
 use crate::redact::Pseudonyms;
+use memchr::{memchr, memchr2, memchr3, memmem};
 use std::borrow::Cow;
+
+/// A JSON Web Token's beginning.
+const TOKEN: &[u8] = b"eyJ";
 
 /// What stands where a secret was.
 pub const MASK: &str = "***";
@@ -38,6 +42,11 @@ impl Masker {
     /// A text of our own that may quote an address: file names, advice.
     pub fn own<'a>(&self, text: &'a str) -> Cow<'a, str> {
         self.pseudonyms(Cow::Borrowed(text), false)
+    }
+
+    /// Does it put pseudonyms in place of addresses, wherever they stand?
+    pub fn renames(&self) -> bool {
+        self.pseudonyms.is_some()
     }
 
     /// A whole address.
@@ -76,7 +85,8 @@ pub fn mask(text: &str) -> Cow<'_, str> {
 /// Does the text hold any of the bytes without which no pass finds anything: the sign behind a name, the
 /// parenthesis of a call, the line break of an audit record, a token's beginning? Most fields do not.
 fn may_hide(text: &str) -> bool {
-    text.bytes().any(|b| matches!(b, b'=' | b':' | b'%' | b'(' | b'\n')) || text.contains("eyJ")
+    let bytes = text.as_bytes();
+    memchr3(b'=', b':', b'%', bytes).is_some() || memchr2(b'(', b'\n', bytes).is_some() || memmem::find(bytes, TOKEN).is_some()
 }
 
 /// Puts [`MASK`] in place of ranges that are in order and do not overlap.
@@ -98,10 +108,7 @@ fn cover(text: &str, ranges: &[(usize, usize)]) -> Option<String> {
 /// `https://user:password@host`.
 fn userinfo(text: &str) -> Option<String> {
     let mut ranges = Vec::new();
-    if !text.contains(':') {
-        return None;
-    }
-    for (at, _) in text.match_indices("://") {
+    for at in memmem::find_iter(text.as_bytes(), b"://") {
         let from = at + 3;
         let rest = text.get(from..).unwrap_or_default();
         let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>')).unwrap_or(rest.len());
@@ -115,7 +122,7 @@ fn userinfo(text: &str) -> Option<String> {
 /// JSON Web Tokens: three base64url parts, the first of which begins like `{"`.
 fn tokens(text: &str) -> Option<String> {
     let mut ranges: Vec<(usize, usize)> = Vec::new();
-    for (at, _) in text.match_indices("eyJ") {
+    for at in memmem::find_iter(text.as_bytes(), TOKEN) {
         let rest = text.get(at..).unwrap_or_default();
         let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '='))).unwrap_or(rest.len());
         let dots = rest.get(..end).map_or(0, |token| token.matches('.').count());
@@ -129,7 +136,7 @@ fn tokens(text: &str) -> Option<String> {
 /// Part C of a ModSecurity audit record is the request body; part I is the same without files.
 fn audit_body(text: &str) -> Option<String> {
     let mut ranges: Vec<(usize, usize)> = Vec::new();
-    if !text.contains('\n') {
+    if memchr(b'\n', text.as_bytes()).is_none() {
         return None;
     }
     for marker in ["-C--\n", "-I--\n"] {

@@ -12,6 +12,8 @@ use polars_core::prelude::{
 use polars_core::utils::arrow::array::ListArray;
 use polars_core::utils::arrow::offset::Offsets;
 use polars_io::prelude::{ParquetCompression, ParquetWriter};
+use rayon::prelude::*;
+use std::borrow::Cow;
 use std::io::Write;
 
 /// Rows in one row group, and in memory at once: masked rows and columns take some kilobytes each.
@@ -69,12 +71,12 @@ fn dtype(kind: ColumnType) -> DataType {
     }
 }
 
-fn frame(rows: &[Row]) -> PolarsResult<DataFrame> {
-    let series = columns().iter().map(|column| series(column, rows)).collect::<PolarsResult<Vec<_>>>()?;
+fn frame(rows: &[Cow<'_, Row>]) -> PolarsResult<DataFrame> {
+    let series = columns().par_iter().map(|column| series(column, rows)).collect::<PolarsResult<Vec<_>>>()?;
     DataFrame::new(rows.len(), series)
 }
 
-fn series(column: &Column, rows: &[Row]) -> PolarsResult<Series> {
+fn series(column: &Column, rows: &[Cow<'_, Row>]) -> PolarsResult<Series> {
     let name = PlSmallStr::from(column.name);
     let cells = rows.iter().map(|row| (column.get)(row));
     Ok(match column.kind {
@@ -116,7 +118,7 @@ fn times(name: PlSmallStr, millis: impl Iterator<Item = Option<i64>>) -> polars_
 }
 
 /// One struct for all items of all rows, cut into one list a row.
-fn evidence(name: PlSmallStr, rows: &[Row]) -> PolarsResult<polars_core::prelude::Series> {
+fn evidence(name: PlSmallStr, rows: &[Cow<'_, Row>]) -> PolarsResult<polars_core::prelude::Series> {
     let items: Vec<_> = rows.iter().flat_map(|row| &row.verdict.evidence).collect();
     let fields = [
         StringChunked::from_iter_options("kind".into(), items.iter().map(|i| Some(i.kind.name()))).into_series(),

@@ -3,9 +3,9 @@
 use crate::RenderOptions;
 use crate::escape::{EVIDENCE_CHARS, clip_middle, controls};
 use crate::mask::Masker;
+use cfray_model::Text;
 use cfray_model::report::{Breakdown, Episode, Report, Row, Share, SourceSummary, Timeline};
 use cfray_model::serverconf::ConfigReport;
-use cfray_model::verdict::Evidence;
 use std::borrow::Cow;
 
 /// A masked report. Rows are masked one by one, on demand: there may be millions.
@@ -42,19 +42,22 @@ impl<'a> View<'a> {
     }
 
     /// One row, masked.
-    pub fn row(&self, index: usize) -> Option<Row> {
-        self.rows.get(index).map(|row| mask_row(row, &self.masker))
+    pub fn row(&self, index: usize) -> Option<Cow<'a, Row>> {
+        self.rows.get(index).map(|row| mask_row(row, &self.masker, &mut Clean::default()))
     }
 
     /// All rows, masked, in order.
-    pub fn rows(&self) -> impl Iterator<Item = Row> + '_ {
+    pub fn rows(&self) -> impl Iterator<Item = Cow<'a, Row>> + '_ {
         (0..self.len()).step_by(BATCH).flat_map(|from| self.batch(from, from + BATCH))
     }
 
-    /// The rows of a range, masked, in order.
-    pub fn batch(&self, from: usize, to: usize) -> Vec<Row> {
+    /// The rows of a range, masked, in order. Where nothing had to be masked it is the report's own row.
+    pub fn batch(&self, from: usize, to: usize) -> Vec<Cow<'a, Row>> {
         let rows = self.rows.get(from..to.min(self.rows.len())).unwrap_or_default();
-        let masked = |rows: &[Row]| rows.iter().map(|row| mask_row(row, &self.masker)).collect::<Vec<_>>();
+        let masked = |rows: &'a [Row]| {
+            let mut clean = Clean::default();
+            rows.iter().map(|row| mask_row(row, &self.masker, &mut clean)).collect::<Vec<_>>()
+        };
         let threads = self.threads.min(rows.len() / SHARE).max(1);
         if threads == 1 {
             return masked(rows);
@@ -79,51 +82,104 @@ impl<'a> View<'a> {
     }
 }
 
-/// Masks one row, and cuts its evidence to the length that the contract gives.
-pub fn mask_row(row: &Row, masker: &Masker) -> Row {
-    let mut row = row.clone();
-    let edge = &mut row.edge;
-    for text in [
-        &mut edge.host,
-        &mut edge.method,
-        &mut edge.uri,
-        &mut edge.client_country,
-        &mut edge.user_agent,
-        &mut edge.referer,
-        &mut edge.protocol,
-        &mut edge.source,
-        &mut edge.colo,
-        &mut edge.origin_tls,
-        &mut edge.cache,
-        &mut edge.pathing_op,
-        &mut edge.pathing_status,
-    ]
-    .into_iter()
-    .flatten()
-    {
-        change(text, |t| masker.text(t));
-    }
-    for text in [&mut edge.client_ip, &mut edge.edge_ip, &mut edge.origin_ip].into_iter().flatten() {
-        change(text, |t| masker.address(t));
-    }
-    change(&mut row.source, |t| masker.own(t));
-    change(&mut row.server, |t| masker.own(t));
-    for item in &mut row.verdict.evidence {
-        mask_evidence(item, masker);
-    }
-    for line in &mut row.lines {
-        change(&mut line.source, |t| masker.own(t));
-        change(&mut line.text, |t| shown(t, masker));
-    }
-    for item in &mut row.verdict.missing {
-        change(item, |t| masker.own(t));
-    }
-    row
+/// Texts of the rows in hand that masking did not change, by where they lie: rows share what they have in common, so
+/// most are asked about again and again. Holds while the rows do.
+#[derive(Default)]
+struct Clean(Vec<(usize, How)>);
+
+/// What was done to a text.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum How {
+    #[default]
+    Nothing,
+    Text,
+    Address,
+    Own,
+    Shown,
 }
 
-fn mask_evidence(item: &mut Evidence, masker: &Masker) {
-    change(&mut item.text, |t| shown(t, masker));
-    change(&mut item.source, |t| masker.own(t));
+impl Clean {
+    const SLOTS: usize = 2048;
+
+    /// What becomes of a text; `None`: nothing.
+    fn change<'t>(&mut self, text: &'t Text, how: How, masker: &Masker) -> Option<Text> {
+        if text.is_empty() {
+            return None;
+        }
+        let known = (text.as_ptr() as usize, how);
+        if self.0.is_empty() {
+            self.0.resize(Self::SLOTS, (0, How::Nothing));
+        }
+        // Texts lie at multiples of eight; those of a kind often at equal distances.
+        let slot = ((known.0 >> 3).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as usize) >> 40) % Self::SLOTS;
+        if self.0.get(slot) == Some(&known) {
+            return None;
+        }
+        let changed: Cow<'t, str> = match how {
+            How::Text => masker.text(text),
+            How::Address => masker.address(text),
+            How::Own => masker.own(text),
+            How::Shown => shown(text, masker),
+            How::Nothing => Cow::Borrowed(text),
+        };
+        match changed {
+            Cow::Owned(changed) => Some(changed.into()),
+            Cow::Borrowed(_) => {
+                if let Some(slot) = self.0.get_mut(slot) {
+                    *slot = known;
+                }
+                None
+            }
+        }
+    }
+}
+
+/// Masks one row, and cuts its evidence to the length that the contract gives.
+fn mask_row<'r>(row: &'r Row, masker: &Masker, clean: &mut Clean) -> Cow<'r, Row> {
+    let mut out = Cow::Borrowed(row);
+    macro_rules! fields {
+        ($how:expr; $($field:ident),*) => {
+            $(if let Some(changed) = row.edge.$field.as_ref().and_then(|text| clean.change(text, $how, masker)) {
+                out.to_mut().edge.$field = Some(changed);
+            })*
+        };
+    }
+    fields!(How::Text; host, method, uri, client_country, user_agent, referer, protocol, source, colo, origin_tls, cache, pathing_op, pathing_status);
+    if masker.renames() {
+        fields!(How::Address; client_ip, edge_ip, origin_ip);
+        if let Cow::Owned(changed) = masker.own(&row.source.to_string()) {
+            out.to_mut().source = changed.into();
+        }
+        if let Some(changed) = clean.change(&row.server, How::Own, masker) {
+            out.to_mut().server = changed;
+        }
+        for (at, item) in row.verdict.missing.iter().enumerate() {
+            if let Cow::Owned(changed) = masker.own(item)
+                && let Some(item) = out.to_mut().verdict.missing.get_mut(at)
+            {
+                *item = Cow::Owned(changed);
+            }
+        }
+    }
+    for (at, item) in row.verdict.evidence.iter().enumerate() {
+        let (text, source) = (clean.change(&item.text, How::Shown, masker), clean.change(&item.source, How::Own, masker));
+        if (text.is_some() || source.is_some())
+            && let Some(item) = out.to_mut().verdict.evidence.get_mut(at)
+        {
+            item.text = text.unwrap_or_else(|| item.text.clone());
+            item.source = source.unwrap_or_else(|| item.source.clone());
+        }
+    }
+    for (at, line) in row.lines.iter().enumerate() {
+        let (text, source) = (clean.change(&line.text, How::Shown, masker), clean.change(&line.source, How::Own, masker));
+        if (text.is_some() || source.is_some())
+            && let Some(line) = out.to_mut().lines.get_mut(at)
+        {
+            line.text = text.unwrap_or_else(|| line.text.clone());
+            line.source = source.unwrap_or_else(|| line.source.clone());
+        }
+    }
+    out
 }
 
 /// A line of evidence as reports show it: masked first, so that no cut can hide what a secret is.
@@ -137,15 +193,6 @@ fn shown<'a>(text: &'a str, masker: &Masker) -> Cow<'a, str> {
     match (&masked, clip_middle(&controls(&masked), EVIDENCE_CHARS)) {
         (Cow::Borrowed(_), Cow::Borrowed(same)) if same.len() == text.len() => Cow::Borrowed(text),
         (_, changed) => Cow::Owned(changed.into_owned()),
-    }
-}
-
-fn change(text: &mut String, f: impl for<'a> Fn(&'a str) -> Cow<'a, str>) {
-    if text.is_empty() {
-        return;
-    }
-    if let Cow::Owned(changed) = f(text) {
-        *text = changed;
     }
 }
 

@@ -5,9 +5,10 @@
 //! that lasts is a step, and the pairs around it say at which line. Whatever it finds has to explain more
 //! pairs than one constant shift does.
 
-use super::estimate::{Measured, Pair, estimate};
+use super::estimate::{Measured, Pair, estimate, estimate_moved};
 use super::{Clock, How, Piece, split};
 use cfray_model::time::SECOND;
+use rayon::prelude::*;
 
 /// Weight of the pairs in a chunk, at least.
 const CHUNK: usize = 16;
@@ -36,7 +37,7 @@ const BACKWARDS: i64 = 30 * SECOND;
 
 /// The clock that pairs show. `rays`: they are tied by ray, so that nearly all are true.
 pub fn fit(mut pairs: Vec<Pair>, rays: bool) -> Option<Clock> {
-    pairs.sort_by_key(|p| (p.line, p.stated, p.lo, p.hi));
+    pairs.par_sort_by_key(|p| (p.line, p.stated, p.lo, p.hi));
     let whole = estimate(&pairs);
     let how = |weight: f64| if rays { How::Rays(weight.round() as u32) } else { How::Requests(weight.round() as u32) };
     let weight = whole.map_or(0.0, |m| m.2);
@@ -203,21 +204,17 @@ fn drifting(pairs: &[Pair], chunks: &[&Chunk], at_ns: i64, span_s: i64) -> Optio
     let middle = *slopes.get(slopes.len() / 2)?;
     // The median is as good as the chunks; the pairs themselves say the rest.
     let step = 0.25 * SECOND as f64 / span_s as f64;
-    let tried = (-10i32..=10).filter_map(|k| {
+    let tried = (-10i32..=10).into_par_iter().filter_map(|k| {
         let slope = middle + f64::from(k) * step;
-        (slope.abs() * 3600.0 <= STEEPEST * SECOND as f64).then(|| Some((slope, estimate(&level(pairs, slope, at_ns))?)))?
+        // The pairs with the drift taken out.
+        let moved = |p: &Pair| (slope * (p.stated - at_ns) as f64 / SECOND as f64) as i64;
+        (slope.abs() * 3600.0 <= STEEPEST * SECOND as f64).then(|| Some((slope, estimate_moved(pairs, moved)?)))?
     });
     let tried: Vec<(f64, Measured)> = tried.collect();
     let most = tried.iter().map(|t| t.1.2).max_by(f64::total_cmp)?;
     // Of slopes that explain as much, the middle one.
     let best: Vec<&(f64, Measured)> = tried.iter().filter(|t| t.1.2 >= most - 1e-6).collect();
     best.get(best.len() / 2).map(|b| **b)
-}
-
-/// Pairs with a drift taken out.
-fn level(pairs: &[Pair], slope: f64, at_ns: i64) -> Vec<Pair> {
-    let moved = |p: &Pair| (slope * (p.stated - at_ns) as f64 / SECOND as f64) as i64;
-    pairs.iter().map(|p| Pair { lo: p.lo - moved(p), hi: p.hi - moved(p), ..*p }).collect()
 }
 
 #[cfg(test)]

@@ -137,7 +137,7 @@ fn clear(votes: &BTreeMap<i64, f64>, least: f64) -> Option<(i64, f64)> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use cfray_model::{LineRef, LogTime, SigHit, Stack};
+    use cfray_model::{LineRef, LogTime, SigHit, Stack, Text};
 
     fn event(sig: Sig, pid: Option<u64>, stated: i64) -> OriginEvent {
         OriginEvent {
@@ -166,11 +166,11 @@ mod tests {
             duration_us: None,
             verified: None,
             upstream_status: None,
-            path: String::new(),
+            path: Text::new(),
             raw_text: false,
             own: 0,
-            file: String::new(),
-            text: String::new(),
+            file: Text::new(),
+            text: Text::new(),
         }
     }
 

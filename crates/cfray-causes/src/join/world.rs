@@ -9,7 +9,9 @@ use crate::settings::Settings;
 use crate::trust;
 use cfray_model::serverconf::Software;
 use cfray_model::time::SECOND;
-use cfray_model::{EdgeRow, EdgeScan, Fact, FactFlags, Facts, IncidentIndex, LineKind, OriginEvent, OriginScan, Sig, SourceScan, Stack};
+use cfray_model::{
+    EdgeRow, EdgeScan, Fact, FactFlags, Facts, IncidentIndex, LineKind, OriginEvent, OriginScan, Sig, SourceScan, Stack, Text,
+};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Interval of true time in nanoseconds since the epoch, both ends included.
@@ -68,6 +70,9 @@ pub struct Server {
     pub has_error: bool,
 }
 
+/// Milliseconds by colo and origin.
+type RoundTrips = BTreeMap<String, BTreeMap<String, f64>>;
+
 /// The joined world.
 #[derive(Debug)]
 pub struct World {
@@ -77,6 +82,8 @@ pub struct World {
     pub keys: Vec<ComboKeys>,
     /// Source scans; their events have moved to `evs`.
     pub scans: Vec<SourceScan>,
+    /// Their names.
+    names: Vec<Text>,
     /// Clocks of the scans.
     pub clocks: Clocks,
     /// All events, ordered by (server, true time, place).
@@ -91,8 +98,8 @@ pub struct World {
     pub by_sig: BTreeMap<(usize, Sig), Vec<u32>>,
     /// For each incident the index of its fact, if it has one.
     pub incident_fact: Vec<Option<u32>>,
-    /// Round trip colo to origin in milliseconds by (colo, origin), from new connections.
-    pub rtt_ms: BTreeMap<(String, String), f64>,
+    /// Round trip colo to origin in milliseconds by colo and origin, from new connections.
+    pub rtt_ms: RoundTrips,
     /// What kind of edge log this is.
     pub edge_kind: EdgeKind,
     /// What the origin pass was told to keep.
@@ -251,6 +258,7 @@ impl World {
             index: wanted,
             edge,
             keys,
+            names: scans.iter().map(|s| s.info.name.as_str().into()).collect(),
             scans,
             clocks,
             evs,
@@ -297,7 +305,7 @@ impl World {
 
     /// Round trip between a row's colo and its origin in milliseconds, where new connections showed it.
     pub fn rtt_of(&self, row: &EdgeRow) -> Option<f64> {
-        self.rtt_ms.get(&(row.colo.clone().unwrap_or_default(), row.origin_ip.clone().unwrap_or_default())).copied()
+        self.rtt_ms.get(row.colo.as_deref().unwrap_or_default())?.get(row.origin_ip.as_deref().unwrap_or_default()).copied()
     }
 
     /// True time of civil digits of a source, by the clock that speaks for it as a whole.
@@ -312,6 +320,11 @@ impl World {
     pub fn wanted(&self, f: &Fact) -> bool {
         let by_ray = f.ray != 0 && self.index.rays.contains(&f.ray);
         by_ray || (!self.any_rays && f.request != 0 && self.index.requests.contains(&f.request))
+    }
+
+    /// Name of a source as evidence quotes it.
+    pub fn source_text(&self, ev: &Ev) -> Text {
+        self.names.get(ev.scan).cloned().unwrap_or_default()
     }
 
     /// Name of a source as shown to people.
@@ -429,7 +442,7 @@ fn incident_facts(edge: &EdgeScan) -> Vec<Option<u32>> {
 }
 
 /// Median TCP handshake by (colo, origin) of new connections; a handshake takes one round trip.
-fn round_trips(edge: &EdgeScan) -> BTreeMap<(String, String), f64> {
+fn round_trips(edge: &EdgeScan) -> RoundTrips {
     let mut by_combo: Vec<Vec<u16>> = vec![Vec::new(); edge.combos.len()];
     for f in &edge.facts {
         if f.flags.has(FactFlags::NEW)
@@ -444,12 +457,11 @@ fn round_trips(edge: &EdgeScan) -> BTreeMap<(String, String), f64> {
     for (c, list) in edge.combos.iter().zip(&by_combo).filter(|(_, list)| !list.is_empty()) {
         samples.entry((&c.colo, &c.origin_ip)).or_default().extend(list);
     }
-    samples
-        .into_iter()
-        .filter(|(_, v)| v.len() >= 2)
-        .map(|((colo, origin), mut v)| {
-            v.sort_unstable();
-            ((colo.to_owned(), origin.to_owned()), f64::from(v.get(v.len() / 2).copied().unwrap_or(0)))
-        })
-        .collect()
+    let mut out = RoundTrips::new();
+    for ((colo, origin), mut v) in samples.into_iter().filter(|(_, v)| v.len() >= 2) {
+        v.sort_unstable();
+        let median = f64::from(v.get(v.len() / 2).copied().unwrap_or(0));
+        out.entry(colo.to_owned()).or_default().insert(origin.to_owned(), median);
+    }
+    out
 }

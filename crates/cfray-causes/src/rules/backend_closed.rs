@@ -97,8 +97,7 @@ fn apache(c: &Case<'_>) -> Option<Finding> {
         let score = if a.is_some() { 0.95 } else { 0.8 * c.absence_weight() };
         let f = Finding::new(DOC.cause, score, tie.min(Tie::Chain)).with(c.line(ev)).with_all(c.access_line());
         return Some(
-            f.with(sentence(EvidenceKind::Absence, "no AH00898 beside it: Apache closed the connection and sent no 502".into()))
-                .with(c.timing()),
+            f.with(sentence(EvidenceKind::Absence, "no AH00898 beside it: Apache closed the connection and sent no 502")).with(c.timing()),
         );
     }
     let a = a?;

@@ -95,7 +95,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             return Some(
                 Finding::new(DOC.cause, 0.5, a.2)
                     .with(c.line(a.1))
-                    .with(sentence(EvidenceKind::Field, "the origin logged an ordinary answer, Cloudflare refused it".into()))
+                    .with(sentence(EvidenceKind::Field, "the origin logged an ordinary answer, Cloudflare refused it"))
                     .lacking("$bytes_sent and $body_bytes_sent (Apache %O and %B) in the access log: their difference is the header's size")
                     .or_else(Cause::MalformedResponse, 0.35),
             );

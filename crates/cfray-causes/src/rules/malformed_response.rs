@@ -61,7 +61,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     if a.1.e.status == Some(9) {
         return Some(Finding::new(DOC.cause, 0.97, a.2).with(c.line(a.1)).with(sentence(
             EvidenceKind::Field,
-            "nginx logs 009 when the backend sent no status line: the body went out without a header".into(),
+            "nginx logs 009 when the backend sent no status line: the body went out without a header",
         )));
     }
     if !matches!(a.1.e.status, Some(200..=399)) {
@@ -80,7 +80,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         (false, false) => 0.35,
     };
     let f = Finding::new(DOC.cause, score, a.2).with(c.line(a.1)).with_all(script.map(|s| c.line(s.1)));
-    Some(f.with(sentence(EvidenceKind::Field, "the origin logged an ordinary answer, Cloudflare could not read it".into())))
+    Some(f.with(sentence(EvidenceKind::Field, "the origin logged an ordinary answer, Cloudflare could not read it")))
 }
 
 fn same_client(c: &Case<'_>, ev: &crate::join::Ev) -> bool {

@@ -39,6 +39,6 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     }
     (c.row.o2o == Some(true)).then(|| {
         Finding::new(DOC.cause, 0.85, Tie::None)
-            .with(sentence(EvidenceKind::Field, "EdgeCFConnectingO2O: the request went through a second Cloudflare zone".into()))
+            .with(sentence(EvidenceKind::Field, "EdgeCFConnectingO2O: the request went through a second Cloudflare zone"))
     })
 }

@@ -67,7 +67,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         return None;
     }
     let server = c.server?;
-    if let Some((_, ev)) = c.near(&[Sig::ApacheClientCert], 1_500, 1_500).first() {
+    if let Some((_, ev)) = c.nearest(&[Sig::ApacheClientCert], 1_500, 1_500) {
         let contrast = c.p.windows.get(server, Sig::ApacheClientCert);
         let f = Finding::new(DOC.cause, 0.95 * contrast.weight() * c.absence_weight(), Tie::Window).with(c.line(ev));
         return Some(f.with(sentence(EvidenceKind::Contrast, contrast.sentence("a client certificate was refused"))).with(c.timing()));

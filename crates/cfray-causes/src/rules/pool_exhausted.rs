@@ -65,13 +65,13 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         return None;
     }
     let server = c.server?;
-    if let Some((_, ev)) = c.near(&[Sig::WorkerConnections], 1200, 1200).first() {
+    if let Some((_, ev)) = c.nearest(&[Sig::WorkerConnections], 1200, 1200) {
         let contrast = c.p.windows.get(server, Sig::WorkerConnections);
         let f = Finding::new(DOC.cause, 0.95 * contrast.weight() * c.absence_weight(), Tie::Window).with(c.line(ev));
         return Some(f.with(sentence(EvidenceKind::Contrast, contrast.sentence("worker_connections ran out"))).with(c.timing()));
     }
     if c.row.reused() == Some(true) {
-        if let Some((_, ev)) = c.near(&[Sig::ReusingConnections], 1200, 1200).first() {
+        if let Some((_, ev)) = c.nearest(&[Sig::ReusingConnections], 1200, 1200) {
             let contrast = c.p.windows.get(server, Sig::ReusingConnections);
             let f = Finding::new(DOC.cause, 0.9 * contrast.weight() * c.absence_weight(), Tie::Window).with(c.line(ev));
             return Some(f.with(sentence(EvidenceKind::Contrast, contrast.sentence("idle connections were reaped"))).with(c.timing()));

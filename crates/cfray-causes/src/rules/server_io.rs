@@ -55,7 +55,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             // HEAD, 204 and 304 have no body; only a wire size of 0 proves that nothing was sent.
             let a = c.access?;
             let proven = a.1.e.bytes_sent == Some(0) || matches!(a.1.e.status, Some(0 | 500));
-            let near = c.near(&[Sig::FileIo, Sig::AllocFailed], 1200, 1200).first().map(|x| c.line(x.1));
+            let near = c.nearest(&[Sig::FileIo, Sig::AllocFailed], 1200, 1200).map(|x| c.line(x.1));
             let score = match (proven, near.is_some()) {
                 (_, true) => 0.85,
                 // `500 0` is also what an error page that closes leaves of any hidden failure.
@@ -65,7 +65,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             };
             let f = Finding::new(DOC.cause, score, a.2).with_all(c.access_line()).with_all(near);
             Some(
-                f.with(sentence(EvidenceKind::Field, "the access line shows that nothing was sent".into()))
+                f.with(sentence(EvidenceKind::Field, "the access line shows that nothing was sent"))
                     .lacking("the server's error log at level crit of that second"),
             )
         }

@@ -118,7 +118,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
                 return Some(f.with(c.timing()));
             }
             // Killed while the kernel's log covers the moment and speaks of no shortage: not for memory.
-            let shortage = || !c.near(&[Sig::OomKill], 60_000, 60_000).is_empty();
+            let shortage = || c.nearest(&[Sig::OomKill], 60_000, 60_000).is_some();
             if matches!(death, Death::Killed) && chain::kernel_covers(c) && !shortage() {
                 let f =
                     Finding::new(DOC.cause, 0.64, Tie::Chain).with_all(evs.iter().map(|e| c.line(e))).with_all(own.map(|o| c.line(o.1)));

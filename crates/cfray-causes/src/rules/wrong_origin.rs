@@ -40,7 +40,7 @@ pub static DOC: CauseDoc = CauseDoc {
 
 /// The address in DNS is not the server whose logs these are.
 pub fn check(c: &Case<'_>) -> Option<Finding> {
-    let origin = c.row.origin_ip.clone().filter(|o| !o.is_empty())?;
+    let origin = c.row.origin_ip.as_deref().filter(|o| !o.is_empty())?.to_owned();
     // A second zone on the way, or a listener that refuses every plain connection, explains it better.
     let has = |sig: Sig| (0..c.w.servers.len()).any(|s| c.w.by_sig.contains_key(&(s, sig)));
     let refuses_all = has(Sig::ProxyProtocol) || super::proxy_protocol::announced_for(c).is_some();

@@ -21,11 +21,11 @@ pub fn support(c: &Case<'_>, f: &mut Finding) {
     let Some((found, gain, text)) = agreeing(c, f.cause) else { return };
     let item = Evidence {
         kind: EvidenceKind::Config,
-        source: found.finding.file.clone(),
+        source: found.finding.file.as_str().into(),
         line: found.finding.line,
         time_ms: None,
         offset_ms: None,
-        text,
+        text: text.into(),
     };
     // Behind the strongest item, so that it is not what a cut to five leaves out.
     f.evidence.insert(f.evidence.len().min(1), item);

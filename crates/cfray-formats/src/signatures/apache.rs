@@ -46,7 +46,7 @@ fn throttled(line: &Line<'_>, text: &[u8]) -> Option<SigHit> {
     }
     let address = text.rsplit(|&b| b == b'=').next().unwrap_or_default();
     let known = std::str::from_utf8(address).ok().filter(|a| a.parse::<std::net::IpAddr>().is_ok())?;
-    Some(SigHit { name: Some(known.to_owned()), ..bare(Sig::LiteSpeedThrottle) })
+    Some(SigHit { name: Some(known.into()), ..bare(Sig::LiteSpeedThrottle) })
 }
 
 /// The signature of an Apache error line.

@@ -2,7 +2,7 @@
 
 use super::php;
 use super::table::{Pattern, Table, bare, number, process};
-use cfray_model::{Line, Sig, SigHit};
+use cfray_model::{Line, Sig, SigHit, Text};
 use std::sync::LazyLock;
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(PATTERNS));
@@ -13,7 +13,7 @@ pub(super) fn signature(line: &Line<'_>) -> Option<SigHit> {
         return php::signature(&line.message);
     }
     if memchr::memmem::find(&line.message, b"\nscript_filename = ").is_some() {
-        let name = line.module.as_deref().map(|pool| String::from_utf8_lossy(pool).into_owned());
+        let name = line.module.as_deref().map(|pool| Text::from(String::from_utf8_lossy(pool)));
         return Some(SigHit { pid: line.pid, name, ..bare(Sig::FpmSlow) });
     }
     let mut hit = TABLE.find(line, &line.message)?;

@@ -22,7 +22,7 @@ pub(super) fn systemd(line: &Line<'_>) -> Option<SigHit> {
     let mut hit = SYSTEMD.find(line, &line.message)?;
     // The journal knows the unit even where the text only has its description.
     if let Some(unit) = line.module.as_deref().filter(|m| m.ends_with(b".service")) {
-        hit.name = Some(String::from_utf8_lossy(unit).into_owned());
+        hit.name = Some(String::from_utf8_lossy(unit).into());
     }
     if hit.name.as_deref().is_some_and(|n| n.starts_with("Session ") || n.starts_with("session-")) {
         return None;

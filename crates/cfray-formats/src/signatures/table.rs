@@ -1,6 +1,6 @@
 //! A table of patterns: one pass of a set decides whether a message is worth captures at all.
 
-use cfray_model::{Line, Sig, SigHit};
+use cfray_model::{Line, Sig, SigHit, Text};
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
 /// What a line must be for a pattern to count.
@@ -85,7 +85,7 @@ impl Table {
                 sig,
                 num: number("num").or(pattern.num),
                 pid: number("pid").and_then(|n| u64::try_from(n).ok()),
-                name: found.name("name").map(|m| String::from_utf8_lossy(m.as_bytes()).into_owned()).filter(|n| !n.is_empty()),
+                name: found.name("name").map(|m| Text::from(String::from_utf8_lossy(m.as_bytes()))).filter(|n| !n.is_empty()),
             });
         }
         None

@@ -36,7 +36,7 @@ fn found(stack: Stack, text: &str) -> Option<SigHit> {
 }
 
 fn hit(sig: Sig, num: Option<i64>, pid: Option<u64>, name: Option<&str>) -> SigHit {
-    SigHit { sig, num, pid, name: name.map(str::to_owned) }
+    SigHit { sig, num, pid, name: name.map(Into::into) }
 }
 
 #[rustfmt::skip]

@@ -3,7 +3,7 @@
 use super::keys::KeyMaker;
 use super::part::{Class, EdgePart, Kept, finest, place};
 use super::row;
-use super::value::Row;
+use super::value::{Row, Texts};
 use cfray_model::{Combo, EdgeField, EdgeFilter, FactFlags, LineRef, RayId, Stamp};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -35,6 +35,8 @@ pub(crate) struct Collector {
     /// Combos seen of late, by low bits of their hash.
     recent: Vec<u32>,
     scratch: Vec<u8>,
+    /// Texts of incidents.
+    shared: Texts,
 }
 
 impl Collector {
@@ -54,6 +56,7 @@ impl Collector {
             last_combo: u32::MAX,
             recent: vec![u32::MAX; RECENT],
             scratch: Vec::new(),
+            shared: Texts::default(),
         }
     }
 
@@ -105,7 +108,7 @@ impl Collector {
         if !by_status && !by_ray {
             return false;
         }
-        let row = row::edge_row(values, at, found_in);
+        let row = row::edge_row(values, at, found_in, &mut self.shared);
         let wanted = self.filter.wants(&row);
         if wanted {
             self.part.incidents.push(row);

@@ -2,7 +2,7 @@
 
 use super::keys::{self, KeyMaker};
 use super::time::EdgeTime;
-use super::value::Row;
+use super::value::{Row, Texts};
 use cfray_model::time::{MILLI, SECOND};
 use cfray_model::{EdgeField, EdgeRow, Fact, FactFlags, LineRef, RayId, Stamp};
 use std::borrow::Cow;
@@ -66,8 +66,9 @@ fn uri<'a>(row: &Row<'a>) -> Option<Cow<'a, [u8]>> {
 }
 
 /// The whole row, for an incident.
-pub(crate) fn edge_row(row: &Row<'_>, at: LineRef, found_in: Option<RayId>) -> EdgeRow {
-    let text = |field| row.string(field);
+pub(crate) fn edge_row(row: &Row<'_>, at: LineRef, found_in: Option<RayId>, texts: &mut Texts) -> EdgeRow {
+    let asked_by = source(row).map(|s| texts.share(EdgeField::ClientRequestSource, &String::from_utf8_lossy(&s)));
+    let mut text = |field| row.shared(field, texts);
     let start = row.time(EdgeField::EdgeStartTimestamp);
     let end = row.time(EdgeField::EdgeEndTimestamp);
     EdgeRow {
@@ -78,7 +79,10 @@ pub(crate) fn edge_row(row: &Row<'_>, at: LineRef, found_in: Option<RayId>) -> E
         precision_ns: start.or(end).map_or(0, |t| t.precision_ns),
         host: text(EdgeField::ClientRequestHost),
         method: text(EdgeField::ClientRequestMethod),
-        uri: text(EdgeField::ClientRequestUri).or_else(|| text(EdgeField::ClientRequestPath)),
+        uri: match text(EdgeField::ClientRequestUri) {
+            None => text(EdgeField::ClientRequestPath),
+            uri => uri,
+        },
         client_ip: text(EdgeField::ClientIp),
         client_asn: row.int(EdgeField::ClientAsn),
         client_country: text(EdgeField::ClientCountry),
@@ -86,7 +90,7 @@ pub(crate) fn edge_row(row: &Row<'_>, at: LineRef, found_in: Option<RayId>) -> E
         referer: text(EdgeField::ClientRequestReferer),
         protocol: text(EdgeField::ClientRequestProtocol),
         request_bytes: row.int(EdgeField::ClientRequestBytes),
-        source: source(row).map(|s| String::from_utf8_lossy(&s).into_owned()),
+        source: asked_by,
         colo: text(EdgeField::EdgeColoCode),
         edge_ip: text(EdgeField::EdgeServerIp),
         origin_ip: text(EdgeField::OriginIp),

@@ -2,7 +2,7 @@
 
 use super::fields::{FIELDS, Target};
 use super::time::{self, EdgeTime};
-use cfray_model::EdgeField;
+use cfray_model::{EdgeField, Pool, Text};
 use std::borrow::Cow;
 
 /// How a value is written.
@@ -126,11 +126,8 @@ impl<'a> Row<'a> {
     }
 
     /// Text for a person: invalid UTF-8 replaced.
-    pub fn string(&self, field: EdgeField) -> Option<String> {
-        self.text(field).map(|t| match t {
-            Cow::Borrowed(t) => String::from_utf8_lossy(t).into_owned(),
-            Cow::Owned(t) => String::from_utf8(t).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()),
-        })
+    pub fn shared(&self, field: EdgeField, texts: &mut Texts) -> Option<Text> {
+        Some(texts.share(field, &String::from_utf8_lossy(&self.text(field)?)))
     }
 
     /// A whole number, written as number or string; a fraction is cut off.
@@ -162,6 +159,23 @@ impl<'a> Row<'a> {
     #[inline]
     pub fn time(&self, field: EdgeField) -> Option<EdgeTime> {
         time::parse(&self.text(field)?)
+    }
+}
+
+/// Texts that the last rows held, by field, so that fields with many values do not push out those with few.
+#[derive(Debug)]
+pub(crate) struct Texts([Pool; FIELDS]);
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Pool::default()))
+    }
+}
+
+impl Texts {
+    /// A text of a field, shared with the last rows that had it.
+    pub fn share(&mut self, field: EdgeField, text: &str) -> Text {
+        self.0.get_mut(field as usize).map_or_else(|| text.into(), |pool| pool.get(text))
     }
 }
 

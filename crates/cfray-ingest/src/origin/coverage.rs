@@ -6,7 +6,7 @@ use super::fold::Fold;
 use super::wanted::Wanted;
 use crate::discover::OriginPlan;
 use cfray_formats::Glance;
-use cfray_model::{Level, Line, LineKind, LineRef, LogTime, SourceScan, Stack, key};
+use cfray_model::{Level, Line, LineKind, LineRef, LogTime, Pool, SourceScan, Stack, key};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -47,6 +47,8 @@ pub struct Coverage {
     writers: BTreeMap<u64, (u64, u64)>,
     unstamped: u64,
     fold: Fold,
+    /// Paths of the last events.
+    paths: Pool,
     /// A choice of ordinary answers, where the index asks for one.
     pub answers: Answers,
 }
@@ -203,7 +205,7 @@ impl Coverage {
         if ray == 0 && wanted == 0 && own == 0 && !index.only_rays() && sig.as_ref().is_some_and(|s| mere_noise(s, request)) {
             return;
         }
-        let mut event = event(line, record, at, sig, request, plan);
+        let mut event = event(line, record, at, sig, request, plan, &mut self.paths);
         event.own = own;
         self.fold.add(event, ray, wanted);
     }

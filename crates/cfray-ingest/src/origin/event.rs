@@ -5,7 +5,7 @@ use super::wanted::Wanted;
 use crate::discover::OriginPlan;
 use cfray_formats::Glance;
 use cfray_formats::fields::request::{self, Request};
-use cfray_model::{Line, LineKind, LineRef, OriginEvent, Sig, SigHit, Stack, key};
+use cfray_model::{Line, LineKind, LineRef, OriginEvent, Pool, Sig, SigHit, Stack, Text, key};
 use std::borrow::Cow;
 
 /// Longest text that is kept of a record, in bytes.
@@ -61,20 +61,28 @@ pub fn idle(glance: &Glance<'_>, wanted: &Wanted<'_>) -> bool {
 }
 
 /// Builds the event of a line that is kept.
-pub fn event(line: &Line<'_>, record: &[u8], at: LineRef, sig: Option<SigHit>, request: u64, plan: &OriginPlan) -> OriginEvent {
+pub fn event(
+    line: &Line<'_>,
+    record: &[u8],
+    at: LineRef,
+    sig: Option<SigHit>,
+    request: u64,
+    plan: &OriginPlan,
+    paths: &mut Pool,
+) -> OriginEvent {
     let raw_key = |value| text_key(value, plan.json);
     let addr = |value: &Option<Cow<'_, [u8]>>| value.as_deref().map_or(0, key::addr_key);
     let path = match line.uri.as_deref() {
         Some(uri) if request != 0 || line.stack == Stack::App => {
             let uri = key::canonical_uri(uri);
             let path = uri.split(|&b| b == b'?').next().unwrap_or_default();
-            cut(&String::from_utf8_lossy(path), MAX_PATH).to_owned()
+            paths.get(cut(&String::from_utf8_lossy(path), MAX_PATH))
         }
-        _ => String::new(),
+        _ => Text::new(),
     };
     let file = match sig.as_ref().map(|s| s.sig) {
         Some(Sig::PhpFatal | Sig::PhpMemory | Sig::PhpTime | Sig::PhpTrace) => fault_file(line),
-        _ => String::new(),
+        _ => Text::new(),
     };
     let (stack, time_is_start) = placed(line, plan);
     OriginEvent {
@@ -141,9 +149,9 @@ pub fn mere_noise(sig: &SigHit, request: u64) -> bool {
 }
 
 /// The deepest file that a PHP fault names.
-fn fault_file(line: &Line<'_>) -> String {
+fn fault_file(line: &Line<'_>) -> Text {
     let message = without_headers(&line.message);
-    cfray_formats::signatures::php_fault_file(&message).map(|f| cut(&f, MAX_PATH).to_owned()).unwrap_or_default()
+    cfray_formats::signatures::php_fault_file(&message).map(|f| cut(&f, MAX_PATH).into()).unwrap_or_default()
 }
 
 /// A syslog daemon that splits a message at its line breaks repeats its header before every piece;
@@ -167,9 +175,9 @@ fn without_headers(message: &[u8]) -> std::borrow::Cow<'_, [u8]> {
 }
 
 /// A record's text as evidence: decoded, cut.
-fn text_of(record: &[u8]) -> String {
+fn text_of(record: &[u8]) -> Text {
     let text = String::from_utf8_lossy(record.get(..MAX_TEXT + 4).unwrap_or(record));
-    cut(&text, MAX_TEXT).to_owned()
+    cut(&text, MAX_TEXT).into()
 }
 
 /// The longest beginning of at most `max` bytes that ends between characters.

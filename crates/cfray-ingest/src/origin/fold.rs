@@ -181,8 +181,7 @@ fn smallest(events: &mut Vec<OriginEvent>, few: usize) {
 fn cut_text(event: &mut OriginEvent, max: usize) {
     if event.text.len() > max {
         let end = event.text.floor_char_boundary(max);
-        event.text.truncate(end);
-        event.text.shrink_to_fit();
+        event.text = event.text.get(..end).unwrap_or_default().into();
     }
 }
 
@@ -198,7 +197,7 @@ mod tests {
         parsed.time = Some(LogTime { civil_ns: second * 1_000_000_000, offset_s: None, precision_ns: 1, yearless: false });
         let sig = SigHit { sig: Sig::WorkerConnections, num: None, pid: None, name: None };
         let at = LineRef { source: SourceId(0), line, offset: line };
-        super::super::event::event(&parsed, b"text", at, Some(sig), 0, &plan)
+        super::super::event::event(&parsed, b"text", at, Some(sig), 0, &plan, &mut cfray_model::Pool::default())
     }
 
     #[test]
@@ -238,7 +237,7 @@ mod tests {
         let fill = |fold: &mut Fold, lines: &mut dyn Iterator<Item = u64>| {
             for line in lines {
                 let mut one = event(line, i64::from(line > 1500) + i64::from(line > 2990));
-                one.text = "é".repeat(900);
+                one.text = "é".repeat(900).into();
                 fold.add(one, if line % 500 == 0 { 7 } else { 0 }, 0);
             }
         };

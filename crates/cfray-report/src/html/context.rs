@@ -393,7 +393,7 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
 
 fn row(r: &Row, palette: &Palette) -> RowView {
     let e = &r.edge;
-    let text = |field: &Option<String>| show(field.as_deref().unwrap_or_default());
+    let text = |field: &Option<cfray_model::Text>| show(field.as_deref().unwrap_or_default());
     RowView {
         time: e.start.map(words::moment).unwrap_or_default(),
         ray: e.ray.map(|ray| ray.to_string()).unwrap_or_default(),

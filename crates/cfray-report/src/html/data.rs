@@ -204,37 +204,37 @@ fn how(tie: Tie) -> &'static str {
 fn members(row: &Row, proofs: &[usize], lines: &[usize], texts: &mut Texts) -> Vec<(&'static str, serde_json::Value)> {
     let e = &row.edge;
     let v = &row.verdict;
-    let mut t = |text: &Option<String>| serde_json::json!(texts.some(text.as_deref()));
+    let mut t = |text: Option<&str>| serde_json::json!(texts.some(text));
     let mut out = vec![
         ("start", serde_json::json!(e.start.map(|s| s.millis()))),
         ("end", serde_json::json!(e.end.map(|s| s.millis()))),
         ("ray", serde_json::json!(e.ray.map(|ray| ray.to_string()))),
-        ("host", t(&e.host)),
-        ("method", t(&e.method)),
-        ("uri", t(&e.uri)),
-        ("path", t(&e.uri.as_deref().map(path_shape))),
-        ("client", t(&e.client_ip)),
-        ("country", t(&e.client_country)),
-        ("agent", t(&e.user_agent)),
-        ("colo", t(&e.colo)),
-        ("edge_ip", t(&e.edge_ip)),
-        ("origin_ip", t(&e.origin_ip)),
-        ("tls", t(&e.origin_tls)),
-        ("cache", t(&e.cache)),
-        ("request_source", t(&e.source)),
+        ("host", t(e.host.as_deref())),
+        ("method", t(e.method.as_deref())),
+        ("uri", t(e.uri.as_deref())),
+        ("path", t(e.uri.as_deref().map(path_shape).as_deref())),
+        ("client", t(e.client_ip.as_deref())),
+        ("country", t(e.client_country.as_deref())),
+        ("agent", t(e.user_agent.as_deref())),
+        ("colo", t(e.colo.as_deref())),
+        ("edge_ip", t(e.edge_ip.as_deref())),
+        ("origin_ip", t(e.origin_ip.as_deref())),
+        ("tls", t(e.origin_tls.as_deref())),
+        ("cache", t(e.cache.as_deref())),
+        ("request_source", t(e.source.as_deref())),
     ];
     let parent = e.parent_ray.map(|ray| ray.to_string());
     let missing = (!v.missing.is_empty()).then(|| v.missing.join("; "));
     let mut word = |text: &str| serde_json::json!(if text.is_empty() { None } else { Some(texts.add(text)) });
     out.extend([
         ("server", word(&row.server)),
-        ("connection", word(&row.connection)),
+        ("connection", word(row.connection)),
         ("cause", word(v.cause.name())),
         ("tie", word(v.tie.name())),
         ("missing", word(missing.as_deref().unwrap_or_default())),
         ("runner_up", word(v.runner_up.map_or("", |(cause, _)| cause.name()))),
-        ("retry", word(&row.retry)),
-        ("place", word(&row.source)),
+        ("retry", word(row.retry)),
+        ("place", word(&row.source.to_string())),
         ("parent", word(parent.as_deref().unwrap_or_default())),
     ]);
     let round = |n: Option<f64>| n.filter(|n| n.is_finite()).map(|n| (n * 1000.0).round() / 1000.0);

@@ -58,12 +58,12 @@ pub fn many(rows: usize) -> Report {
     let models = std::mem::take(&mut report.rows);
     for (index, mut row) in models.into_iter().cycle().take(rows).enumerate() {
         row.edge.ray = Some(cfray_model::RayId((index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1));
-        row.edge.uri = Some(format!("/product/{}?u={}", index % 977, index.wrapping_mul(7919) % 100_003));
+        row.edge.uri = Some(format!("/product/{}?u={}", index % 977, index.wrapping_mul(7919) % 100_003).into());
         row.edge.start = row.edge.start.map(|s| cfray_model::Stamp(s.0 + index as i64 % 1000 * 1_000_000_000));
-        row.source = format!("cloudflare/20261122T1000Z.log.gz:{index}");
+        row.source = format!("cloudflare/20261122T1000Z.log.gz:{index}").into();
         for (at, item) in row.verdict.evidence.iter_mut().enumerate().filter(|(_, item)| item.line.is_some()) {
             item.line = Some((index * 3 + at) as u64);
-            item.text = format!("{} #{index} {}", item.text, index.wrapping_mul(104_729));
+            item.text = format!("{} #{index} {}", item.text, index.wrapping_mul(104_729)).into();
         }
         report.rows.push(row);
     }

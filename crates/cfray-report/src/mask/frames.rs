@@ -21,7 +21,8 @@ pub fn arguments(text: &str) -> Option<String> {
 fn next_frame(text: &str, from: usize) -> Option<(usize, usize)> {
     let bytes = text.as_bytes();
     let mut at = from;
-    while at < bytes.len() {
+    while let Some(next) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'#', b'.', rest)) {
+        at += next;
         let start = match bytes.get(at) {
             Some(b'#') => {
                 number(text, at + 1).filter(|&n| bytes.get(n) == Some(&b' ')).map(|n| n + 1).and_then(|n| call_after_place(text, n))

@@ -115,13 +115,13 @@ mod tests {
     fn row(cause: Cause, confidence: f64) -> Row {
         Row {
             edge: EdgeRow::default(),
-            source: String::new(),
-            server: String::new(),
-            connection: String::new(),
+            source: cfray_model::text::Place::default(),
+            server: cfray_model::Text::new(),
+            connection: "",
             idle_gap_s: None,
             verdict: Verdict { cause, confidence, tie: Tie::None, evidence: Vec::new(), missing: Vec::new(), runner_up: None },
             episode: None,
-            retry: String::new(),
+            retry: "",
             cleared_after_s: None,
             counted: true,
             lines: Vec::new(),

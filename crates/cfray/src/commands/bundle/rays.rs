@@ -1,7 +1,7 @@
 //! `rays.csv`: the requests as a support desk looks them up.
 
-use cfray_model::Stamp;
 use cfray_model::report::Row;
+use cfray_model::{Stamp, Text};
 use cfray_report::view::View;
 
 /// One line a request: ray with its colo, times in UTC, what was asked, from where to where, and the finding.
@@ -24,7 +24,7 @@ pub fn table(view: &View<'_>) -> Result<Vec<u8>, csv::Error> {
     ])?;
     for row in view.rows() {
         let edge = &row.edge;
-        let text = |value: &Option<String>| cell(value.as_deref().unwrap_or_default());
+        let text = |value: &Option<Text>| cell(value.as_deref().unwrap_or_default());
         out.write_record([
             ray(&row),
             edge.start.map(Stamp::to_rfc3339_ms).unwrap_or_default(),

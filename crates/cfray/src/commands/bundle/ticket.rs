@@ -2,7 +2,7 @@
 
 use super::rays::{ray, url};
 use cfray_model::report::{CauseSummary, Report, Row};
-use cfray_model::{Cause, EvidenceKind, Family, Stamp};
+use cfray_model::{Cause, EvidenceKind, Family, Stamp, Text};
 use cfray_report::escape::visible;
 use cfray_report::view::View;
 
@@ -82,7 +82,7 @@ fn finding(out: &mut String, cause: &CauseSummary, view: &View<'_>, fixes: bool)
     let mut rows: Vec<Row> = Vec::new();
     // The surest of each cause, in order of time.
     for row in view.rows().filter(|row| row.counted && row.verdict.cause == cause.cause) {
-        rows.push(row);
+        rows.push(row.into_owned());
         if rows.len() > EXAMPLES {
             let least = rows
                 .iter()
@@ -110,7 +110,7 @@ fn finding(out: &mut String, cause: &CauseSummary, view: &View<'_>, fixes: bool)
 fn request(out: &mut String, row: &Row) {
     let edge = &row.edge;
     let time = edge.start.map(Stamp::to_rfc3339_ms).unwrap_or_default();
-    let part = |name: &str, value: &Option<String>| value.as_deref().filter(|v| !v.is_empty()).map(|v| format!(", {name} {v}"));
+    let part = |name: &str, value: &Option<Text>| value.as_deref().filter(|v| !v.is_empty()).map(|v| format!(", {name} {v}"));
     let ends = [part("from", &edge.edge_ip), part("to", &edge.origin_ip)].into_iter().flatten().collect::<String>();
     // One line a request: these are copied, and searched for.
     let method = edge.method.as_deref().unwrap_or_default();

@@ -6,7 +6,7 @@ use crate::commands::explain;
 use crate::text::{self, Paint};
 use cfray_causes::join::Span;
 use cfray_model::report::Row;
-use cfray_model::{Cause, EvidenceKind, Stamp};
+use cfray_model::{Cause, EvidenceKind, Stamp, Text};
 use cfray_report::Masker;
 
 /// Longest text of a line that is shown, in characters.
@@ -114,8 +114,8 @@ fn facts(row: &Row, masker: &Masker, width: usize) -> String {
             out.push_str(&text::hang(&value, width, &format!("  {name:<12}"), "              "));
         }
     };
-    let text = |value: &Option<String>| value.as_deref().map(|v| shown(masker, v)).unwrap_or_default();
-    let address = |value: &Option<String>| value.as_deref().map(|v| masker.address(v).into_owned()).unwrap_or_default();
+    let text = |value: &Option<Text>| value.as_deref().map(|v| shown(masker, v)).unwrap_or_default();
+    let address = |value: &Option<Text>| value.as_deref().map(|v| masker.address(v).into_owned()).unwrap_or_default();
     if let (Some(own), Some(parent)) = (edge.ray, edge.parent_ray) {
         add("subrequest", format!("{own} of {parent}"));
     }
@@ -137,7 +137,7 @@ fn facts(row: &Row, masker: &Masker, width: usize) -> String {
         format!("edge {}{origin_status}{}", edge.edge_status, edge.cache.as_ref().map(|c| format!(", cache {c}")).unwrap_or_default()),
     );
     let gap = row.idle_gap_s.map(|gap| format!(", idle for {gap:.3} s before")).unwrap_or_default();
-    let way = match row.connection.as_str() {
+    let way = match row.connection {
         "" => String::new(),
         "none" => "origin not contacted".to_owned(),
         kind => format!("{kind} connection{gap}"),
@@ -152,8 +152,8 @@ fn facts(row: &Row, masker: &Masker, width: usize) -> String {
     let times = [ms("TCP", edge.tcp_ms), ms("TLS", edge.tls_ms), ms("header", edge.header_ms), ms("total", edge.duration_ms)];
     add("at origin", times.into_iter().flatten().collect::<Vec<_>>().join(", "));
     add("server", shown(masker, &row.server));
-    add("edge row", shown(masker, &row.source));
-    let retry = match (row.retry.as_str(), row.cleared_after_s) {
+    add("edge row", shown(masker, &row.source.to_string()));
+    let retry = match (row.retry, row.cleared_after_s) {
         ("cleared", Some(s)) => format!("a later request succeeded after {s:.1} s"),
         ("cleared", None) => "a later request succeeded".to_owned(),
         ("persisted", _) => "later requests failed, too".to_owned(),

@@ -1,8 +1,8 @@
 //! What to send to the host or to Cloudflare, ready to paste.
 
 use super::{Story, shown};
-use cfray_model::Family;
 use cfray_model::report::Row;
+use cfray_model::{Family, Text};
 use cfray_report::Masker;
 
 /// Who can act on it.
@@ -31,7 +31,7 @@ pub fn block(story: &Story, row: &Row, masker: &Masker) -> Vec<(&'static str, St
     let url = edge.host.as_ref().map(|host| format!("https://{host}{}", edge.uri.as_deref().unwrap_or("/")));
     add("Request", url.map(|url| shown(masker, &format!("{} {url}", edge.method.as_deref().unwrap_or("GET")))));
     add("Status", Some(edge.edge_status.to_string()));
-    let address = |ip: &Option<String>| ip.as_ref().map(|ip| masker.address(ip).into_owned());
+    let address = |ip: &Option<Text>| ip.as_ref().map(|ip| masker.address(ip).into_owned());
     add("From", address(&edge.edge_ip).map(|ip| format!("{ip} (Cloudflare)")).filter(|_| edge.edge_ip.as_deref() != Some("")));
     add("To", address(&edge.origin_ip).filter(|ip| !ip.is_empty()).map(|ip| format!("{ip} (origin)")));
     add("Finding", Some(format!("{}, confidence {:.2}", row.verdict.cause, row.verdict.confidence)).filter(|_| super::failed(row)));

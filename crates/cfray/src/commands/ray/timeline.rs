@@ -213,7 +213,7 @@ fn step(world: &World, ev: &Ev, link: Link) -> Entry {
         link,
         who: [server, format].iter().filter(|s| !s.is_empty()).copied().collect::<Vec<_>>().join(" "),
         place: format!("{}:{}", world.source_name(ev), ev.e.at.line),
-        text: ev.e.text.clone(),
+        text: ev.e.text.to_string(),
     }
 }
 
@@ -230,7 +230,7 @@ fn edge_steps(row: &Row) -> Vec<Entry> {
         stated: utc.map(|s| s.lo),
         link: Link::Edge,
         who: "Cloudflare".to_owned(),
-        place: row.source.clone(),
+        place: row.source.to_string(),
         text,
     };
     let mut steps = vec![entry(at(edge.start), format!("{what}{colo}: {request}"))];
@@ -253,7 +253,7 @@ fn from_evidence(row: &Row, worlds: &[World]) -> Vec<Entry> {
     let lines = row.verdict.evidence.iter().filter(|item| item.kind == EvidenceKind::Line);
     lines
         .map(|item| {
-            let place = item.line.map_or_else(|| item.source.clone(), |line| format!("{}:{line}", item.source));
+            let place = item.line.map_or_else(|| item.source.to_string(), |line| format!("{}:{line}", item.source));
             let known = worlds.iter().find_map(|world| {
                 let ev = world.evs.iter().find(|ev| Some(ev.e.at.line) == item.line && world.source_name(ev) == item.source)?;
                 Some(step(world, ev, Link::Evidence))
@@ -263,9 +263,9 @@ fn from_evidence(row: &Row, worlds: &[World]) -> Vec<Entry> {
                 utc: ns.map(|ns| Span { lo: ns, hi: ns }),
                 stated: None,
                 link: Link::Evidence,
-                who: row.server.clone(),
+                who: row.server.to_string(),
                 place,
-                text: item.text.clone(),
+                text: item.text.to_string(),
             })
         })
         .collect()
