@@ -1,6 +1,7 @@
 //! The listener expects PROXY protocol, which Cloudflare does not speak.
 
 use crate::doc::{CauseDoc, Fix};
+use crate::dropped;
 use crate::rule::{Case, Finding, sentence};
 use cfray_model::{Cause, EvidenceKind, Sig, Tie};
 
@@ -38,7 +39,9 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     if !c.no_line() {
         return None;
     }
-    let near = c.near(&[Sig::ProxyProtocol], 2_000, 2_000);
+    // Anybody can reach the port past Cloudflare and be refused there: only what the edge's own connection met counts.
+    let mut near = c.near(&[Sig::ProxyProtocol], 2_000, 2_000);
+    near.retain(|(_, ev)| dropped::by_edge_address(c, ev));
     let ray = c.row.ray.map_or(0, |r| r.0);
     let contrast = c.p.windows.get(c.server?, Sig::ProxyProtocol);
     // The request is quoted in the message; clients write it, so it supports but does not tie.
