@@ -1,17 +1,18 @@
 //! What the fuzz targets run. `checks` needs only the libraries, so the ordinary test suite replays the findings
 //! with it; the configuration is part of the command, whose files are borrowed here.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 pub mod checks;
 
-#[path = "../../crates/cfray/src/args.rs"]
-mod args;
-#[path = "../../crates/cfray/src/config.rs"]
-mod configuration;
-#[path = "../../crates/cfray/src/exit.rs"]
-mod exit;
-#[path = "../../crates/cfray/src/values/mod.rs"]
-mod values;
+// Files of the command, at the places where they look for each other.
+#[path = "../../crates/cfray/src"]
+mod command {
+    pub mod args;
+    pub mod config;
+    pub mod exit;
+    pub mod values;
+}
+use command::{args, config as configuration, exit, values};
 
 /// `cfray.toml`: any text gives a configuration or a message that says where.
 pub fn config(data: &[u8]) {

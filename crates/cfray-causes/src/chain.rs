@@ -357,8 +357,9 @@ pub fn php_fatal<'w>(c: &Case<'w>) -> Option<Fatal<'w>> {
     let near = c.near(&sigs, crate::population::windows::FATAL_MS, crate::population::windows::FATAL_MS);
     let found = near.into_iter().filter(|(i, e)| {
         let unowned = c.w.ties.owner.get(*i as usize).is_none_or(Option::is_none);
-        // A journal that splits records at line breaks leaves nginx's error lines without their request.
-        let bare = e.e.kind == LineKind::Error && e.e.request == 0;
+        // A journal that splits records at line breaks leaves nginx's error lines without their request. One that has a
+        // tail and names nobody all the same has two: somebody forged the other.
+        let bare = e.e.kind == LineKind::Error && e.e.request == 0 && !e.e.text.contains(", client: ");
         unowned && (bare || matches!(e.e.kind, LineKind::Php | LineKind::Fpm) || e.e.stack == Stack::App)
     });
     let found: Vec<&Ev> = found.map(|(_, e)| e).collect();

@@ -61,7 +61,8 @@ fn doubted<'a>(e: &OriginEvent, scan: &SourceScan, scans: impl Iterator<Item = &
     if BY_PROCESS.contains(&hit.sig) {
         return e.pid.is_some_and(|pid| {
             let (connections, processes) = lines_of(scans, pid);
-            connections + processes < 2
+            // The line itself is one of them, unless it reports a death.
+            connections + processes < if BY_PARENT.contains(&hit.sig) { 1 } else { 2 }
         });
     }
     // Where children print raw into FPM's log, they can print lines of FPM's.

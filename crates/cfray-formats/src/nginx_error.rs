@@ -147,7 +147,9 @@ fn continues(record: &[u8], line: &[u8], max: usize) -> bool {
     let Ok((message, head)) = prefix(record) else { return false };
     let last = record.rsplit(|&b| b == b'\n').next().unwrap_or(record);
     if message.starts_with(STDERR) || message.starts_with(BROKEN) {
-        return !closes_quote(last);
+        // Behind a tail the record goes on as long as nothing else begins: the quoted text may hold a tail of its own,
+        // and what is left of the record must not be cut off from it.
+        return !closes_quote(last) || !(starts(line) || crate::clf::looks_plain(line));
     }
     if quotes_openly(message, &head) {
         return true;
@@ -226,8 +228,8 @@ fn set_suffix<'a>(line: &mut Line<'a>, suffix: &Suffix<'a>) {
 }
 
 /// The listener expected PROXY protocol and quotes the HTTP request that came instead. That text
-/// is the client's, but the `CF-RAY` header in it is Cloudflare's: it overwrites one sent by others.
-/// Two different ones mean that somebody tried, so none is taken.
+/// is the client's, but the `CF-RAY` header in it is Cloudflare's if the connection is: it overwrites one
+/// sent by others. Two different ones mean that somebody tried, so none is taken.
 fn set_broken_header<'a>(line: &mut Line<'a>, message: &'a [u8]) {
     let quoted = message.get(BROKEN.len()..).unwrap_or_default();
     let mut rays: [Option<RayId>; 2] = [None, None];
@@ -254,9 +256,15 @@ fn set_broken_header<'a>(line: &mut Line<'a>, message: &'a [u8]) {
             line.host = present(value).map(Cow::Borrowed);
         }
     }
-    if let [Some(ray), None] = rays {
+    if let [Some(ray), None] = rays
+        && line.client.as_deref().is_some_and(from_cloudflare)
+    {
         line.ray = Some(ray);
     }
+}
+
+fn from_cloudflare(client: &[u8]) -> bool {
+    std::str::from_utf8(client).ok().and_then(|text| text.parse().ok()).is_some_and(crate::is_cloudflare)
 }
 
 fn detect(sample: &Sample<'_>) -> Option<Detection> {

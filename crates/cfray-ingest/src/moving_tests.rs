@@ -104,6 +104,26 @@ fn a_file_that_moves_away_under_the_scan() {
     assert_eq!((rows, problems), (ROWS as u64, Vec::new()));
 }
 
+/// Permissions taken away in the middle: the open file is read on. Before it is opened: named, unless root reads it.
+#[cfg(unix)]
+#[test]
+fn permissions_that_change_under_the_scan() {
+    use std::os::unix::fs::PermissionsExt;
+    let forbid = |path: &Path| std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o0)).unwrap();
+    let dir = tree(&[("edge.ndjson", &edge(ROWS))]);
+    let (rows, problems) = scan(dir.path(), MmapPolicy::Auto, || forbid(&dir.path().join("edge.ndjson")));
+    assert_eq!((rows, problems), (ROWS as u64, Vec::new()));
+    let dir = tree(&[("edge.ndjson", &edge(50)), ("access.log", &access(300))]);
+    let options = options(MmapPolicy::Auto);
+    let found = look_with(dir.path(), &options);
+    let path = dir.path().join("access.log");
+    forbid(&path);
+    let scan = scan_origin(&found, &IncidentIndex::default(), &options, &crate::NoProgress);
+    let (lines, told) = (scan.sources[0].lines, scan.sources[0].problems.join(" "));
+    let may = std::fs::File::open(&path).is_ok();
+    assert!(if may { lines == 300 && told.is_empty() } else { lines == 0 && told.contains("ermission") }, "{may} {lines} {told}");
+}
+
 /// Between discovery and the scan: gone, a directory, another file of the same name.
 #[test]
 fn a_file_that_is_gone_before_it_is_read() {

@@ -355,7 +355,7 @@ pub struct SourceScan {
     /// Access lines by host key (0 when the format has no host), capped at 10,000 hosts.
     pub hosts: BTreeMap<u64, u64>,
     /// Who wrote lines of a web server's error log: lines about connections and lines about processes, by process
-    /// id. Capped at the 4,096 smallest ids.
+    /// id; reports of a child's death are not among them. Capped at the 4,096 smallest ids.
     pub writers: BTreeMap<u64, (u64, u64)>,
     /// Records without a stamp of their own: what children print raw into the log.
     pub unstamped: u64,

@@ -1,6 +1,7 @@
 //! The listener expects PROXY protocol, which Cloudflare does not speak.
 
 use crate::doc::{CauseDoc, Fix};
+use crate::dropped;
 use crate::join::Ev;
 use crate::rule::{Case, Finding, sentence};
 use cfray_model::{Cause, EvidenceKind, Sig, Tie};
@@ -89,7 +90,9 @@ fn listener(name: &str) -> Option<IpAddr> {
 
 /// The listener waited for a PROXY header and says what it got.
 fn refused(c: &Case<'_>) -> Option<Finding> {
-    let near = c.near(&[Sig::ProxyProtocol], 2_000, 2_000);
+    // Anybody can reach the port past Cloudflare and be refused there: only what the edge's own connection met counts.
+    let mut near = c.near(&[Sig::ProxyProtocol], 2_000, 2_000);
+    near.retain(|(_, ev)| dropped::by_edge_address(c, ev));
     let ray = c.row.ray.map_or(0, |r| r.0);
     let contrast = c.p.windows.get(c.server?, Sig::ProxyProtocol);
     // The request is quoted in the message; clients write it, so it supports but does not tie.

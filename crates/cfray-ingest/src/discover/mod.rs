@@ -30,6 +30,10 @@ pub fn discover(inputs: &[Input], options: &Options) -> Discovery {
     let mut skipped = Vec::new();
     let overrides = sniff::Overrides::compile(options, &mut skipped);
     let look = |candidates: Vec<walk::Candidate>| -> Vec<Sniffed> {
+        // One worker or one file: a pool would be started for nothing.
+        if options.workers() == 1 || candidates.len() < 2 {
+            return candidates.into_iter().map(|c| sniff::sniff(c, &overrides, options)).collect();
+        }
         let sniff_all = || candidates.into_par_iter().map(|c| sniff::sniff(c, &overrides, options)).collect();
         match rayon::ThreadPoolBuilder::new().num_threads(options.workers()).build() {
             Ok(pool) => pool.install(sniff_all),

@@ -2,7 +2,7 @@
 
 use cfray_model::EdgeField;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// How many fields are read.
 pub(crate) const FIELDS: usize = EdgeField::ALL.len();
@@ -64,6 +64,12 @@ impl Names {
         }
         names.nested = nested.into_iter().map(|(head, below)| (head, below.into())).collect();
         names
+    }
+
+    /// [`Self::new`]; without names of the user's the same value every time.
+    pub(crate) fn shared(field_map: &BTreeMap<String, String>) -> Arc<Self> {
+        static PLAIN: LazyLock<Arc<Names>> = LazyLock::new(|| Arc::new(Names::new(&BTreeMap::new())));
+        if field_map.is_empty() { Arc::clone(&PLAIN) } else { Arc::new(Self::new(field_map)) }
     }
 
     /// The field with this canonical name, in any case.

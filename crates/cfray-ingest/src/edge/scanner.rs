@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// and without blocks of another such source between them, and [`EdgeScanner::end`] closes it.
 #[derive(Debug)]
 pub struct EdgeScanner {
-    names: Names,
+    names: Arc<Names>,
     out: Collector,
     lines: LineReader,
     csv: Option<CsvReader>,
@@ -30,7 +30,7 @@ impl EdgeScanner {
     /// A scanner with nothing read.
     pub fn new(options: &Options, filter: &EdgeFilter) -> Self {
         Self {
-            names: Names::new(&options.field_map),
+            names: Names::shared(&options.field_map),
             out: Collector::new(filter),
             lines: LineReader::default(),
             csv: None,

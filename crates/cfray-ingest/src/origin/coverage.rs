@@ -151,8 +151,12 @@ impl Coverage {
     pub fn count_writer(&mut self, line: &Line<'_>) {
         self.unstamped += u64::from(line.time.is_none());
         if let (LineKind::Error, Some(pid), false) = (line.kind, line.pid, line.raw_text) {
-            let (connections, processes) = self.writers.entry(pid).or_default();
             let about_connection = line.cid.is_some() || line.client.is_some();
+            // Forged reports of deaths must not vouch for each other: other lines show who the parent is.
+            if !about_connection && tells_a_death(&line.message) {
+                return;
+            }
+            let (connections, processes) = self.writers.entry(pid).or_default();
             *if about_connection { connections } else { processes } += 1;
             self.cap_writers();
         }
@@ -345,6 +349,11 @@ impl Coverage {
 /// empty vector costs more than the rest of a line.
 pub fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && (a.is_empty() || a == b)
+}
+
+/// nginx's and Apache's words for a child that died.
+fn tells_a_death(message: &[u8]) -> bool {
+    message.starts_with(b"worker process ") || memchr::memmem::find(message, b"child pid ").is_some()
 }
 
 fn from_cloudflare(addr: &[u8]) -> bool {

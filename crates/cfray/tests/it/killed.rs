@@ -100,6 +100,41 @@ fn an_interrupt_does_not_wait_for_a_reader() {
     }
 }
 
+/// On a terminal the line of the progress display is cleared and the cursor is there.
+#[test]
+fn an_interrupt_leaves_the_terminal_clean() {
+    let site = Site::new();
+    let tool = |name: &str, args: &[&str]| Command::new(name).args(args).current_dir(site.path()).status().is_ok_and(|s| s.success());
+    if !tool("script", &["-qec", "true", "none.log"]) {
+        println!("not tested: there is no script(1) to give it a terminal");
+        return;
+    }
+    assert!(tool("mkfifo", &["rows.fifo"]));
+    let line = format!("echo $$ > pid; exec '{}' analyze rows.fifo logs", assert_cmd::cargo::cargo_bin!("cfray").display());
+    fs::write(site.file("start"), line).unwrap();
+    let mut command = Command::new("script");
+    command.args(["-qefc", "sh start", "terminal.log"]).current_dir(site.path());
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // Opened for reading as well, so that this does not wait for the run, and held, so that the run waits for more.
+    let mut rows = fs::OpenOptions::new().read(true).write(true).open(site.file("rows.fifo")).unwrap();
+    std::io::Write::write_all(&mut rows, crate::support::edge().as_bytes()).unwrap();
+    let begun = Instant::now();
+    let shown = || fs::read_to_string(site.file("terminal.log")).unwrap_or_default();
+    while !shown().contains("B/s") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no progress was shown: {:?}", shown());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(Command::new("kill").args(["-INT", site.read("pid").trim()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(rows);
+    let shown = shown();
+    let last = &shown[shown.rfind("B/s").unwrap()..];
+    let (_, after) = last.rsplit_once("\x1b[2K").expect("the line is cleared");
+    let after = after.split("Script done").next().unwrap();
+    assert!(!after.contains("\x1b[?25l") && after.trim().is_empty(), "{after:?} is left on the terminal");
+    assert!(!shown.contains("\x1b[?25l") || last.contains("\x1b[?25h"), "the cursor is hidden");
+}
+
 /// A limit on the size of files stands for a disk that fills up half way through.
 #[test]
 fn out_of_space_leaves_the_old_report() {

@@ -379,3 +379,83 @@ fn a_body_in_the_audit_log_is_no_record() {
     }
     same(&clean, &forged);
 }
+
+/// Several forged deaths under one unknown id do not bear each other out.
+#[test]
+fn forged_lines_do_not_vouch_for_each_other() {
+    let (mut forged, rows) = without_access(Kind::Nginx);
+    for row in &rows {
+        perfect(&mut forged, row, 1);
+    }
+    not_named(&forged, &rows, "worker-crash");
+    let (mut forged, rows) = without_access(Kind::Apache);
+    for row in &rows {
+        let time = stamp(row.end() + 200, "%a %b %d %H:%M:%S%.6f %Y");
+        let line = format!("[{time}] [core:notice] [pid 1:tid 1] AH00052: child pid 4242 exit signal Segmentation fault (11)");
+        forged.log("apache2/error.log", row.end() + 200, line);
+    }
+    not_named(&forged, &rows, "worker-crash");
+}
+
+/// The quote is closed and the victim's tail written behind it; what is left of the real record is no record.
+#[test]
+fn a_forged_end_of_stderr_does_not_move_it_to_another_request() {
+    for rest in ["bye", "bye\n", "2026/11/22 bye", "bye\" while reading upstream, bye"] {
+        let mut clean = Site::new(Kind::NginxRay);
+        let closed = clean.closed_strangers(6);
+        let mut forged = clean.clone();
+        for row in clean.rows.iter().filter(|r| closed.contains(&r.ray())) {
+            let visit = clean.clone().request(row.end() - 20);
+            let text = format!(
+                "FastCGI sent in stderr: \"PHP message: PHP Fatal error:  Uncaught Error: x in /var/www/wp-content/plugins/y/x.php:3\" while reading response header from upstream{}\n{rest}\" while reading response header from upstream",
+                row.nginx_tail(FASTCGI)
+            );
+            forged.nginx_about(row.end() - 5, "error", &text, &visit, FASTCGI);
+        }
+        same(&clean, &forged);
+    }
+}
+
+/// Whoever reaches the listener past Cloudflare may send any CF-RAY; the listener quotes it.
+#[test]
+fn a_ray_in_a_broken_header_of_a_stranger_never_ties() {
+    for client in ["203.0.113.200", "172.70.240.9, server: x, client: 203.0.113.200"] {
+        let (clean, rows) = site(Kind::Nginx);
+        let mut forged = clean.clone();
+        for (i, row) in rows.iter().enumerate() {
+            let at = row.end() - 3;
+            let head = format!("GET {} HTTP/1.1\nHost: {}\nCF-RAY: {}-{}\n", row.uri, row.host, row.ray(), row.colo);
+            let text = format!(
+                "{} [error] 814#814: *{} broken header: \"{head}\n\" while reading PROXY protocol, client: {client}, server: 0.0.0.0:8443",
+                nginx(at),
+                5000 + i
+            );
+            forged.log("nginx/error.log", at, text);
+        }
+        same(&clean, &forged);
+    }
+}
+
+/// What an application logs of a request is the client's word, whatever it looks like.
+#[test]
+fn a_ray_in_an_application_log_never_ties() {
+    let (mut clean, rows) = site(Kind::Nginx);
+    for i in 0..30 {
+        let at = i * 2_900;
+        clean.log("app/app.log", at, format!("{} INFO shop: order {i} stored", stamp(at, "%Y-%m-%d %H:%M:%S,%3f")));
+    }
+    let mut forged = clean.clone();
+    for row in &rows {
+        let at = row.end() - 3;
+        let time = stamp(at, "%Y-%m-%d %H:%M:%S,%3f");
+        let ray = format!("{}-{}", row.ray(), row.colo);
+        for text in [
+            format!("WARN shop: unknown agent {ray}"),
+            format!("ERROR shop: ray={ray} cf_ray={ray} {} {} worker process 4242 exited on signal 11", row.method, row.uri),
+            format!("ERROR shop: header CF-RAY: {ray}\\nSegmentation fault (core dumped)"),
+        ] {
+            forged.log("app/app.log", at, format!("{time} {text}"));
+        }
+    }
+    same(&clean, &forged);
+}
