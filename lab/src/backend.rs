@@ -1,5 +1,5 @@
 //! A small application server (`lab backend ADDR LOG [PREFIX=ACTION]...`): ordinary pages, and
-//! paths whose answer is a fault. Actions: close, rst, garbage, slow:MS, status:N, headers:KB, nokeep.
+//! paths whose answer is a fault. Actions: close, sometimes:N (closes one in N), garbage, slow:MS, status:N, headers:KB, nokeep.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -70,7 +70,8 @@ async fn connection(mut stream: TcpStream, app: &App) -> Result<()> {
         let mut status = 200;
         let mut extra = String::new();
         match action.split_once(':').unwrap_or((action, "")) {
-            ("close", _) => {
+            ("sometimes", n) if rand::rng().random_range(0..n.parse::<u32>()?) > 0 => tokio::time::sleep(millis(45)).await,
+            ("close" | "sometimes", _) => {
                 tokio::time::sleep(millis(40)).await;
                 app.say(&format!("ERROR app.server: {client} \"{method} {uri}\" handler raised BrokenPipeError, connection dropped"));
                 return Ok(());

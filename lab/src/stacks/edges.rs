@@ -6,22 +6,27 @@ use super::front::syslog;
 use super::{Proc, wait_port};
 use crate::run::Run;
 
-/// haproxy in HTTP mode with its HTTP log and the ray captured; `rules` are lines of the frontend.
+/// haproxy in HTTP mode with its HTTP log and the ray captured; `rules` are lines of the frontend, `bind` what follows
+/// its address (with TLS it listens on that port).
+#[derive(Default)]
 pub struct Haproxy {
     pub host: u8,
     pub to_host: u8,
     pub to_port: u16,
     pub rules: &'static str,
+    pub bind: String,
 }
 
 impl Haproxy {
     pub async fn start(&self, run: &mut Run) -> Result<usize> {
         let root = run.root.display().to_string();
+        let port = if self.bind.contains("ssl") { 28443 } else { 28080 };
         let conf = format!(
             "global\n  maxconn 2000\n  log {root}/run/log.sock local0\ndefaults\n  mode http\n  log global\n  option httplog\n  option forwardfor\n  timeout connect 5s\n  timeout client 60s\n  timeout server 30s\n  timeout http-keep-alive 900s\n\
-             frontend web-in\n  bind {}:28080\n  http-request capture req.hdr(CF-Ray) len 24\n{}\n  default_backend app\n\
+             frontend web-in\n  bind {}:{port}{}\n  http-request capture req.hdr(CF-Ray) len 24\n{}\n  default_backend app\n\
              backend app\n  source {}\n  server app1 {}:{}\n",
             run.ip(self.host),
+            self.bind,
             self.rules,
             run.ip(3),
             run.ip(self.to_host),
@@ -36,7 +41,7 @@ impl Haproxy {
         run.servers.push(("haproxy".into(), v));
         let proc = self.launch(run)?;
         run.procs.push(proc);
-        wait_port(run, self.host, 28080).await?;
+        wait_port(run, self.host, port).await?;
         Ok(run.procs.len() - 1)
     }
 

@@ -5,10 +5,12 @@ pub mod edges;
 pub mod fpm;
 pub mod front;
 pub mod gunicorn;
+pub mod lighttpd;
 pub mod nginx;
 pub mod node;
 pub mod rootfs;
 pub mod site;
+pub mod uwsgi;
 
 use std::path::Path;
 use std::process::Stdio;
