@@ -26,6 +26,8 @@ def page(environ):
         return "200 OK", str(Invoice(7).total())
     if path.startswith("/reports/build"):
         time.sleep(30)
+    if path.startswith("/reports/make"):
+        time.sleep(1.7)
     if path.startswith("/media/convert"):
         time.sleep(random.uniform(0.002, 0.05))
         os._exit(3)

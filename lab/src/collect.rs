@@ -65,12 +65,13 @@ pub fn start(run: &mut Run, frame: Frame, sources: &[Source], into: &str) -> Res
     // The clock's error is in the frame and in the line already.
     run.skews.insert(into.split('/').next().unwrap_or(into).to_owned(), 0);
     let mut out = std::fs::File::create(run.write(&below, "")?)?;
-    let mut tails: Vec<Tail> =
-        sources.iter().map(|s| Tail { path: run.path(s.file), name: s.name, at: 0, part: Vec::new() }).collect();
+    let mut tails: Vec<Tail> = sources.iter().map(|s| Tail { path: run.path(s.file), name: s.name, at: 0, part: Vec::new() }).collect();
     let (skew, tz) = (run.set.skew_s, TimeZone::get(run.set.tz)?);
     let year = Timestamp::now().to_zoned(tz.clone()).year();
     let (stop, mut left) = (run.stop.clone(), None);
-    run.notes.push(format!("{into}: gathered during the run; the frame around each line ({frame:?}) was written by the lab when the line arrived."));
+    run.notes.push(format!(
+        "{into}: gathered during the run; the frame around each line ({frame:?}) was written by the lab when the line arrived."
+    ));
     tokio::spawn(async move {
         loop {
             for tail in &mut tails {
@@ -93,7 +94,8 @@ fn framed(frame: Frame, line: &str, name: &str, now: Timestamp, tz: &TimeZone) -
     let local = now.to_zoned(tz.clone());
     match frame {
         Frame::Docker => {
-            json!({"log": format!("{line}\n"), "stream": name, "time": now.strftime("%Y-%m-%dT%H:%M:%S.%9fZ").to_string()}).to_string() + "\n"
+            json!({"log": format!("{line}\n"), "stream": name, "time": now.strftime("%Y-%m-%dT%H:%M:%S.%9fZ").to_string()}).to_string()
+                + "\n"
         }
         Frame::Cri => format!("{} {name} F {line}\n", now.strftime("%Y-%m-%dT%H:%M:%S.%9fZ")),
         Frame::Rfc5424 => {
@@ -108,6 +110,9 @@ fn framed(frame: Frame, line: &str, name: &str, now: Timestamp, tz: &TimeZone) -
                 us % 86_400_000_000
             )
         }
-        Frame::ShortIso => format!("{} web1 {name}[{}]: {line}\n", local.strftime("%Y-%m-%dT%H:%M:%S%z"), 700 + name.len()),
+        Frame::ShortIso => {
+            let pid = if name == "systemd" { 1 } else { 700 + name.len() };
+            format!("{} web1 {name}[{pid}]: {line}\n", local.strftime("%Y-%m-%dT%H:%M:%S%z"))
+        }
     }
 }

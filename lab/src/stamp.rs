@@ -20,7 +20,7 @@ static FORMATS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
             "%a %b %d %H:%M:%S",
         ),
         (r"^\[(?<t>(?<d>\d\d)-(?<b>[A-Z][a-z]{2})-(?<y>\d{4}) (?<h>\d\d):(?<m>\d\d):(?<s>\d\d))", "%d-%b-%Y %H:%M:%S"),
-        (r#""(?:t|time)":"(?<t>(?<y>\d{4})-(?<n>\d\d)-(?<d>\d\d)T(?<h>\d\d):(?<m>\d\d):(?<s>\d\d))"#, "%Y-%m-%dT%H:%M:%S"),
+        (r#""(?:t|ts|time|@timestamp)":"(?<t>(?<y>\d{4})-(?<n>\d\d)-(?<d>\d\d)T(?<h>\d\d):(?<m>\d\d):(?<s>\d\d))"#, "%Y-%m-%dT%H:%M:%S"),
         (r"^(?<t>(?<y>\d{4})-(?<n>\d\d)-(?<d>\d\d) (?<h>\d\d):(?<m>\d\d):(?<s>\d\d)),", "%Y-%m-%d %H:%M:%S"),
         (r"^(?<t>(?<y>\d{4})-(?<n>\d\d)-(?<d>\d\d)T(?<h>\d\d):(?<m>\d\d):(?<s>\d\d))\.\d+Z ", "%Y-%m-%dT%H:%M:%S"),
         (r"^\[(?<t>(?<y>\d{4})-(?<n>\d\d)-(?<d>\d\d) (?<h>\d\d):(?<m>\d\d):(?<s>\d\d)) ", "%Y-%m-%d %H:%M:%S"),

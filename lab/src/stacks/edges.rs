@@ -49,6 +49,12 @@ impl Haproxy {
         let path = run.path("etc/haproxy.cfg").display().to_string();
         Proc::start(run, "haproxy", &["haproxy", "-db", "-f", &path], None)
     }
+
+    /// A master with a worker, as systemd runs it; what they say goes to `run/haproxy.out`.
+    pub fn launch_master(&self, run: &Run) -> Result<Proc> {
+        let path = run.path("etc/haproxy.cfg").display().to_string();
+        Proc::start(run, "haproxy", &["haproxy", "-W", "-db", "-f", &path], None)
+    }
 }
 
 /// Varnish with varnishncsa's combined log.
@@ -75,10 +81,24 @@ pub async fn varnish(run: &mut Run, host: u8, port: u16, to_host: u8, to_port: u
 
 /// Caddy with its JSON access log; `rules` are lines of the site block.
 pub async fn caddy(run: &mut Run, host: u8, to_host: u8, to_port: u16, rules: &str) -> Result<()> {
+    start_caddy(run, (host, 28080), (to_host, to_port), rules, "").await
+}
+
+/// The same with TLS; `tls` are lines of its `tls` directive. At level debug its own log, on standard error, names failed handshakes.
+pub async fn caddy_tls(run: &mut Run, host: u8, to_host: u8, to_port: u16, tls: &str) -> Result<()> {
+    let ssl = run.path("etc/ssl").display().to_string();
+    let rules = format!("  tls {ssl}/server.crt {ssl}/server.key {{\n{tls}\n  }}");
+    start_caddy(run, (host, 28443), (to_host, to_port), &rules, "  debug\n").await?;
+    run.log("run/caddy.out", "caddy/caddy.log", "caddy");
+    Ok(())
+}
+
+async fn start_caddy(run: &mut Run, at: (u8, u16), to: (u8, u16), rules: &str, global: &str) -> Result<()> {
+    let ((host, port), (to_host, to_port)) = (at, to);
     let root = run.root.display().to_string();
     std::fs::create_dir_all(run.path("var/log/caddy"))?;
     let conf = format!(
-        "{{\n  auto_https off\n  admin off\n}}\n:28080 {{\n  bind {}\n  log {{\n    output file {root}/var/log/caddy/access.log\n  }}\n{rules}\n  reverse_proxy {}:{to_port}\n}}\n",
+        "{{\n  auto_https off\n  admin off\n{global}}}\n:{port} {{\n  bind {}\n  log {{\n    output file {root}/var/log/caddy/access.log\n  }}\n{rules}\n  reverse_proxy {}:{to_port}\n}}\n",
         run.ip(host),
         run.ip(to_host),
     );
@@ -89,5 +109,5 @@ pub async fn caddy(run: &mut Run, host: u8, to_host: u8, to_port: u16, rules: &s
     run.log("var/log/caddy/access.log", "caddy/access.log", "caddy");
     let v = super::version(&["caddy", "version"], "").await;
     run.servers.push(("caddy".into(), v));
-    wait_port(run, host, 28080).await
+    wait_port(run, host, port).await
 }

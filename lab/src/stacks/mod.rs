@@ -10,6 +10,7 @@ pub mod nginx;
 pub mod node;
 pub mod rootfs;
 pub mod site;
+pub mod uvicorn;
 pub mod uwsgi;
 
 use std::path::Path;
@@ -62,6 +63,11 @@ impl Proc {
 
     pub fn signal(&self, signal: i32) {
         kill(self.pid, signal);
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.try_wait().ok().flatten()
     }
 
     pub async fn stop(&mut self, signal: i32) {

@@ -58,7 +58,12 @@ async fn only_errors(run: &mut Run) -> Result<()> {
 }
 
 async fn all_valid(run: &mut Run) -> Result<()> {
-    let routes = [("^/wp-json/menu/", "lib/tree.php"), ("^/thumbs/", "lib/thumbs.php"), ("^/invoice/", "lib/invoice.php"), ("^/quote/", "lib/rates.php")];
+    let routes = [
+        ("^/wp-json/menu/", "lib/tree.php"),
+        ("^/thumbs/", "lib/thumbs.php"),
+        ("^/invoice/", "lib/invoice.php"),
+        ("^/quote/", "lib/rates.php"),
+    ];
     site::write(run, &routes, &[("SLEEP", "2.5")])?;
     fpm::Fpm { children: 14, extra: "php_admin_value[memory_limit] = 1G\nrequest_terminate_timeout = 2s".into(), ..Default::default() }
         .start(run, None)

@@ -37,9 +37,16 @@ async fn ingress(run: &mut Run) -> Result<()> {
     let server = r#"set $proxy_upstream_name "shop-api-80"; set $proxy_alternative_upstream_name ""; set $req_id $request_id;
     if ($request_method !~ ^(GET|HEAD|POST|OPTIONS)$) { return 444; }
     location ^~ /internal/ { return 444; }"#;
-    nginx::Nginx { app, server: server.into(), format: nginx::Format::Custom(INGRESS), real_ip: true, level: "notice", ..Default::default() }
-        .start(run)
-        .await?;
+    nginx::Nginx {
+        app,
+        server: server.into(),
+        format: nginx::Format::Custom(INGRESS),
+        real_ip: true,
+        level: "notice",
+        ..Default::default()
+    }
+    .start(run)
+    .await?;
     let web = [Source { file: "var/log/nginx/access.log", name: "stdout" }, Source { file: "var/log/nginx/error.log", name: "stderr" }];
     collect::start(run, Frame::Cri, &web, "pods/ingress-nginx_controller-6d4b/controller/0.log")?;
     collect::start(run, Frame::Cri, &[Source { file: "var/log/app.log", name: "stdout" }], "pods/shop_api-7f9c/api/0.log")?;

@@ -116,7 +116,8 @@ async fn read_only(run: &mut Run) -> Result<()> {
     let http = format!(
         "proxy_cache_path {cache} levels=1:2 keys_zone=pages:4m inactive=10m use_temp_path=off;\n  map $uri $skip {{ default 1; ~^/v1/public/ \"\"; }}"
     );
-    let in_app = "proxy_cache pages; proxy_cache_key $host$request_uri; proxy_cache_valid 200 2s; proxy_cache_bypass $skip; proxy_no_cache $skip;";
+    let in_app =
+        "proxy_cache pages; proxy_cache_key $host$request_uri; proxy_cache_valid 200 2s; proxy_cache_bypass $skip; proxy_no_cache $skip;";
     nginx::Nginx { app, http, in_app: in_app.into(), ..Default::default() }.start(run).await?;
     run.origin(10, 28080, None);
     let place = seen.clone();
@@ -180,8 +181,9 @@ async fn pull(run: &mut Run) -> Result<()> {
     backend(run, 20, 9422, "app.log", &["/u/=slow:700"]).await?;
     let ssl = run.path("etc/ssl");
     let bind = format!(" ssl crt {0}/server.pem ca-file {0}/pull-ca.crt verify required", ssl.display());
-    edges::Haproxy { host: 10, to_host: 20, to_port: 9422, rules: "", bind, ..Default::default() }.start(run).await?;
-    let show = |who: &str| client(TlsOptions { client_cert: Some((&ssl.join(format!("{who}.crt")), &ssl.join(format!("{who}.key")))), h2: false });
+    edges::Haproxy { host: 10, to_host: 20, to_port: 9422, rules: "", bind }.start(run).await?;
+    let show =
+        |who: &str| client(TlsOptions { client_cert: Some((&ssl.join(format!("{who}.crt")), &ssl.join(format!("{who}.key")))), h2: false });
     let origin = run.origin(10, 28443, Some(show("pull")?));
     let now = run.edge.origins.lock().unwrap()[origin].clone();
     background(run);
@@ -198,7 +200,8 @@ async fn pull(run: &mut Run) -> Result<()> {
     run.until(end).await;
     run.drain().await;
     run.label = Box::new(|row, _| {
-        (row.why == Why::TlsAlert || cut_off(row) && !row.reused).then(|| Label::new("origin-pull-rejected", "SSL client certificate not trusted"))
+        (row.why == Why::TlsAlert || cut_off(row) && !row.reused)
+            .then(|| Label::new("origin-pull-rejected", "SSL client certificate not trusted"))
     });
     Ok(())
 }
