@@ -3,11 +3,13 @@
 
 mod apps;
 mod doubt;
+mod fronts;
 mod rules;
 mod wire;
+mod wsgi;
 
 use super::Scenario;
 
 pub fn table() -> Vec<Scenario> {
-    [apps::table, rules::table, wire::table, doubt::table].iter().flat_map(|t| t()).collect()
+    [apps::table, rules::table, wire::table, wsgi::table, fronts::table, doubt::table].iter().flat_map(|t| t()).collect()
 }

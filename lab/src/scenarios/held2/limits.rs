@@ -35,7 +35,7 @@ pub fn table() -> Vec<Scenario> {
 
 async fn rate(run: &mut Run) -> Result<()> {
     backend(run, 20, 9550, "app.log", &[]).await?;
-    let rules = "  stick-table type ip size 10k expire 60s store http_req_rate(10s)\n  http-request track-sc0 src\n  http-request capture sc0_http_req_rate len 6\n  http-request reject if { sc0_http_req_rate gt 28 }";
+    let rules = "  stick-table type ip size 10k expire 60s store http_req_rate(10s)\n  http-request track-sc0 src\n  http-request capture sc0_http_req_rate len 6\n  http-request reject if { sc0_http_req_rate gt 31 }";
     edges::Haproxy { host: 10, to_host: 20, to_port: 9550, rules, ..Default::default() }.start(run).await?;
     run.origin(10, 28080, None);
     background(run);
@@ -86,6 +86,11 @@ async fn haproxy_dies(run: &mut Run) -> Result<()> {
     collect::start(run, Frame::ShortIso, &sources, "journal-haproxy.txt")?;
     run.origin(10, 28080, None);
     background(run);
+    run.load(9.0, (0.0, run.set.seconds as f64), |rng, v| {
+        let who = v.person(rng);
+        let n = rng.random_range(1..300);
+        v.req(rng, "slow", "GET", format!("/api/v2/users/{n}/export"), who)
+    });
     for (n, t) in [9.0, 17.5, 24.0, 32.5, 40.0, 47.0].into_iter().enumerate() {
         run.until(t).await;
         let Some(worker) = stacks::children(run.procs[at].pid).first().copied() else { continue };
