@@ -55,7 +55,8 @@ async fn garbage(run: &mut Run) -> Result<()> {
     })
     .await;
     run.label = Box::new(|row, _| {
-        let text = format!("no valid HTTP/1.0 header||{} {} HTTP/1.1\\\",\\\"status\\\":009", row.req.method, row.req.uri);
+        let line = format!("{} {} HTTP/1.1\",\"status\":009", row.req.method, row.req.uri);
+        let text = format!("no valid HTTP/1.0 header||{line}||{}", line.replace('"', "\\\""));
         (row.why == Why::NotHttp && row.req.tag == "fault").then(|| Label::new("malformed-response", text))
     });
     Ok(())
