@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what the lab needs (Debian 12, root) and records every scenario again.
 #   lab/record.sh [OUTPUT-DIRECTORY] [SCENARIO-PREFIX]...
-# Traffic stays on loopback. A full run takes about 35 minutes on two cores. Scenarios named held-… are kept unseen:
-# `all` leaves them out, and only they need Debian 13's servers, which are then put into a directory of their own.
+# Traffic stays on loopback. A full run takes about 35 minutes on two cores. Scenarios named held-…, dev2-… and held2-… are kept
+# apart: `all` leaves them out, and only they need Debian 13's servers, which are then put into a directory of their own.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-out}
@@ -13,7 +13,11 @@ out=${1:-out}
 need="nginx libnginx-mod-stream apache2 libapache2-mod-php8.2 libapache2-mod-security2 libapache2-mod-qos php8.2-fpm haproxy hitch gunicorn iptables openssl"
 trixie=
 for name in "$@"; do
-    case $name in held*) trixie=/opt/cfray-lab-trixie; need="$need varnish caddy nodejs debootstrap" ;; esac
+    case $name in held*|dev2*) trixie=/opt/cfray-lab-trixie; need="$need varnish caddy nodejs debootstrap" ;; esac
+    case $name in
+        dev2*) need="$need lighttpd uwsgi-core uwsgi-plugin-python3 libnginx-mod-http-lua libnginx-mod-http-modsecurity" ;;
+        held2*) need="$need python3-uvicorn" ;;
+    esac
 done
 missing=
 for p in $need; do

@@ -1,4 +1,5 @@
 """The lab's WSGI application, served by gunicorn: ordinary pages, and paths that fail."""
+import ctypes
 import hashlib
 import logging
 import os
@@ -26,6 +27,15 @@ def page(environ):
         return "200 OK", str(Invoice(7).total())
     if path.startswith("/reports/build"):
         time.sleep(30)
+    if path.startswith("/reports/make"):
+        time.sleep(1.7)
+    if path.startswith("/media/frame"):
+        time.sleep(random.uniform(0.002, 0.05))
+        ctypes.string_at(0)
+    if path.startswith("/rates/"):
+        time.sleep(2.1)
+    if path.startswith("/partner/"):
+        return "520 Origin Error", "<h1>520</h1>"
     if path.startswith("/media/convert"):
         time.sleep(random.uniform(0.002, 0.05))
         os._exit(3)

@@ -1,5 +1,5 @@
 //! A small application server (`lab backend ADDR LOG [PREFIX=ACTION]...`): ordinary pages, and
-//! paths whose answer is a fault. Actions: close, rst, garbage, slow:MS, status:N, headers:KB, nokeep.
+//! paths whose answer is a fault. Actions: close, sometimes:N (closes one in N), garbage, ssh, slow:MS, status:N, headers:KB, nokeep.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -70,7 +70,8 @@ async fn connection(mut stream: TcpStream, app: &App) -> Result<()> {
         let mut status = 200;
         let mut extra = String::new();
         match action.split_once(':').unwrap_or((action, "")) {
-            ("close", _) => {
+            ("sometimes", n) if rand::rng().random_range(0..n.parse::<u32>()?) > 0 => tokio::time::sleep(millis(45)).await,
+            ("close" | "sometimes", _) => {
                 tokio::time::sleep(millis(40)).await;
                 app.say(&format!("ERROR app.server: {client} \"{method} {uri}\" handler raised BrokenPipeError, connection dropped"));
                 return Ok(());
@@ -78,6 +79,10 @@ async fn connection(mut stream: TcpStream, app: &App) -> Result<()> {
             ("garbage", _) => {
                 let bytes = b"\x00\x00\x00\x1cERR protocol version mismatch: expected frame header v3\r\n\r\n";
                 stream.write_all(bytes).await?;
+                return Ok(());
+            }
+            ("ssh", _) => {
+                stream.write_all(b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u7\r\nInvalid SSH identification string.\r\n").await?;
                 return Ok(());
             }
             ("slow", ms) => tokio::time::sleep(Duration::from_millis(ms.parse()?)).await,

@@ -127,6 +127,7 @@ pub fn rewrite(run: &Run, line: &str) -> String {
     let line = line.replace("'/tmp/lab-runs/...'", "'/var/www/site/w...'");
     // PHP cuts long messages, and so perhaps a path.
     let line = line.replace("/tmp/lab-runs\"", "/var/www/site\"");
+    let line = line.replace("/tmp/lab-runs/", "/var/www/");
     let line = line
         .replace("/run/www.sock", "/run/php/www.sock")
         .replace("/var/nginx10/", "/var/lib/nginx/")

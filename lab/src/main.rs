@@ -3,6 +3,7 @@
 
 mod backend;
 mod clocks;
+mod collect;
 mod cut;
 mod edge;
 mod finish;
@@ -27,7 +28,7 @@ pub fn edge_find(hay: &[u8], needle: &[u8]) -> Option<usize> {
 const USAGE: &str = "lab list
 lab clocks --recordings DIR [--keep DIR]          zones and skews moved, then measured
 lab ties --recordings DIR                         rays taken out, then tied by request
-lab record [--out DIR] [--jobs N] [--seconds N] NAME...|all     names may be prefixes; all is all but held-…
+lab record [--out DIR] [--jobs N] [--seconds N] NAME...|all     names may be prefixes; all is all but those kept unseen
 lab cut FROM TO OUT RECORDING...                  those seconds only, for tests
 lab backend ADDR LOG [PREFIX=ACTION]...";
 
@@ -67,7 +68,7 @@ async fn record(args: &[String]) -> Result<()> {
     std::fs::create_dir_all(&out)?;
     let mut wanted: Vec<_> = scenarios::all()
         .into_iter()
-        .filter(|s| names.iter().any(|n| n == "all" && !s.name.starts_with("held-") || s.name.starts_with(n.as_str())))
+        .filter(|s| names.iter().any(|n| n == "all" && !scenarios::unseen(s.name) || s.name.starts_with(n.as_str())))
         .collect();
     if wanted.is_empty() {
         bail!("no such scenario; try `lab list`");

@@ -20,10 +20,16 @@ static FORMATS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
             "%a %b %d %H:%M:%S",
         ),
         (r"^\[(?<t>(?<d>\d\d)-(?<b>[A-Z][a-z]{2})-(?<y>\d{4}) (?<h>\d\d):(?<m>\d\d):(?<s>\d\d))", "%d-%b-%Y %H:%M:%S"),
-        (r#""(?:t|time)":"(?<t>(?<y>\d{4})-(?<n>\d\d)-(?<d>\d\d)T(?<h>\d\d):(?<m>\d\d):(?<s>\d\d))"#, "%Y-%m-%dT%H:%M:%S"),
+        (r#""(?:t|ts|time|@timestamp)":"(?<t>(?<y>\d{4})-(?<n>\d\d)-(?<d>\d\d)T(?<h>\d\d):(?<m>\d\d):(?<s>\d\d))"#, "%Y-%m-%dT%H:%M:%S"),
         (r"^(?<t>(?<y>\d{4})-(?<n>\d\d)-(?<d>\d\d) (?<h>\d\d):(?<m>\d\d):(?<s>\d\d)),", "%Y-%m-%d %H:%M:%S"),
         (r"^(?<t>(?<y>\d{4})-(?<n>\d\d)-(?<d>\d\d)T(?<h>\d\d):(?<m>\d\d):(?<s>\d\d))\.\d+Z ", "%Y-%m-%dT%H:%M:%S"),
         (r"^\[(?<t>(?<y>\d{4})-(?<n>\d\d)-(?<d>\d\d) (?<h>\d\d):(?<m>\d\d):(?<s>\d\d)) ", "%Y-%m-%d %H:%M:%S"),
+        // lighttpd, uWSGI (its lines and its requests), Monolog, Tomcat.
+        (r"^(?<t>(?<y>\d{4})-(?<n>\d\d)-(?<d>\d\d) (?<h>\d\d):(?<m>\d\d):(?<s>\d\d)): ", "%Y-%m-%d %H:%M:%S"),
+        (r"^(?<t>[A-Z][a-z]{2} (?<b>[A-Z][a-z]{2}) (?<d>[ \d]\d) (?<h>\d\d):(?<m>\d\d):(?<s>\d\d)) (?<y>\d{4}) - ", "%a %b %e %H:%M:%S"),
+        (r"\[(?<t>[A-Z][a-z]{2} (?<b>[A-Z][a-z]{2}) (?<d>[ \d]\d) (?<h>\d\d):(?<m>\d\d):(?<s>\d\d)) (?<y>\d{4})\] ", "%a %b %e %H:%M:%S"),
+        (r"^\[(?<t>(?<y>\d{4})-(?<n>\d\d)-(?<d>\d\d) (?<h>\d\d):(?<m>\d\d):(?<s>\d\d))\] ", "%Y-%m-%d %H:%M:%S"),
+        (r"^(?<t>(?<d>\d\d)-(?<b>[A-Z][a-z]{2})-(?<y>\d{4}) (?<h>\d\d):(?<m>\d\d):(?<s>\d\d))\.\d{3} ", "%d-%b-%Y %H:%M:%S"),
         (r"^(?<t>(?<b>[A-Z][a-z]{2}) (?<d>[ \d]\d) (?<h>\d\d):(?<m>\d\d):(?<s>\d\d)) ", "%b %e %H:%M:%S"),
     ]
     .into_iter()

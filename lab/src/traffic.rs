@@ -14,6 +14,9 @@ pub enum Profile {
     Shop,
     WordPress,
     Saas,
+    Magento,
+    Forum,
+    Api,
 }
 
 const BROWSERS: &[&str] = &[
@@ -98,6 +101,9 @@ impl Visitors {
             Profile::Shop => "www.example.org",
             Profile::WordPress => "blog.example.net",
             Profile::Saas => "app.example.com",
+            Profile::Magento => "store.example.org",
+            Profile::Forum => "forum.example.net",
+            Profile::Api => "api.example.com",
         }
     }
 
@@ -130,6 +136,8 @@ impl Visitors {
             cached: None,
             cacheable: false,
             origin: 0,
+            source: "eyeball",
+            worker: false,
             edge_only: None,
         }
     }
@@ -207,6 +215,34 @@ impl Visitors {
                 75..=84 => ("GET", format!("/api/v2/users/{n}")),
                 85..=89 => ("POST", format!("/api/v2/tasks/{n}/comments")),
                 _ => ("GET", format!("/help/{w}")),
+            },
+            Profile::Magento => match k {
+                0..=24 => ("GET", format!("/{w}-{n}.html")),
+                25..=39 => ("GET", format!("/catalog/product/view/id/{n}/s/{w}/")),
+                40..=59 => ("GET", format!("/customer/section/load/?sections=cart%2Cmessages&force_new_section_timestamp=false&_={n}")),
+                60..=67 => ("GET", format!("/catalogsearch/result/?q={w}")),
+                68..=77 => ("POST", format!("/checkout/cart/add/product/{n}/")),
+                78..=84 => ("GET", format!("/rest/V1/guest-carts/{n}/totals")),
+                85..=91 => ("GET", "/checkout/cart/".into()),
+                _ => ("GET", "/".into()),
+            },
+            Profile::Forum => match k {
+                0..=29 => ("GET", format!("/t/{w}/{n}")),
+                30..=44 => ("GET", format!("/viewtopic.php?f={}&t={n}", n % 12)),
+                45..=59 => ("POST", format!("/message-bus/{n}/poll?dlp=t")),
+                60..=74 => ("GET", format!("/u/{w}{n}/summary.json")),
+                75..=84 => ("GET", "/latest.json?order=default".into()),
+                85..=90 => ("POST", "/posts".into()),
+                _ => ("GET", format!("/c/{w}/{}", n % 30)),
+            },
+            Profile::Api => match k {
+                0..=34 => ("GET", format!("/v1/items/{n}")),
+                35..=54 => ("GET", format!("/v1/search?term={w}&limit=20")),
+                55..=69 => ("POST", "/v1/collect".into()),
+                70..=79 => ("PUT", format!("/v1/items/{n}/state")),
+                80..=87 => ("POST", "/oauth/token".into()),
+                88..=94 => ("GET", "/v1/me".into()),
+                _ => ("DELETE", format!("/v1/items/{n}")),
             },
         };
         self.req(rng, "background", method, uri, v)

@@ -25,6 +25,7 @@ impl Edge {
         let now = SystemTime::now();
         let mut row = Row {
             ray,
+            parent: String::new(),
             start: now,
             end: now,
             sent_at: now,
@@ -61,7 +62,12 @@ impl Edge {
             self.to_origin(&mut row).await;
         }
         row.end = SystemTime::now();
-        let status = row.edge_status;
+        let mut status = row.edge_status;
+        if row.req.worker && row.why != Why::Cached && row.req.edge_only.is_none() {
+            let parent = visitors_row(&mut row);
+            status = parent.edge_status;
+            self.rows.lock().unwrap().push(parent);
+        }
         self.rows.lock().unwrap().push(row);
         status
     }
@@ -225,6 +231,23 @@ impl Edge {
         };
         Ok(Conn { io: Io::Tls(Box::new(tls)), tls_proto, idle_since: t })
     }
+}
+
+/// The visitor's own row when a Worker fetched from the origin: no origin in it, and the Worker serves a
+/// stored page where its fetch failed.
+fn visitors_row(child: &mut Row) -> Row {
+    let mut parent = child.clone();
+    parent.ray = format!("{:016x}", rand::rng().random::<u64>() | 1 << 63);
+    child.parent.clone_from(&parent.ray);
+    child.req.source = "edgeWorkerFetch";
+    parent.start = child.start - millis(1, 4);
+    parent.end = child.end + millis(1, 3);
+    if child.edge_status >= 520 {
+        parent.edge_status = 200;
+    }
+    (parent.why, parent.origin_status, parent.tls_proto) = (Why::EdgeOnly, 0, "unknown");
+    (parent.tcp, parent.tls, parent.header, parent.origin_total) = Default::default();
+    parent
 }
 
 /// Error texts of the TLS library end in an advice with a link.

@@ -54,6 +54,8 @@ pub enum Job {
     Sampled(u32),
     /// Every row, but only fourteen fields.
     Fourteen,
+    /// Every row as CSV, with the names in a first row (`batch_prefix`).
+    Csv,
 }
 
 const FOURTEEN: &[&str] = &[
@@ -90,7 +92,7 @@ pub fn write(edge: &Edge, rows: &[Row], options: &Options, dir: &Path, rng: &mut
         .filter(|r| match options.job {
             Job::Only5xx => r.edge_status >= 500,
             Job::Sampled(percent) => rng.random_range(0..100) < percent,
-            Job::All | Job::Fourteen => true,
+            Job::All | Job::Fourteen | Job::Csv => true,
         })
         .map(|r| (r.end, r))
         .collect();
@@ -119,7 +121,11 @@ pub fn write(edge: &Edge, rows: &[Row], options: &Options, dir: &Path, rng: &mut
         let format = "%Y%m%dT%H%M%SZ";
         let name = format!("{}_{}_{:08x}.log.gz", stamp(from, format)?, stamp(to, format)?, rng.random::<u32>());
         let mut gz = GzEncoder::new(std::fs::File::create(day.join(name))?, Compression::best());
-        for row in part {
+        for (i, row) in part.into_iter().enumerate() {
+            if options.job == Job::Csv {
+                csv_row(&mut gz, &record(edge, &origins, row, options), i == 0)?;
+                continue;
+            }
             serde_json::to_writer(&mut gz, &record(edge, &origins, row, options))?;
             gz.write_all(b"\n")?;
         }
@@ -127,6 +133,22 @@ pub fn write(edge: &Edge, rows: &[Row], options: &Options, dir: &Path, rng: &mut
         from = to;
     }
     Ok(rays)
+}
+
+/// Strings are quoted, numbers bare; lists and objects are JSON in a string.
+fn csv_row(out: &mut impl std::io::Write, record: &Value, first: bool) -> Result<()> {
+    let Some(map) = record.as_object() else { return Ok(()) };
+    if first {
+        writeln!(out, "{}", map.keys().map(|k| format!("\"{k}\"")).collect::<Vec<_>>().join(","))?;
+    }
+    let quoted = |t: &str| format!("\"{}\"", t.replace('"', "\"\""));
+    let cells = map.values().map(|v| match v {
+        Value::String(s) => quoted(s),
+        Value::Array(_) | Value::Object(_) => quoted(&v.to_string()),
+        other => other.to_string(),
+    });
+    writeln!(out, "{}", cells.collect::<Vec<_>>().join(","))?;
+    Ok(())
 }
 
 fn ms(d: Duration) -> u64 {
@@ -180,7 +202,7 @@ fn record(edge: &Edge, origins: &[Origin], row: &Row, options: &Options) -> Valu
     put("ClientRequestProtocol", json!(if human { ["HTTP/2", "HTTP/2", "HTTP/3", "HTTP/1.1"][pick(4, 17)] } else { "HTTP/1.1" }));
     put("ClientRequestReferer", json!(req.referer));
     put("ClientRequestScheme", json!("https"));
-    put("ClientRequestSource", json!("eyeball"));
+    put("ClientRequestSource", json!(req.source));
     put("ClientRequestURI", json!(req.uri));
     put("ClientRequestUserAgent", json!(v.ua));
     put("ClientSSLCipher", json!("AEAD-AES128-GCM-SHA256"));
@@ -219,7 +241,7 @@ fn record(edge: &Edge, origins: &[Origin], row: &Row, options: &Options) -> Valu
     put("OriginSSLProtocol", json!(if contacted { row.tls_proto } else { "unknown" }));
     put("OriginTCPHandshakeDurationMs", json!(ms(row.tcp)));
     put("OriginTLSHandshakeDurationMs", json!(ms(row.tls)));
-    put("ParentRayID", json!("00"));
+    put("ParentRayID", json!(if row.parent.is_empty() { "00" } else { row.parent.as_str() }));
     put("RayID", json!(row.ray));
     put("SecurityAction", json!(""));
     put("SecurityActions", json!([]));
@@ -231,9 +253,10 @@ fn record(edge: &Edge, origins: &[Origin], row: &Row, options: &Options) -> Valu
     put("UpperTierColoID", json!(0));
     put("WAFAttackScore", json!(0));
     put("WorkerCPUTime", json!(0));
-    put("WorkerStatus", json!("unknown"));
-    put("WorkerSubrequest", json!(false));
-    put("WorkerSubrequestCount", json!(0));
+    let parent_of_worker = req.worker && row.parent.is_empty() && row.why == Why::EdgeOnly;
+    put("WorkerStatus", json!(if parent_of_worker { "ok" } else { "unknown" }));
+    put("WorkerSubrequest", json!(!row.parent.is_empty()));
+    put("WorkerSubrequestCount", json!(u8::from(parent_of_worker)));
     put("ZoneID", json!(options.zone_id));
     put("ZoneName", json!(options.zone));
     if options.job == Job::Fourteen {

@@ -66,6 +66,10 @@ pub struct Req {
     pub cached: Option<(usize, &'static str)>,
     pub cacheable: bool,
     pub origin: usize,
+    /// ClientRequestSource: `eyeball`, or what else made the request.
+    pub source: &'static str,
+    /// A Worker makes the request to the origin on behalf of the visitor.
+    pub worker: bool,
     /// Edge-internal failure: no origin is contacted, this status is the answer.
     pub edge_only: Option<u16>,
 }
@@ -96,6 +100,8 @@ pub enum Why {
 #[derive(Clone, Debug)]
 pub struct Row {
     pub ray: String,
+    /// Ray of the visitor's request when a Worker made this one, else empty.
+    pub parent: String,
     pub req: Req,
     pub start: SystemTime,
     pub end: SystemTime,

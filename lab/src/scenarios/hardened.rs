@@ -32,7 +32,7 @@ pub fn table() -> Vec<Scenario> {
 /// Another way to the same end as `HIDE` and `DROP`; nginx then logs the first status with 0 bytes, not 444.
 pub const HIDE_BY_PATH: &str = "error_page 500 502 503 504 /hidden-error; fastcgi_intercept_errors on;";
 pub const DROP_BY_PATH: &str = "location = /hidden-error { internal; return 444; }";
-const HIDE_PROXY: &str = "error_page 500 502 504 = @drop; proxy_intercept_errors on;";
+pub const HIDE_PROXY: &str = "error_page 500 502 504 = @drop; proxy_intercept_errors on;";
 pub const JSON_EDGE_REQ: &str = r#"log_format main escape=json '{"time":"$time_iso8601","vhost":"$host","client":"$remote_addr","edge_req":"$http_cf_ray","verb":"$request_method","path":"$request_uri","code":$status,"size":$body_bytes_sent,"took":"$request_time","backend_took":"$upstream_response_time","backend_code":"$upstream_status","agent":"$http_user_agent"}';"#;
 
 async fn gunicorn_timeout(run: &mut Run) -> Result<()> {

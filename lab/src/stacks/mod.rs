@@ -5,10 +5,13 @@ pub mod edges;
 pub mod fpm;
 pub mod front;
 pub mod gunicorn;
+pub mod lighttpd;
 pub mod nginx;
 pub mod node;
 pub mod rootfs;
 pub mod site;
+pub mod uvicorn;
+pub mod uwsgi;
 
 use std::path::Path;
 use std::process::Stdio;
@@ -60,6 +63,11 @@ impl Proc {
 
     pub fn signal(&self, signal: i32) {
         kill(self.pid, signal);
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.try_wait().ok().flatten()
     }
 
     pub async fn stop(&mut self, signal: i32) {

@@ -46,6 +46,7 @@ impl Format {
 pub enum App {
     Fpm(&'static str),
     Proxy(String),
+    Uwsgi(String),
 }
 
 #[derive(Clone, Debug)]
@@ -135,6 +136,7 @@ impl Nginx {
             App::Proxy(to) => format!(
                 "proxy_set_header Host $host; proxy_set_header X-Forwarded-For $http_cf_connecting_ip; proxy_read_timeout {timeout}s; proxy_pass http://{to};"
             ),
+            App::Uwsgi(to) => format!("include /etc/nginx/uwsgi_params; uwsgi_read_timeout {timeout}s; uwsgi_pass {to};"),
         };
         let real_ip = if self.real_ip { "set_real_ip_from 127.0.0.0/8; real_ip_header CF-Connecting-IP;" } else { "" };
         let in_app = &self.in_app;

@@ -49,7 +49,7 @@ fn slow(run: &mut Run) {
 async fn restart(run: &mut Run) -> Result<()> {
     site::write(run, &[], &[])?;
     backend(run, 20, 9310, "app.log", &["/reports/build=slow:1400"]).await?;
-    let web = edges::Haproxy { host: 10, to_host: 20, to_port: 9310, rules: "" };
+    let web = edges::Haproxy { host: 10, to_host: 20, to_port: 9310, rules: "", ..Default::default() };
     let at = web.start(run).await?;
     run.origin(10, 28080, None);
     background(run);
@@ -79,7 +79,7 @@ async fn reject(run: &mut Run) -> Result<()> {
     site::write(run, &[], &[])?;
     backend(run, 20, 9311, "app.log", &[]).await?;
     let rules = "  acl bad_agent req.hdr(User-Agent) -m sub -i scrapy petalbot\n  http-request reject if bad_agent";
-    edges::Haproxy { host: 10, to_host: 20, to_port: 9311, rules }.start(run).await?;
+    edges::Haproxy { host: 10, to_host: 20, to_port: 9311, rules, ..Default::default() }.start(run).await?;
     run.origin(10, 28080, None);
     let mut rng = run.rng.clone();
     let agents =
