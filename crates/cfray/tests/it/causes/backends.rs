@@ -189,7 +189,7 @@ fn handshakes(peer: impl Fn(&Row) -> String) -> (Site, Vec<String>) {
 
 #[test]
 fn a_client_certificate_that_haproxy_refused() {
-    let (mut site, rays) = handshakes(|row| row.edge_ip.clone());
+    let (site, rays) = handshakes(|row| row.edge_ip.clone());
     site.report().proves(&rays, "origin-pull-rejected", &["window"], "SSL client certificate not trusted");
 }
 
