@@ -61,14 +61,14 @@ fn request(line: &[u8]) -> Option<(LogTime, &[u8])> {
     rest.starts_with(b"] ").then_some((time, line))
 }
 
-/// The application's own lines may be many; a quarter is enough, as these forms are nobody else's.
+/// The application's own lines and backtraces may be many; few are enough, as these forms are nobody else's.
 fn detect(sample: &Sample<'_>) -> Option<Detection> {
     let total = u32::try_from(sample.lines.len()).ok()?;
     let good = u32::try_from(sample.lines.iter().filter(|l| Uwsgi.starts_record(l)).count()).ok()?;
     // An asctime stamp and a dash alone may be anybody's.
     let own =
         |l: &&&[u8]| request(l).is_some() || server(l).is_some_and(|(_, m)| OWN.iter().any(|word| memchr::memmem::find(m, word).is_some()));
-    if good * 4 < total || !sample.lines.iter().any(|l| own(&&l)) {
+    if good * 20 < total || !sample.lines.iter().any(|l| own(&&l)) {
         return None;
     }
     let why = format!("{good} of {total} sampled lines are stamped as uWSGI does, and some are its own");

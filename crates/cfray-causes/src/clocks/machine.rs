@@ -57,6 +57,8 @@ pub fn is_failure(e: &OriginEvent) -> bool {
 
 /// Events of one kind that are looked at, spread over all.
 const ENOUGH: usize = 400;
+/// Failed requests that they are compared with: each has a line, most of them without an exception.
+const FAILURES: usize = 10 * ENOUGH;
 
 /// The clock of a group of lines, from what `known` logs of the machine tell as well. `skew_ns` and `error_ns` are the
 /// machine's.
@@ -70,7 +72,7 @@ pub fn clock<'a>(group: impl Iterator<Item = &'a OriginEvent>, known: &[Known<'_
         }
         by_sig.entry(hit.sig).or_default().push(k.at);
     }
-    let failed: Vec<i64> = known.iter().filter(|k| is_failure(k.event)).map(|k| k.at).collect();
+    let failed: Vec<i64> = known.iter().filter(|k| is_failure(k.event)).take(FAILURES).map(|k| k.at).collect();
     let mut deaths: BTreeMap<i64, f64> = BTreeMap::new();
     let mut bursts: BTreeMap<i64, f64> = BTreeMap::new();
     let mut seen: BTreeMap<Sig, usize> = BTreeMap::new();

@@ -15,7 +15,7 @@ pub static DOC: CauseDoc = CauseDoc {
         A full PHP-FPM pool behind nginx gives a valid 502 or 504. It becomes a 520 only where the site maps those to `return 444`.",
     evidence: "`worker_connections are not enough` without a `while ...` part; at most one such line a second is written and it \
         stands for all that were closed in that second. Or, for the same request, `connect() ... failed (11:` or `upstream timed out \
-        (110:` with the pool full (`max_children`) and a 444 in the access log. For reused connections: `reusing connections` or \
+        (110:` with the pool full (`max_children`, uWSGI's `listen queue of socket ... full`) and a 444 in the access log. For reused connections: `reusing connections` or \
         AH00484 at that moment.",
     not_when: "The same lines with a valid 502, 503 or 504 in the access log and at the edge. MaxRequestWorkers reached on prefork: \
         requests wait in the queue and end as 524. A line that is just as frequent near succeeding requests.",

@@ -101,7 +101,7 @@ const PATTERNS: &[Pattern] = &[
     any(Sig::AppWorkerTimeout, r"^worker=\d+ PID:(?P<pid>\d+) timeout \(\d+s > \d+s\), killing$"),
     any(Sig::AppWorkerSignal, r"^reaped #<Process::Status: pid (?P<pid>\d+) SIG[A-Z]+ \(signal (?P<num>\d+)\)(?: \(core dumped\))?> worker=(?:\d+|unknown)$"),
     any(Sig::AppWorkerTimeout, r"^\[\d+\] ! Terminating timed out worker(?: \(worker failed to check in within \d+ seconds\))?: (?P<pid>\d+)$"),
-    any(Sig::AppWorkerSignal, r"^(?:PM2 log: )?App \[[!-Z^-~ ]+:\d+\] exited with code \[\d+\] via signal \[(?P<name>SIG[A-Z]+)\]$"),
+    any(Sig::AppWorkerSignal, r"^(?:: )?(?:PM2 log: )?App \[[!-Z^-~ ]+:\d+\] exited with code \[\d+\] via signal \[(?P<name>SIG[A-Z]+)\]$"),
     any(Sig::AppWorkerSignal, r"^(?:INFO|WARN) exited: [!-~]+ \(terminated by (?P<name>SIG[A-Z]+)(?: \(core dumped\))?; not expected\)$"),
     Pattern { sig: Some(Sig::AppWorkerSignal), scope: Scope::Any, num: Some(6), regex: r"^FATAL ERROR: [A-Za-z_ -]{0,60}Allocation failed - JavaScript heap out of memory$" },
     any(Sig::AppException, EXCEPTION),
@@ -157,6 +157,7 @@ mod tests {
     fn other_supervisors() {
         let killed = Some((Sig::AppWorkerSignal, Some(9), None));
         assert_eq!(sig("PM2 log: App [store:1] exited with code [0] via signal [SIGKILL]"), killed);
+        assert_eq!(sig(": PM2 log: App [store:1] exited with code [0] via signal [SIGKILL]"), killed, "behind its stamp");
         assert_eq!(sig("WARN exited: gunicorn (terminated by SIGKILL; not expected)"), killed);
         assert_eq!(sig("WARN exited: gunicorn (exit status 1; not expected)"), None);
         let reaped = "#20536] ERROR -- : reaped #<Process::Status: pid 456 SIGKILL (signal 9)> worker=0";
