@@ -22,6 +22,7 @@ use nom::character::complete::char;
 use nom::combinator::{map_opt, opt};
 use nom::sequence::{delimited, preceded, terminated};
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 /// The registry's entry.
 pub static FORMAT: FormatSpec = FormatSpec {
@@ -157,6 +158,12 @@ fn continues(record: &[u8], line: &[u8], max: usize) -> bool {
     !starts(line) && !crate::clf::looks_plain(line) && FIND_CLIENT.find(last).is_none()
 }
 
+/// Has a record that quotes another's text come to its tail? Behind it, a wrapper's own header begins the next one.
+pub(crate) fn quote_is_closed(record: &[u8]) -> bool {
+    let last = record.rsplit(|&b| b == b'\n').next().unwrap_or(record);
+    prefix(record).is_ok_and(|(message, _)| (message.starts_with(STDERR) || message.starts_with(BROKEN)) && closes_quote(last))
+}
+
 /// A line of a connection that quotes something (a decoded path may hold a line break) and has not come to its
 /// tail: nginx always writes the tail behind such a message, so what follows belongs to it. Lines of level debug
 /// have none.
@@ -257,14 +264,16 @@ fn set_broken_header<'a>(line: &mut Line<'a>, message: &'a [u8]) {
         }
     }
     if let [Some(ray), None] = rays
-        && line.client.as_deref().is_some_and(from_cloudflare)
+        && line.client.as_deref().is_some_and(is_trusted)
     {
         line.ray = Some(ray);
     }
 }
 
-fn from_cloudflare(client: &[u8]) -> bool {
-    std::str::from_utf8(client).ok().and_then(|text| text.parse().ok()).is_some_and(crate::is_cloudflare)
+/// Cloudflare, or a front on the machine or its own network that passes Cloudflare's connections on.
+fn is_trusted(client: &[u8]) -> bool {
+    let ip = std::str::from_utf8(client).ok().and_then(|text| text.parse::<IpAddr>().ok());
+    ip.is_some_and(|ip| crate::is_cloudflare(ip) || crate::fields::addr::is_local(ip))
 }
 
 fn detect(sample: &Sample<'_>) -> Option<Detection> {

@@ -64,8 +64,9 @@ fn from_edge_or_terminator(c: &Case<'_>, ev: &crate::join::Ev) -> bool {
     if ev.e.client == 0 || c.w.keys.iter().any(|k| k.edge_ip == ev.e.client) {
         return true;
     }
-    ev.e.text.split([' ', '"', ',']).take(12).filter_map(|word| word.parse::<std::net::IpAddr>().ok()).any(|ip| match ip {
-        std::net::IpAddr::V4(ip) => ip.is_loopback() || ip.is_private(),
-        std::net::IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),
-    })
+    ev.e.text
+        .split([' ', '"', ','])
+        .take(12)
+        .filter_map(|word| word.parse::<std::net::IpAddr>().ok())
+        .any(cfray_formats::fields::addr::is_local)
 }

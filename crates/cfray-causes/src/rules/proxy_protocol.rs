@@ -92,7 +92,7 @@ fn listener(name: &str) -> Option<IpAddr> {
 fn refused(c: &Case<'_>) -> Option<Finding> {
     // Anybody can reach the port past Cloudflare and be refused there: only what the edge's own connection met counts.
     let mut near = c.near(&[Sig::ProxyProtocol], 2_000, 2_000);
-    near.retain(|(_, ev)| dropped::by_edge_address(c, ev));
+    near.retain(|(_, ev)| dropped::by_edge_address(c, ev) || from_local_front(ev));
     let ray = c.row.ray.map_or(0, |r| r.0);
     let contrast = c.p.windows.get(c.server?, Sig::ProxyProtocol);
     // The request is quoted in the message; clients write it, so it supports but does not tie.
@@ -114,4 +114,10 @@ mod tests {
         assert_eq!(listener("2001:db8::1:443"), "2001:db8::1".parse().ok());
         assert_eq!(listener("*"), None);
     }
+}
+
+/// A front on the machine or its own network passed Cloudflare's connection on.
+fn from_local_front(ev: &Ev) -> bool {
+    let tail = ev.e.text.rsplit_once(", client: ").map(|(_, tail)| tail);
+    tail.and_then(|t| t.split([',', ' ']).next()?.parse().ok()).is_some_and(cfray_formats::fields::addr::is_local)
 }

@@ -69,6 +69,14 @@ pub fn is_listen(text: &[u8]) -> bool {
     text.starts_with(b"unix:") || (split_port(text).len() < text.len() && is_addr(split_port(text)))
 }
 
+/// Loopback and private networks: a front on the same machine or its own network.
+pub const fn is_local(ip: std::net::IpAddr) -> bool {
+    match ip {
+        std::net::IpAddr::V4(ip) => ip.is_loopback() || ip.is_private(),
+        std::net::IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
