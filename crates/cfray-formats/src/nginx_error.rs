@@ -145,6 +145,10 @@ fn continues(record: &[u8], line: &[u8], max: usize) -> bool {
     if record.len() + 1 + line.len() >= max {
         return false;
     }
+    // Most lines of other formats fail here, before any combinator runs.
+    if record.get(4) != Some(&b'/') {
+        return false;
+    }
     let Ok((message, head)) = prefix(record) else { return false };
     let last = record.rsplit(|&b| b == b'\n').next().unwrap_or(record);
     if message.starts_with(STDERR) || message.starts_with(BROKEN) {

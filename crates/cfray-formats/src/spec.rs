@@ -53,6 +53,8 @@ pub struct Glance<'a> {
     pub stack: Stack,
     pub time: LogTime,
     pub client: Option<&'a [u8]>,
+    /// `client` where it is IPv4 in its usual form.
+    pub client_v4: Option<std::net::Ipv4Addr>,
     pub host: Option<&'a [u8]>,
     /// The request line: [`crate::fields::request::split`] gives `method` and `uri`.
     pub request: &'a [u8],

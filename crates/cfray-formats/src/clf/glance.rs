@@ -3,9 +3,10 @@
 //! It knows the usual outline only and declines everything else, so whatever it says is what
 //! [`super::parse`] says: the tests hold one against the other.
 
-use super::tokens::{self, MAX, Signature};
+use super::tokens::{self, Kind, MAX, Signature, Token};
 use super::{Layout, Learned, is_client, is_name};
 use crate::access::Role;
+use crate::fields::addr::plain_v4;
 use crate::fields::number::{integer, status};
 use crate::fields::text::{closing_quote, present};
 use crate::fields::time::ClfMemo;
@@ -13,6 +14,7 @@ use crate::spec::Glance;
 use cfray_model::key::host_name;
 use cfray_model::{RayId, Stack};
 use memchr::memchr;
+use std::net::Ipv4Addr;
 
 /// `dd/Mon/yyyy:hh:mm:ss +zzzz`.
 const TIME: usize = 26;
@@ -26,7 +28,7 @@ pub fn glance<'a>(record: &'a [u8], stack: Stack, learned: &Learned, memo: &mut 
         return None;
     }
     let time = memo.read(record.get(open + 1..quote - 2)?)?;
-    let (client, host) = head(record.get(..open)?, learned.head_ray)?;
+    let (client, client_v4, host) = head(record.get(..open)?, learned.head_ray)?;
 
     let body = record.get(quote + 1..)?;
     let end = closing_quote(body, 0)?;
@@ -34,16 +36,20 @@ pub fn glance<'a>(record: &'a [u8], stack: Stack, learned: &Learned, memo: &mut 
     let [b' ', code @ .., b' '] = rest.get(..5)? else { return None };
     let status = status(code)?;
     let rest = rest.get(5..)?;
-    let (text, tail) = rest.split_at(memchr(b' ', rest).unwrap_or(rest.len()));
-    let size = match text {
-        b"-" => Some(0),
-        [b'0'..=b'9', ..] if text.iter().all(u8::is_ascii_digit) => integer(text),
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    let (size, tail) = match (rest.get(..digits)?, rest.get(digits..)?) {
+        (b"", [b'-', tail @ ..]) if matches!(tail, [] | [b' ', ..]) => (Some(0), tail),
+        // Up to 19 digits cannot be too many.
+        (number @ [_, ..], tail @ ([] | [b' ', ..])) if digits < 20 => {
+            (Some(number.iter().fold(0u64, |sum, b| sum * 10 + u64::from(b - b'0'))), tail)
+        }
         _ => return None,
     };
     let mut glance = Glance {
         stack,
         time,
         client: present(client),
+        client_v4,
         host,
         request,
         status: Some(status),
@@ -62,11 +68,17 @@ pub fn glance<'a>(record: &'a [u8], stack: Stack, learned: &Learned, memo: &mut 
 }
 
 /// Client and virtual host from what stands before the time.
-fn head(head: &[u8], head_ray: Option<usize>) -> Option<(&[u8], Option<&[u8]>)> {
-    let (first, rest) = head.split_at(memchr(b' ', head)?);
+#[allow(clippy::type_complexity)]
+fn head(head: &[u8], head_ray: Option<usize>) -> Option<(&[u8], Option<Ipv4Addr>, Option<&[u8]>)> {
+    // Words before the time are few and short: no search that has to be set up.
+    let (first, rest) = head.split_at(head.iter().position(|b| *b == b' ')?);
     let bare = |word: &'_ [u8]| word.len() - usize::from(word.ends_with(b","));
+    if let Some(addr) = plain_v4(first) {
+        return Some((first, Some(addr), None));
+    }
     if is_client(first) {
-        return Some((first.get(..bare(first))?, None));
+        let client = first.get(..bare(first))?;
+        return Some((client, plain_v4(client), None));
     }
     let rest = rest.get(1..)?;
     let second = rest.get(..memchr(b' ', rest)?)?;
@@ -74,7 +86,8 @@ fn head(head: &[u8], head_ray: Option<usize>) -> Option<(&[u8], Option<&[u8]>)> 
     if head_ray.is_some() || first.is_empty() || first == b"|" || !is_client(second) {
         return None;
     }
-    Some((second.get(..bare(second))?, is_name(host_name(first)).then_some(first)))
+    let client = second.get(..bare(second))?;
+    Some((client, plain_v4(client), is_name(host_name(first)).then_some(first)))
 }
 
 /// Does a field say something that decides what becomes of a line?
@@ -108,8 +121,12 @@ fn read_tail<'a>(glance: &mut Glance<'a>, tail: &'a [u8], layout: &Layout) -> Op
     let mut roles = layout.roles.iter();
     let mut count = 0;
     while !rest.is_empty() {
-        let (token, after) = tokens::next(rest);
-        rest = after.trim_ascii_start();
+        let (token, after) = quoted(rest).unwrap_or_else(|| tokens::next(rest));
+        rest = match after {
+            // One space and no more, as nearly always.
+            [b' ', after @ ..] if after.first().is_some_and(|b| *b > b' ') => after,
+            _ => after.trim_ascii_start(),
+        };
         count += 1;
         if count > MAX {
             return None;
@@ -128,6 +145,18 @@ fn read_tail<'a>(glance: &mut Glance<'a>, tail: &'a [u8], layout: &Layout) -> Op
         }
     }
     (signature.value() == layout.signature).then_some(())
+}
+
+/// What [`tokens::next`] says of a quoted field without name, in the usual case: no backslash before the first quote that
+/// follows, and a space or the end behind it.
+#[inline]
+fn quoted(text: &[u8]) -> Option<(Token<'_>, &[u8])> {
+    let [b'"', inner @ ..] = text else { return None };
+    let (value, [_, after @ ..]) = inner.split_at(memchr(b'"', inner)?) else { return None };
+    if value.ends_with(b"\\") || !matches!(after, [] | [b' ', ..]) {
+        return None;
+    }
+    Some((Token { kind: Kind::Quoted, key: None, value }, after))
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ fn parsed<'a>(record: &'a [u8], learned: &Learned) -> Option<Glance<'a>> {
     Some(Glance {
         stack: line.stack,
         time: line.time?,
+        client_v4: line.client.as_deref().and_then(|c| std::str::from_utf8(c).ok()?.parse().ok()),
         client: part(line.client),
         host: part(line.host),
         request: b"",
@@ -65,6 +66,29 @@ fn ordinary_lines_need_no_parser() {
     let line = LINES[0];
     let rays = glance(line.as_bytes(), Stack::Nginx, &learned(line), &mut memo).unwrap().ray;
     assert_eq!(rays, RayId::parse(b"9e0ad402c9afa70a"));
+}
+
+#[test]
+fn odd_quotes_sizes_and_spaces() {
+    let mut memo = ClfMemo::default();
+    for (from, to, read) in [
+        ("200 5587 ", "200 5587x ", false),
+        ("200 5587 ", "200 99999999999999999999999 ", false),
+        ("200 5587 ", "200 5587  ", true),
+        ("200 5587 ", "200 - ", true),
+        (r#""Mozilla/5.0""#, r#""Moz \""#, false),
+        (r#""Mozilla/5.0""#, r#""Moz \\""#, true),
+        (r#""Mozilla/5.0""#, r#""Moz \" a""#, true),
+        (r#""Mozilla/5.0""#, r#""Moz "a" b""#, false),
+    ] {
+        let line = LINES[0].replace(from, to);
+        assert_ne!(line, LINES[0]);
+        assert_eq!(holds(line.as_bytes(), &learned(LINES[0]), &mut memo), read, "{line}");
+    }
+    // Whatever a glance says of these, the parser says.
+    for (from, to) in [(r#""Mozilla/5.0""#, "\"Moz\"\t"), (r#"-FRA""#, "-FRA\" \t "), (r#"-FRA""#, "-FRA")] {
+        holds(LINES[0].replace(from, to).as_bytes(), &learned(LINES[0]), &mut memo);
+    }
 }
 
 #[test]

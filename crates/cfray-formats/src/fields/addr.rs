@@ -1,9 +1,32 @@
 //! Addresses as logs write them.
 
+use std::net::Ipv4Addr;
+
 /// Does the text look like an IPv4 or IPv6 address? Cheap and without allocation; `::` and zone
 /// indexes are not verified beyond their letters.
 pub fn is_addr(text: &[u8]) -> bool {
     is_v4(text) || is_v6(text)
+}
+
+/// An IPv4 address as every server writes it, and as the standard library reads it: no leading zeros. `None`: perhaps an
+/// address of another form.
+pub fn plain_v4(text: &[u8]) -> Option<Ipv4Addr> {
+    let (mut bits, mut octet, mut digits, mut dots) = (0u32, 0u32, 0, 0);
+    for &b in text {
+        let digit = u32::from(b.wrapping_sub(b'0'));
+        if digit < 10 {
+            // More than three digits make more than 255, a leading zero is none.
+            if octet > 255 || digits > 0 && octet == 0 {
+                return None;
+            }
+            (octet, digits) = (octet * 10 + digit, digits + 1);
+        } else if b == b'.' && digits > 0 && octet < 256 {
+            (bits, octet, digits, dots) = (bits << 8 | octet, 0, 0, dots + 1);
+        } else {
+            return None;
+        }
+    }
+    (dots == 3 && digits > 0 && octet < 256).then(|| Ipv4Addr::from_bits(bits << 8 | octet))
 }
 
 fn is_v4(text: &[u8]) -> bool {
@@ -80,6 +103,18 @@ pub const fn is_local(ip: std::net::IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn v4_as_the_standard_library_reads_it(text in "[0-9]{1,4}(\\.[0-9]{0,4}){2,5}", odd in "[0-9./a]{0,17}", octets in any::<[u8; 4]>()) {
+            let addr = Ipv4Addr::from(octets);
+            for text in [text, odd, addr.to_string()] {
+                prop_assert_eq!(plain_v4(text.as_bytes()), text.parse().ok());
+                prop_assert!(plain_v4(text.as_bytes()).is_none() || is_addr(text.as_bytes()));
+            }
+        }
+    }
 
     #[test]
     fn recognises() {

@@ -5,6 +5,7 @@
 
 use super::fields::{Names, NestedName, Target};
 use super::lex::{Fault, blanks, fault, nested_end, scalar_end, string_end};
+use super::simd::Narrow;
 use super::value::{Kind, Slot, Slots, unescape};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -53,7 +54,7 @@ fn value(text: &[u8], at: usize) -> Result<Value, Fault> {
             Ok(Value { end: end + 1, slot: slot(at + 1, end, if escaped { Kind::Escaped } else { Kind::Text }) })
         }
         Some(b'{' | b'[') => {
-            let end = nested_end(text, at)?;
+            let end = nested_end::<Narrow, false>(text, at)?;
             Ok(Value { end, slot: slot(at, end, Kind::Nested) })
         }
         _ => {

@@ -39,16 +39,26 @@ pub(crate) fn blanks(text: &[u8], mut at: usize) -> usize {
 /// came before it.
 #[inline]
 pub(crate) fn string_end(text: &[u8], start: usize) -> Result<(usize, bool), Fault> {
+    string_end_by::<Narrow, false>(text, start)
+}
+
+/// With `LINE` a newline ends the text.
+#[inline(always)]
+fn string_end_by<L: Lanes, const LINE: bool>(text: &[u8], start: usize) -> Result<(usize, bool), Fault> {
     let mut at = start;
     let mut escaped = false;
     loop {
-        let hit = Narrow::string_stop(text, at).ok_or(fault(text.len(), UNTERMINATED))?;
+        let hit = L::string_stop(text, at).ok_or(fault(text.len(), UNTERMINATED))?;
         at = match text.get(hit) {
             Some(b'"') => return Ok((hit, escaped)),
             Some(b'\\') => {
                 escaped = true;
+                if LINE && text.get(hit + 1) == Some(&b'\n') {
+                    return Err(fault(hit, UNTERMINATED));
+                }
                 hit + 2
             }
+            Some(b'\n') if LINE => return Err(fault(hit, UNTERMINATED)),
             // A raw control byte is content like any other.
             _ => hit + 1,
         };
@@ -70,15 +80,22 @@ pub(crate) fn scalar_end(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Position after the array or object that begins here.
-pub(crate) fn nested_end(text: &[u8], start: usize) -> Result<usize, Fault> {
+/// Position after the array or object that begins here. With `LINE` a newline ends the text.
+#[inline(always)]
+pub(crate) fn nested_end<L: Lanes, const LINE: bool>(text: &[u8], start: usize) -> Result<usize, Fault> {
     // One bit a level: an object?
     let mut levels = [0u64; DEPTH / 64];
     let mut depth = 0usize;
     let mut at = start;
     loop {
         match text.get(at) {
-            Some(b'"') => at = string_end(text, at + 1)?.0,
+            Some(b'"') => {
+                at = string_end_by::<L, LINE>(text, at + 1)?.0;
+                // One string after the other, as in most objects and lists.
+                while let Some([b':' | b',', b'"', ..]) = text.get(at + 1..) {
+                    at = string_end_by::<L, LINE>(text, at + 3)?.0;
+                }
+            }
             Some(&open @ (b'{' | b'[')) => {
                 let Some(word) = levels.get_mut(depth / 64) else { return Err(fault(at, "nested too deeply")) };
                 let bit = 1u64 << (depth % 64);
@@ -95,6 +112,7 @@ pub(crate) fn nested_end(text: &[u8], start: usize) -> Result<usize, Fault> {
                     return Ok(at + 1);
                 }
             }
+            Some(b'\n') if LINE => return Err(fault(at, "the row ends inside an array or object")),
             Some(b',' | b':' | b' ' | b'\t' | b'\n' | b'\r') => {}
             Some(&b) if scalar_byte(b) => {}
             Some(_) => return Err(fault(at, "not JSON")),

@@ -2,7 +2,7 @@
 
 use super::MAX_ROW;
 use super::collect::Collector;
-use super::fast::Template;
+use super::fast::{LANES, Template};
 use super::fields::Names;
 use super::full::{self, Layout};
 use super::lex::{Fault, blanks, fault};
@@ -15,6 +15,9 @@ const TEMPLATES: usize = 8;
 /// Learning stops when more than one row in this many brings a new shape.
 const NOVELTY: u64 = 8;
 
+/// Rows of one shape after which rows are read side by side.
+const STREAK: u32 = if cfg!(test) { 1 } else { 8 };
+
 /// Reads lines.
 #[derive(Debug, Default)]
 pub(crate) struct LineReader {
@@ -24,11 +27,18 @@ pub(crate) struct LineReader {
     /// The template that fitted the last row.
     current: usize,
     slots: Slots,
+    /// For rows side by side, and the template that these are prepared for.
+    lanes: [Slots; LANES],
+    lanes_for: Option<usize>,
+    /// Rows in a row that the current template fitted.
+    streak: u32,
     layout: Layout,
     rows: u64,
     learned: u64,
     /// Rows that the fast parser took.
     pub fast_rows: u64,
+    /// And of these, side by side.
+    pub lane_rows: u64,
     /// Whether the fast parser may be used; off only in tests.
     pub full_only: bool,
 }
@@ -39,12 +49,20 @@ impl LineReader {
         let mut line = 0u64;
         let mut at = 0usize;
         while let Some(rest) = chunk.get(at..).filter(|rest| !rest.is_empty()) {
+            if self.streak >= STREAK
+                && let Some(taken) = self.side_by_side(source, offset + at as u64, line, rest, names, out)
+            {
+                line += LANES as u64;
+                at += taken;
+                continue;
+            }
             line += 1;
             let place = LineRef { source, line, offset: offset + at as u64 };
             self.rows += 1;
             let length = match self.fast(rest) {
                 Some(length) => {
                     self.fast_rows += 1;
+                    self.streak = self.streak.saturating_add(1);
                     let values = Row { bytes: rest, slots: &self.slots };
                     subrequests::take(&values, place, None, names, out);
                     length
@@ -58,6 +76,44 @@ impl LineReader {
             at += length + 1;
         }
         line
+    }
+
+    /// Reads the next [`LANES`] lines if they all have the current shape; returns their bytes with their newlines.
+    fn side_by_side(
+        &mut self,
+        source: SourceId,
+        offset: u64,
+        before: u64,
+        rest: &[u8],
+        names: &Names,
+        out: &mut Collector,
+    ) -> Option<usize> {
+        let template = self.templates.get_mut(self.current).filter(|t| t.settled())?;
+        // Lines keep what follows them: a walk looks a little further than it reads.
+        let (mut texts, mut starts, mut at) = ([rest; LANES], [0; LANES], 0);
+        for (text, start) in texts.iter_mut().zip(&mut starts) {
+            (*text, *start) = (rest.get(at..)?, at);
+            at += memchr::memchr(b'\n', text.get(..MAX_ROW + 1).unwrap_or(text))? + 1;
+        }
+        if self.lanes_for != Some(self.current) {
+            self.lanes.iter_mut().for_each(|slots| template.prepare(slots));
+            self.lanes_for = Some(self.current);
+        }
+        let lengths = template.walk_lanes(&texts, &mut self.lanes);
+        let ends = starts.iter().skip(1).chain([&at]);
+        if lengths.iter().zip(&starts).zip(ends).any(|((length, start), end)| length.map(|n| start + n + 1) != Some(*end)) {
+            self.streak = 0;
+            return None;
+        }
+        self.rows += LANES as u64;
+        self.fast_rows += LANES as u64;
+        self.lane_rows += LANES as u64;
+        for (i, (bytes, slots)) in texts.into_iter().zip(&self.lanes).enumerate() {
+            let start = starts.get(i).copied().unwrap_or_default();
+            let place = LineRef { source, line: before + i as u64 + 1, offset: offset + start as u64 };
+            subrequests::take(&Row { bytes, slots }, place, None, names, out);
+        }
+        Some(at)
     }
 
     /// Tries the known shapes on the next line; its values are then in `self.slots`.
@@ -78,7 +134,9 @@ impl LineReader {
             if let Some(length) = template.walk(text, &mut self.slots)
                 && matches!(rest.get(length), None | Some(b'\n'))
             {
-                self.current = index;
+                if self.current != index {
+                    (self.current, self.streak) = (index, 0);
+                }
                 return Some(length);
             }
         }
@@ -104,7 +162,7 @@ impl LineReader {
     fn rows_of(&mut self, line: &[u8], start: usize, place: LineRef, names: &Names, out: &mut Collector) -> Result<(), Fault> {
         let mut at = blanks(line, start);
         if line.get(at) == Some(&b'[') {
-            let end = super::lex::nested_end(line, at)?;
+            let end = super::lex::nested_end::<super::simd::Narrow, false>(line, at)?;
             let rest = blanks(line, end);
             if rest < line.len() {
                 return Err(fault(rest, "text after the array"));
@@ -148,6 +206,7 @@ impl LineReader {
             return;
         }
         self.learned += 1;
+        (self.streak, self.lanes_for) = (0, None);
         if self.templates.len() < TEMPLATES {
             self.current = self.templates.len();
             self.templates.push(template);

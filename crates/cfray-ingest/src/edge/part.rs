@@ -48,6 +48,15 @@ pub(crate) struct Class {
     pub source: Option<Vec<u8>>,
 }
 
+/// Memory that is used again for every page: fresh memory of this size comes from the kernel, page by page.
+#[derive(Clone, Default, Debug)]
+struct Desk {
+    /// Start and number of each fact.
+    order: Vec<(i64, u32)>,
+    sorted: Vec<Kept>,
+    packed: Vec<u8>,
+}
+
 /// The result of scanning any set of rows.
 ///
 /// [`EdgePart::merge`] is associative and commutative as far as [`super::finalize()`] can see.
@@ -57,6 +66,7 @@ pub struct EdgePart {
     pub(crate) incidents: Vec<EdgeRow>,
     /// The page that is being filled.
     open: Vec<Kept>,
+    desk: Desk,
     /// Sorted pages.
     pages: Vec<Vec<Kept>>,
     /// Sorted pages that went to a file.
@@ -92,29 +102,33 @@ impl EdgePart {
 
     /// Keeps a fact.
     pub(crate) fn keep(&mut self, kept: Kept) {
+        if self.open.capacity() == 0 {
+            self.open.reserve_exact(PAGE);
+        }
         self.open.push(kept);
         if self.open.len() >= PAGE {
             self.seal();
-            self.open.reserve_exact(PAGE);
         }
     }
 
     /// Sorts the open page and puts it away.
     fn seal(&mut self) {
-        let mut page = std::mem::take(&mut self.open);
-        if page.is_empty() {
+        if self.open.is_empty() {
             return;
         }
-        // Rows come almost in order; a stable sort makes use of that.
-        page.sort_by_key(Kept::order);
-        let offered = match &self.spill {
-            Some(spill) => spill.offer(page),
-            None => Err(page),
-        };
-        match offered {
-            Ok(run) => self.runs.push(run),
-            Err(page) => self.pages.push(page),
+        // Numbers are moved while they are sorted, facts once.
+        let Desk { order, sorted, packed } = &mut self.desk;
+        let (open, all) = (&self.open, |n: u32| self.open.get(n as usize).map(Kept::order));
+        order.clear();
+        order.extend(open.iter().zip(0..).map(|(kept, n)| (kept.fact.start_ms, n)));
+        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| all(a.1).cmp(&all(b.1))));
+        sorted.clear();
+        sorted.extend(order.iter().filter_map(|(_, n)| open.get(*n as usize)));
+        match self.spill.as_ref().and_then(|spill| spill.offer(sorted, packed)) {
+            Some(run) => self.runs.push(run),
+            None => self.pages.push(sorted.clone()),
         }
+        self.open.clear();
     }
 
     /// All pages in memory, each sorted.
@@ -150,6 +164,8 @@ impl EdgePart {
     pub fn merge(mut self, mut other: Self) -> Self {
         self.seal();
         other.seal();
+        // Nothing more is kept in parts that merge, as a rule.
+        (self.open, self.desk, other.open, other.desk) = Default::default();
         if self.facts() < other.facts() {
             std::mem::swap(&mut self, &mut other);
         }

@@ -92,6 +92,12 @@ impl EdgeScanner {
         self
     }
 
+    /// How many rows were walked side by side.
+    #[cfg(test)]
+    pub(crate) fn lane_rows(&self) -> u64 {
+        self.lines.lane_rows
+    }
+
     /// How many rows the fast parser took.
     #[cfg(test)]
     pub(crate) fn fast_rows(&self) -> u64 {

@@ -1,12 +1,21 @@
 //! Short searches, inlined: values in edge rows are a few bytes long, so the call into a general
 //! search routine would cost more than the search.
 
+/// Bytes that [`Lanes::differ`] compares.
+pub(crate) const UNIT: usize = 64;
+
 /// One way of searching; chosen once for the machine.
 pub(crate) trait Lanes {
     /// Position of the first `"`, `\` or control byte (below 0x20) at or after `at`.
     fn string_stop(text: &[u8], at: usize) -> Option<usize>;
     /// Does `text` continue with `literal` at `at`?
     fn continues(text: &[u8], at: usize, literal: &[u8]) -> bool;
+    /// One bit for each `"`, `\` or control byte.
+    fn stops(block: &[u8; 32]) -> u32;
+    /// One bit for each byte that is no digit.
+    fn no_digits(block: &[u8; 32]) -> u32;
+    /// One bit for each byte in which the two differ.
+    fn differ(a: &[u8; UNIT], b: &[u8; UNIT]) -> u64;
 }
 
 /// Blocks of 16 bytes: every machine has these.
@@ -45,6 +54,22 @@ impl Lanes for Narrow {
             (Some(x), Some(y)) => arch::equal(x, y),
             _ => short_equal(a, b),
         }
+    }
+
+    #[inline(always)]
+    fn stops(block: &[u8; 32]) -> u32 {
+        block.as_chunks::<16>().0.iter().rev().fold(0, |stops, half| stops << 16 | arch::string_stops(half))
+    }
+
+    #[inline(always)]
+    fn no_digits(block: &[u8; 32]) -> u32 {
+        block.as_chunks::<16>().0.iter().rev().fold(0, |mask, half| mask << 16 | arch::no_digits(half))
+    }
+
+    #[inline(always)]
+    fn differ(a: &[u8; UNIT], b: &[u8; UNIT]) -> u64 {
+        let (a, b) = (a.as_chunks::<16>().0.iter(), b.as_chunks::<16>().0.iter());
+        !a.zip(b).rev().fold(0, |equal, (a, b)| equal << 16 | u64::from(arch::equals(a, b)))
     }
 }
 
@@ -113,13 +138,30 @@ impl Lanes for Wide {
         }
         arch::equal_wide(x, y)
     }
+
+    #[inline(always)]
+    fn stops(block: &[u8; 32]) -> u32 {
+        arch::string_stops_wide(block)
+    }
+
+    #[inline(always)]
+    fn no_digits(block: &[u8; 32]) -> u32 {
+        arch::no_digits_wide(block)
+    }
+
+    #[inline(always)]
+    fn differ(a: &[u8; UNIT], b: &[u8; UNIT]) -> u64 {
+        let (a, b) = (a.as_chunks::<32>().0.iter(), b.as_chunks::<32>().0.iter());
+        !a.zip(b).rev().fold(0, |equal, (a, b)| equal << 32 | u64::from(arch::equals_wide(a, b)))
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod arch {
     use std::arch::x86_64::{
         __m128i, __m256i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_max_epu8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
-        _mm_sub_epi8, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8,
+        _mm_sub_epi8, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_max_epu8, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256,
+        _mm256_set1_epi8, _mm256_sub_epi8,
     };
 
     // SAFETY of the blocks below: SSE2 is part of every x86_64; each load reads the 16 or 32 bytes that
@@ -152,10 +194,16 @@ mod arch {
         }
     }
 
+    /// One bit for each byte that is equal.
+    #[inline(always)]
+    pub(super) fn equals(a: &[u8; 16], b: &[u8; 16]) -> u32 {
+        unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(load(a), load(b))) as u32 }
+    }
+
     /// Are the blocks equal?
     #[inline(always)]
     pub(super) fn equal(a: &[u8; 16], b: &[u8; 16]) -> bool {
-        unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(load(a), load(b))) == 0xffff }
+        equals(a, b) == 0xffff
     }
 
     /// [`string_stops`] of 32 bytes.
@@ -169,13 +217,28 @@ mod arch {
         }
     }
 
+    /// [`no_digits`] of 32 bytes.
+    #[inline(always)]
+    pub(super) fn no_digits_wide(block: &[u8; 32]) -> u32 {
+        unsafe {
+            let x = _mm256_sub_epi8(_mm256_loadu_si256(block.as_ptr().cast()), _mm256_set1_epi8(b'0' as i8));
+            _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_max_epu8(x, _mm256_set1_epi8(10)), x)) as u32
+        }
+    }
+
+    /// [`equals`] of 32 bytes.
+    #[inline(always)]
+    pub(super) fn equals_wide(a: &[u8; 32], b: &[u8; 32]) -> u32 {
+        unsafe {
+            let (a, b): (__m256i, __m256i) = (_mm256_loadu_si256(a.as_ptr().cast()), _mm256_loadu_si256(b.as_ptr().cast()));
+            _mm256_movemask_epi8(_mm256_cmpeq_epi8(a, b)) as u32
+        }
+    }
+
     /// [`equal`] of 32 bytes.
     #[inline(always)]
     pub(super) fn equal_wide(a: &[u8; 32], b: &[u8; 32]) -> bool {
-        unsafe {
-            let (a, b): (__m256i, __m256i) = (_mm256_loadu_si256(a.as_ptr().cast()), _mm256_loadu_si256(b.as_ptr().cast()));
-            _mm256_movemask_epi8(_mm256_cmpeq_epi8(a, b)) == -1
-        }
+        equals_wide(a, b) == u32::MAX
     }
 }
 
@@ -191,6 +254,12 @@ mod arch {
     #[inline(always)]
     pub(super) fn no_digits(block: &[u8; 16]) -> u32 {
         block.iter().rev().fold(0, |m, &b| m << 1 | u32::from(!b.is_ascii_digit()))
+    }
+
+    /// One bit for each byte that is equal.
+    #[inline(always)]
+    pub(super) fn equals(a: &[u8; 16], b: &[u8; 16]) -> u32 {
+        a.iter().zip(b).rev().fold(0, |m, (a, b)| m << 1 | u32::from(a == b))
     }
 
     /// Are the blocks equal?
@@ -221,6 +290,29 @@ mod tests {
             let text = text.as_bytes();
             let end = text.iter().enumerate().skip(at).find(|(_, b)| !b.is_ascii_digit()).map_or(text.len().max(at), |(i, _)| i);
             prop_assert_eq!(digits_end(text, at), end);
+        }
+
+        #[test]
+        fn masks(block in proptest::collection::vec(prop_oneof![any::<u8>(), 0x1eu8..0x24, b'.'..b'<', Just(b'\\')], 32)) {
+            let block: [u8; 32] = block.try_into().unwrap_or([0; 32]);
+            let bits = |f: &dyn Fn(u8) -> bool| block.iter().rev().fold(0u32, |m, b| m << 1 | u32::from(f(*b)));
+            let (stops, no_digits) = (bits(&|b| b < 0x20 || matches!(b, b'"' | b'\\')), bits(&|b| !b.is_ascii_digit()));
+            prop_assert_eq!((Narrow::stops(&block), Narrow::no_digits(&block)), (stops, no_digits));
+            #[cfg(target_arch = "x86_64")]
+            if has_wide() {
+                prop_assert_eq!((Wide::stops(&block), Wide::no_digits(&block)), (stops, no_digits));
+            }
+        }
+
+        #[test]
+        fn units(a in proptest::collection::vec(0u8..2, UNIT), b in proptest::collection::vec(0u8..2, UNIT)) {
+            let (a, b): ([u8; UNIT], [u8; UNIT]) = (a.try_into().unwrap_or([0; UNIT]), b.try_into().unwrap_or([0; UNIT]));
+            let bits = a.iter().zip(&b).rev().fold(0u64, |m, (a, b)| m << 1 | u64::from(a != b));
+            prop_assert_eq!(Narrow::differ(&a, &b), bits);
+            #[cfg(target_arch = "x86_64")]
+            if has_wide() {
+                prop_assert_eq!(Wide::differ(&a, &b), bits);
+            }
         }
 
         #[test]

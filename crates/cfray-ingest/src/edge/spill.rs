@@ -59,19 +59,19 @@ impl Spill {
         Self { limit, pages: limit / 4 * 3, dir: dir.unwrap_or_else(std::env::temp_dir), held: AtomicUsize::new(0), file: Mutex::default() }
     }
 
-    /// Takes a sorted page; gives it back when it should stay in memory.
-    pub fn offer(&self, page: Vec<Kept>) -> Result<Run, Vec<Kept>> {
+    /// Writes a sorted page; `None` when it should stay in memory. `packed` is scratch.
+    pub fn offer(&self, page: &[Kept], packed: &mut Vec<u8>) -> Option<Run> {
         let bytes = page.len() * size_of::<Kept>();
         let held = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if held <= self.pages {
-            return Err(page);
+            return None;
         }
-        let Some(first) = page.first().map(Kept::order) else { return Err(page) };
-        let mut packed = Vec::with_capacity(page.len() * 40);
+        let first = page.first().map(Kept::order)?;
+        packed.clear();
         let mut blocks = Vec::with_capacity(page.len().div_ceil(BLOCK));
         for block in page.chunks(BLOCK) {
             let before = packed.len();
-            pack(block, &mut packed);
+            pack(block, packed);
             blocks.push((packed.len() - before) as u32);
         }
         let mut place = self.file.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,22 +81,22 @@ impl Spill {
                 Err(e) => Place::Failed(crate::open::reason(&e)),
             };
         }
-        let Place::Open(file, end) = &mut *place else { return Err(page) };
+        let Place::Open(file, end) = &mut *place else { return None };
         let at = *end;
         let written = {
             let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-            file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(&packed))
+            file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(packed))
         };
         match written {
             Ok(()) => {
                 *end += packed.len() as u64;
                 self.held.fetch_sub(bytes, Ordering::Relaxed);
-                Ok(Run { file: Arc::clone(file), at, blocks, first, rows: page.len(), combo_base: 0, classes: None })
+                Some(Run { file: Arc::clone(file), at, blocks, first, rows: page.len(), combo_base: 0, classes: None })
             }
             Err(e) => {
                 // What was written before stays there and readable.
                 *place = Place::Failed(crate::open::reason(&e));
-                Err(page)
+                None
             }
         }
     }
@@ -379,7 +379,7 @@ mod tests {
             .map(|i| Kept { fact: Fact { start_ms: i as i64, ray: i * 7, ..Fact::default() }, place: i * 2400, class: 0, has_status: true })
             .collect();
         let spill = Spill::new(0, None);
-        let run = spill.offer(page.clone()).unwrap();
+        let run = spill.offer(&page, &mut Vec::new()).unwrap();
         assert_eq!((run.rows, run.first), (5000, (0, 0, 0)));
         let back: Vec<Kept> = run.read().flat_map(Result::unwrap).collect();
         assert!(back == page);
@@ -398,13 +398,13 @@ mod tests {
     fn what_cannot_be_written_stays_in_memory() {
         let spill = Spill::new(0, Some("/nowhere/at/all".into()));
         let kept = Kept { fact: Fact::default(), place: 1, class: 0, has_status: true };
-        assert_eq!(spill.offer(vec![kept]).unwrap_err(), [kept]);
+        assert!(spill.offer(&[kept], &mut Vec::new()).is_none());
         assert!(spill.finished(1).is_none());
         let problem = spill.problem().unwrap();
         assert!(problem.contains("/nowhere/at/all") && problem.contains("TMPDIR"), "{problem}");
         // Few facts ask for no file.
         let spill = Spill::new(1 << 20, Some("/nowhere/at/all".into()));
-        assert!(spill.offer(vec![kept]).is_err() && spill.finished(1).is_none());
+        assert!(spill.offer(&[kept], &mut Vec::new()).is_none() && spill.finished(1).is_none());
         assert_eq!(spill.problem(), None);
     }
 }

@@ -192,6 +192,27 @@ fn judged(line: &str, names: &Names, field: EdgeField) -> Option<String> {
     }
 }
 
+#[test]
+fn rows_of_one_shape_are_read_side_by_side() {
+    let row = |i: usize| {
+        let (long, status) = ("x".repeat(i * 7 % 90), if i == 30 { "\"4\\u00323\"".to_owned() } else { (200 + i).to_string() });
+        format!(
+            "{{\"ClientIP\":\"192.0.2.{i}\",\"ClientRequestURI\":\"/{long}\",\"Cookies\":{{\"a\":\"{i}\",\"b\":[{i},\"{long}\"]}},\"EdgeResponseStatus\":{status},\
+             \"EdgeStartTimestamp\":{},\"OriginIP\":\"192.0.2.14\",\"RayID\":\"9e0ad402c9afa7{i:02}\",\"ratio\":{i}.5}}\n",
+            1_795_350_559_018_000_000u64 + i as u64 * 1_000_000,
+        )
+    };
+    let text: String = (1..80).map(row).collect();
+    let mut fast = EdgeScanner::new(&options(), &EdgeFilter::default());
+    fast.feed(SourceId(0), &ndjson(), 0, text.as_bytes());
+    assert!(fast.lane_rows() > 50 && fast.fast_rows() == 78, "{} {}", fast.lane_rows(), fast.fast_rows());
+    let mut full = EdgeScanner::new(&options(), &EdgeFilter::default()).full_only();
+    full.feed(SourceId(0), &ndjson(), 0, text.as_bytes());
+    let (fast, full) = (finalize(fast.finish()), finalize(full.finish()));
+    assert_eq!(fast.facts.len(), 79);
+    assert_eq!(show(&fast), show(&full));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
@@ -229,6 +250,36 @@ proptest! {
         let mut scanner = EdgeScanner::new(&options(), &EdgeFilter::default());
         scanner.feed(SourceId(0), &ndjson(), 0, &text);
         prop_assert_eq!(show(&finalize(scanner.finish())), show(&full));
+    }
+
+    #[test]
+    fn rows_side_by_side_are_the_same_rows(
+        job in proptest::collection::vec((key(), value(), 0u8..4), 4..30),
+        rows in proptest::collection::vec((proptest::collection::vec(value(), 30), 0u8..40, any::<u16>()), 12..60),
+        style in style(),
+    ) {
+        let mut text = Vec::new();
+        for (values, twist, at) in rows {
+            let row: Vec<(String, String)> = job.iter().zip(values)
+                .map(|((k, usual, varies), v)| (k.clone(), if *varies > 0 || twist == 39 { v } else { usual.clone() })).collect();
+            let mut line = written(&row, style).into_bytes();
+            let (at, n) = (usize::from(at), line.len());
+            match twist {
+                0 => line.truncate(at % n),
+                1 => line[at % n] = (at >> 8) as u8,
+                2 => line.insert(at % n, b'\n'),
+                _ => {}
+            }
+            text.extend_from_slice(&line);
+            text.push(b'\n');
+        }
+        let [fast, full] = [false, true].map(|full| {
+            let scanner = EdgeScanner::new(&options(), &EdgeFilter::default());
+            let mut scanner = if full { scanner.full_only() } else { scanner };
+            scanner.feed(SourceId(0), &ndjson(), 0, &text);
+            show(&finalize(scanner.finish()))
+        });
+        prop_assert_eq!(fast, full);
     }
 
     #[test]

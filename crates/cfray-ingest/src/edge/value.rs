@@ -98,14 +98,14 @@ pub(crate) struct Row<'a> {
 
 impl<'a> Row<'a> {
     /// The bytes of a value as written.
-    #[inline]
+    #[inline(always)]
     fn raw(&self, slot: Slot) -> &'a [u8] {
         let start = slot.start as usize;
         self.bytes.get(start..start + slot.len as usize).unwrap_or_default()
     }
 
     /// Text of a field. Numbers and booleans are text, too; `null`, arrays and objects are absent.
-    #[inline]
+    #[inline(always)]
     pub fn text(&self, field: EdgeField) -> Option<Cow<'a, [u8]>> {
         let slot = self.slots.get(field);
         match slot.kind {

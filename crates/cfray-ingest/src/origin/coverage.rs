@@ -6,6 +6,7 @@ use super::fold::Fold;
 use super::wanted::Wanted;
 use crate::discover::OriginPlan;
 use cfray_formats::Glance;
+use cfray_formats::fields::addr::plain_v4;
 use cfray_model::{Level, Line, LineKind, LineRef, LogTime, Pool, SourceScan, Stack, key};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -64,6 +65,7 @@ pub struct Counted<'a> {
     ray: bool,
     wire_size: bool,
     client: Option<&'a [u8]>,
+    client_v4: Option<Ipv4Addr>,
     host: Option<&'a [u8]>,
 }
 
@@ -79,6 +81,7 @@ impl<'a> Counted<'a> {
             ray: line.ray.is_some(),
             wire_size: line.bytes_sent.is_some(),
             client: line.client.as_deref(),
+            client_v4: None,
             host: line.host.as_deref(),
         }
     }
@@ -94,6 +97,7 @@ impl<'a> Counted<'a> {
             ray: glance.ray.is_some(),
             wire_size: glance.bytes_sent.is_some(),
             client: glance.client,
+            client_v4: glance.client_v4,
             host: glance.host,
         }
     }
@@ -133,7 +137,7 @@ impl Coverage {
         if line.kind == LineKind::Access {
             self.with_ray += u64::from(line.ray);
             self.with_wire_size += u64::from(line.wire_size);
-            self.edge_clients += u64::from(line.client.is_some_and(from_cloudflare));
+            self.edge_clients += u64::from(line.client.is_some_and(|c| from_cloudflare(c, line.client_v4)));
             let host = line.host.unwrap_or_default();
             if !same(&self.host, host) {
                 let name = key::host_key(host);
@@ -356,41 +360,9 @@ fn tells_a_death(message: &[u8]) -> bool {
     message.starts_with(b"worker process ") || memchr::memmem::find(message, b"child pid ").is_some()
 }
 
-fn from_cloudflare(addr: &[u8]) -> bool {
-    if let Some(v4) = plain_v4(addr) {
+fn from_cloudflare(addr: &[u8], v4: Option<Ipv4Addr>) -> bool {
+    if let Some(v4) = v4.or_else(|| plain_v4(addr)) {
         return cfray_formats::is_cloudflare(IpAddr::V4(v4));
     }
     std::str::from_utf8(addr).ok().and_then(|a| a.trim_matches(['[', ']']).parse::<IpAddr>().ok()).is_some_and(cfray_formats::is_cloudflare)
-}
-
-/// An IPv4 address as every server writes it. `None`: perhaps one all the same.
-fn plain_v4(text: &[u8]) -> Option<Ipv4Addr> {
-    let (mut octets, mut at, mut digits) = ([0u8; 4], 0usize, 0);
-    for &b in text {
-        let octet = octets.get_mut(at)?;
-        match b {
-            b'0'..=b'9' if digits == 0 || (*octet > 0 && digits < 3) => {
-                *octet = octet.checked_mul(10)?.checked_add(b - b'0')?;
-                digits += 1;
-            }
-            b'.' if digits > 0 => (at, digits) = (at + 1, 0),
-            _ => return None,
-        }
-    }
-    (at == 3 && digits > 0).then(|| Ipv4Addr::from(octets))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn v4_as_the_standard_library_reads_it(text in "[0-9]{1,4}(\\.[0-9]{0,4}){2,4}", octets in any::<[u8; 4]>()) {
-            prop_assert_eq!(plain_v4(text.as_bytes()), text.parse().ok());
-            let addr = Ipv4Addr::from(octets);
-            prop_assert_eq!(plain_v4(addr.to_string().as_bytes()), Some(addr));
-        }
-    }
 }

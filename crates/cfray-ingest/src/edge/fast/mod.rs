@@ -17,11 +17,17 @@
 //! Values that most rows share (`"SecurityAction":"","SecurityActions":[],...`) are compared together
 //! with the literals around them, as one long literal. Which ones is learned from the rows themselves
 //! and may be wrong for a row: then the steps inside that literal are walked one by one.
+//! Where one value ends says where the next literal begins, so a row is a chain in which each load waits for the one before:
+//! several rows side by side ([`stride`]) keep the machine busy meanwhile.
+
+mod stride;
+
+pub(crate) use stride::LANES;
 
 use super::fields::{NestedName, Target};
 use super::full::{self, Layout};
 use super::lex::{nested_end, scalar_end};
-use super::simd::{self, Lanes, Narrow, digits_end};
+use super::simd::{self, Lanes, Narrow, UNIT, digits_end};
 use super::value::{Kind, Slot, Slots};
 use std::sync::Arc;
 
@@ -52,15 +58,37 @@ struct Inner {
 /// Several steps compared at once: all their literals, and all values but the last one's.
 #[derive(Clone, Copy, Debug)]
 struct Run {
-    /// Steps `first..=last`.
-    first: u32,
-    last: u32,
-    /// Range of the merged literal in `Template::merged`.
-    start: u32,
-    end: u32,
+    /// The end of the merged literal, which is compared first.
+    tail: [u8; UNIT],
+    /// Its bytes, one bit each, and their number.
+    mask: u64,
+    tail_len: u32,
+    /// The merged literal before that, whole units: a range of `Template::merged`.
+    lead: u32,
+    lead_end: u32,
     /// Range of `Template::inner`.
     inner: u32,
     inner_end: u32,
+    /// Steps `first..=last`.
+    first: u32,
+    last: u32,
+    /// What the last step's value fills, where that does not depend on the row.
+    take: Option<Target>,
+    /// How the last step's value is written in most rows.
+    value: Written,
+}
+
+/// How a value is written in most rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Written {
+    /// There is none: the row ends.
+    End,
+    /// A string; the literal before it holds its first quote.
+    Text,
+    /// A number.
+    Number,
+    /// Anything.
+    Any,
 }
 
 /// How often a step's value was the same, by majority vote.
@@ -81,7 +109,7 @@ pub(crate) struct Template {
     /// Some value may hold dotted names, so ranks are settled row by row.
     dynamic: bool,
     runs: Vec<Run>,
-    merged: Vec<u8>,
+    merged: Vec<[u8; UNIT]>,
     inner: Vec<Inner>,
     below: Vec<Arc<[NestedName]>>,
     votes: Vec<Vote>,
@@ -166,35 +194,56 @@ impl Template {
         self.merged.clear();
         self.inner.clear();
         let mut fit = 100u32;
-        let mut open: Option<Run> = None;
+        let (mut first, mut inner, mut literal) = (0, 0, Vec::new());
         for (i, step) in self.steps.iter().enumerate() {
-            let run = open.get_or_insert(Run {
-                first: i as u32,
-                last: i as u32,
-                start: self.merged.len() as u32,
-                end: 0,
-                inner: self.inner.len() as u32,
-                inner_end: 0,
-            });
-            self.merged.extend_from_slice(self.literals.get(step.start as usize..step.end as usize).unwrap_or_default());
-            run.last = i as u32;
+            literal.extend_from_slice(self.literals.get(step.start as usize..step.end as usize).unwrap_or_default());
             let last = i + 1 == self.steps.len();
-            let share = self.votes.get(i).map_or(0, Vote::share);
+            let vote = self.votes.get(i);
+            let share = vote.map_or(0, Vote::share);
+            let value = vote.map(|v| v.value.as_slice()).unwrap_or_default();
             if !last && stable(i) && fit * share / 100 >= FIT {
                 fit = fit * share / 100;
-                let value = self.votes.get(i).map(|v| v.value.as_slice()).unwrap_or_default();
                 if let Some(take) = step.take {
-                    let at = self.merged.len() - run.start as usize;
-                    self.inner.push(Inner { take, slot: written(value, at) });
+                    self.inner.push(Inner { take, slot: written(value, literal.len()) });
                 }
-                self.merged.extend_from_slice(value);
-            } else {
-                run.end = self.merged.len() as u32;
-                run.inner_end = self.inner.len() as u32;
-                self.runs.push(*run);
-                open = None;
-                fit = 100;
+                literal.extend_from_slice(value);
+                continue;
             }
+            let plain = !self.dynamic && step.below.is_none();
+            let value = match value.first() {
+                _ if last => Written::End,
+                Some(b'"') if plain => Written::Text,
+                Some(b'-' | b'0'..=b'9') if plain => Written::Number,
+                _ => Written::Any,
+            };
+            if value == Written::Text {
+                literal.push(b'"');
+            }
+            let (lead, rest) = literal.as_chunks::<UNIT>();
+            // A literal of whole units keeps its last one as its tail.
+            let (lead, rest) = match lead.split_last() {
+                Some((unit, lead)) if rest.is_empty() => (lead, unit.as_slice()),
+                _ => (lead, rest),
+            };
+            let mut tail = [0; UNIT];
+            tail.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            let start = self.merged.len() as u32;
+            self.merged.extend_from_slice(lead);
+            self.runs.push(Run {
+                tail,
+                mask: if rest.is_empty() { 0 } else { u64::MAX >> (UNIT - rest.len()) },
+                tail_len: rest.len() as u32,
+                lead: start,
+                lead_end: self.merged.len() as u32,
+                inner,
+                inner_end: self.inner.len() as u32,
+                first,
+                last: i as u32,
+                take: step.take.filter(|_| plain),
+                value,
+            });
+            (first, inner, fit) = (i as u32 + 1, self.inner.len() as u32, 100);
+            literal.clear();
         }
     }
 
@@ -206,80 +255,8 @@ impl Template {
             self.prepare(slots);
             slots.mask = 0;
         }
-        let end = if self.watched < WATCH { self.watch(text, slots)? } else { self.run(text, slots)? };
+        let end = if self.watched < WATCH { self.watch(text, slots)? } else { self.stride(text, slots)? };
         matches!(text.get(end), None | Some(b'\n')).then_some(end)
-    }
-
-    /// [`Self::stride`] with the widest search the machine has.
-    #[inline]
-    fn run(&mut self, text: &[u8], slots: &mut Slots) -> Option<usize> {
-        #[cfg(target_arch = "x86_64")]
-        if self.wide {
-            // SAFETY: `wide` says that the machine has the features that the function was compiled for.
-            return unsafe { self.stride_wide(text, slots) };
-        }
-        self.stride::<Narrow>(text, slots)
-    }
-
-    /// [`Self::stride`], compiled for machines with AVX2.
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
-    fn stride_wide(&mut self, text: &[u8], slots: &mut Slots) -> Option<usize> {
-        self.stride::<simd::Wide>(text, slots)
-    }
-
-    /// [`Self::walk`], run by run.
-    #[inline(always)]
-    fn stride<L: Lanes>(&mut self, text: &[u8], slots: &mut Slots) -> Option<usize> {
-        let mut at = 0usize;
-        let mut missed = 0u64;
-        for run in &self.runs {
-            let literal = self.merged.get(run.start as usize..run.end as usize)?;
-            if L::continues(text, at, literal) {
-                for inner in self.inner.get(run.inner as usize..run.inner_end as usize)? {
-                    take(slots, self.dynamic, inner.take, Slot { start: inner.slot.start + at as u32, ..inner.slot });
-                }
-                at += literal.len();
-            } else {
-                if run.first == run.last {
-                    return None;
-                }
-                missed += 1;
-                for i in run.first..run.last {
-                    at = self.step::<L>(i as usize, text, at, slots)?;
-                }
-                let step = self.steps.get(run.last as usize)?;
-                let literal = self.literals.get(step.start as usize..step.end as usize)?;
-                if !L::continues(text, at, literal) {
-                    return None;
-                }
-                at += literal.len();
-            }
-            if run.last as usize + 1 < self.steps.len() {
-                let step = self.steps.get(run.last as usize)?;
-                at = self.value::<L>(text, at, step, slots)?;
-            }
-        }
-        self.rows += 1;
-        self.misses += missed;
-        // The rows have changed since they were watched: watch again, ever more rarely.
-        if self.misses > 64 && self.misses * 2 > self.rows * self.runs.len() as u64 / 4 {
-            self.watched = 0;
-            self.rows = 0;
-            self.misses = 0;
-        }
-        Some(at)
-    }
-
-    /// One literal and its value.
-    #[inline(always)]
-    fn step<L: Lanes>(&self, i: usize, text: &[u8], at: usize, slots: &mut Slots) -> Option<usize> {
-        let step = self.steps.get(i)?;
-        let literal = self.literals.get(step.start as usize..step.end as usize)?;
-        if !L::continues(text, at, literal) {
-            return None;
-        }
-        self.value::<L>(text, at + literal.len(), step, slots)
     }
 
     /// [`Self::walk`], step by step, counting which values stay the same.
@@ -347,11 +324,8 @@ impl Template {
                 (Slot { start: at as u32, len: 2, kind: Kind::Nested }, at + 2)
             }
             b'{' | b'[' => {
-                let end = nested_end(text, at).ok()?;
                 // The fast parser sees more than the line.
-                if memchr::memchr(b'\n', text.get(at..end)?).is_some() {
-                    return None;
-                }
+                let end = nested_end::<L, true>(text, at).ok()?;
                 (Slot { start: at as u32, len: (end - at) as u32, kind: Kind::Nested }, end)
             }
             _ => {
