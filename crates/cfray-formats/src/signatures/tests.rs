@@ -205,7 +205,7 @@ fn positives() -> Vec<(Stack, &'static str, SigHit)> {
         (Firewall, "[UFW BLOCK] IN=eth0 OUT= SRC=172.70.240.21 DST=192.0.2.7 PROTO=TCP SPT=1 DPT=443", hit(FirewallBlock, Some(443), None, None)),
         (App, "[11531] [CRITICAL] WORKER TIMEOUT (pid:12009)", hit(AppWorkerTimeout, None, Some(12009), None)),
         (App, "[11531] [ERROR] Worker (pid:12009) was sent SIGKILL! Perhaps out of memory?", hit(AppWorkerSignal, Some(9), Some(12009), None)),
-        (App, "*** uWSGI listen queue of socket \"127.0.0.1:9441\" (fd: 3) full !!! (11/10) ***", hit(AppQueueFull, None, None, Some("127.0.0.1:9441"))),
+        (App, "- *** uWSGI listen queue of socket \"127.0.0.1:9441\" (fd: 3) full !!! (11/10) ***", hit(AppQueueFull, None, None, Some("127.0.0.1:9441"))),
         (App, "[24274] [ERROR] Exception on /invoice/325 [GET]", hit(AppException, None, None, None)),
         (Firewall, "iptables-dropped: IN=eth0 OUT= SRC=172.70.240.21 DST=192.0.2.7 PROTO=ICMP", hit(FirewallBlock, None, None, None)),
     ]
