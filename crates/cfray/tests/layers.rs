@@ -68,7 +68,11 @@ const FENCED: &[(&str, &[&str], &str)] = &[
     ("indicatif", &["cfray"], "libraries do not draw on terminals"),
     ("memmap2", &["cfray-ingest"], "memory maps need unsafe code"),
     ("libc", &["cfray-ingest"], "system calls need unsafe code"),
-    ("rayon", &["cfray-ingest", "cfray-causes"], "ingest decides how many threads there are (`use_threads`), causes shares their work"),
+    (
+        "rayon",
+        &["cfray-ingest", "cfray-causes", "cfray-report"],
+        "ingest decides how many threads there are (`use_threads`), causes shares their work, report its rows",
+    ),
     ("nom", &["cfray-formats"], "lines are parsed in one place"),
     ("regex", &["cfray-formats"], "patterns live in one place"),
 ];

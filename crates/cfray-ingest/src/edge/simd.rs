@@ -220,6 +220,7 @@ mod arch {
     /// [`no_digits`] of 32 bytes.
     #[inline(always)]
     pub(super) fn no_digits_wide(block: &[u8; 32]) -> u32 {
+        // SAFETY: as the blocks above: 32 bytes are there, and only code behind `has_wide` comes here.
         unsafe {
             let x = _mm256_sub_epi8(_mm256_loadu_si256(block.as_ptr().cast()), _mm256_set1_epi8(b'0' as i8));
             _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_max_epu8(x, _mm256_set1_epi8(10)), x)) as u32
@@ -229,6 +230,7 @@ mod arch {
     /// [`equals`] of 32 bytes.
     #[inline(always)]
     pub(super) fn equals_wide(a: &[u8; 32], b: &[u8; 32]) -> u32 {
+        // SAFETY: as the blocks above: 32 bytes are there on both sides, and only code behind `has_wide` comes here.
         unsafe {
             let (a, b): (__m256i, __m256i) = (_mm256_loadu_si256(a.as_ptr().cast()), _mm256_loadu_si256(b.as_ptr().cast()));
             _mm256_movemask_epi8(_mm256_cmpeq_epi8(a, b)) as u32
