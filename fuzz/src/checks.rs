@@ -84,7 +84,8 @@ pub fn one_format(format: &FormatSpec, data: &[u8]) {
 }
 
 /// For each format the parser that its own samples lead to, and how it shows itself.
-static OWN: LazyLock<Vec<(&str, Box<dyn RecordParser>, String)>> = LazyLock::new(|| {
+type Own = (&'static str, Box<dyn RecordParser>, String);
+static OWN: LazyLock<Vec<Own>> = LazyLock::new(|| {
     let own = |format: &FormatSpec| -> Vec<u8> { format.samples.iter().flat_map(|s| [s.as_bytes(), b"\n"].concat()).collect() };
     let parser = |f: &FormatSpec| Some((f.detect)(&Sample::from_bytes(&own(f)))?.parser);
     FORMATS.iter().filter_map(|f| parser(f).map(|p| (f.name, format!("{p:?}"), p))).map(|(name, debug, p)| (name, p, debug)).collect()

@@ -68,7 +68,7 @@ fn detect(sample: &Sample<'_>) -> Option<Detection> {
     // An asctime stamp and a dash alone may be anybody's.
     let own =
         |l: &&&[u8]| request(l).is_some() || server(l).is_some_and(|(_, m)| OWN.iter().any(|word| memchr::memmem::find(m, word).is_some()));
-    if good * 20 < total || !sample.lines.iter().any(|l| own(&&l)) {
+    if good * 20 < total || !sample.lines.iter().any(|l| own(&l)) {
         return None;
     }
     let why = format!("{good} of {total} sampled lines are stamped as uWSGI does, and some are its own");

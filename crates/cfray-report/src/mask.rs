@@ -136,9 +136,7 @@ fn tokens(text: &str) -> Option<String> {
 /// Part C of a ModSecurity audit record is the request body; part I is the same without files.
 fn audit_body(text: &str) -> Option<String> {
     let mut ranges: Vec<(usize, usize)> = Vec::new();
-    if memchr(b'\n', text.as_bytes()).is_none() {
-        return None;
-    }
+    memchr(b'\n', text.as_bytes())?;
     for marker in ["-C--\n", "-I--\n"] {
         for (at, _) in text.match_indices(marker) {
             let from = at + marker.len();

@@ -87,6 +87,7 @@ pub fn resolve(scans: &[SourceScan], rows: &Rows<'_>, settings: &Settings) -> Cl
         for &i in members.iter().filter(|i| bare.contains(i)) {
             add_skew(members, i, &bare, &mut clocks);
         }
+        reconcile(scans, members, &mut clocks);
         by_machine(scans, members, &mut clocks);
         borrow(scans, members, &mut clocks);
     }
@@ -198,6 +199,41 @@ fn pairs<'a>(events: impl Iterator<Item = &'a OriginEvent>, rows: &Rows<'_>, col
 /// The best clock that was measured or given on a machine.
 fn best<'a>(list: &'a [Option<Clock>], members: &[usize]) -> Option<&'a Clock> {
     members.iter().filter_map(|&i| list.get(i)?.as_ref()).min_by_key(|c| (c.how, c.error_ns))
+}
+
+/// Measurements of one clock that are at most so far apart, in nanoseconds, are of the same machine.
+const APART: i64 = 3 * SECOND;
+/// Who has so many times the pairs knows better.
+const BETTER: u32 = 3;
+
+/// A server writes its access log and its error log by one clock. Where retries follow failures at a habitual pause, the
+/// few pairs of an error log may fit a whole second beside the truth: then the source with far more pairs decides.
+fn reconcile(scans: &[SourceScan], members: &[usize], clocks: &mut Clocks) {
+    let pairs = |clock: &Clock| match clock.how {
+        How::Rays(n) | How::Requests(n) if clock.pieces.is_empty() => Some(n),
+        _ => None,
+    };
+    let stack = |i: usize| scans.get(i)?.stacks.iter().max_by_key(|(_, n)| **n).map(|(stack, _)| *stack);
+    let measured: Vec<(usize, bool, u32, Clock)> = members
+        .iter()
+        .flat_map(|&i| [(i, true), (i, false)])
+        .filter_map(|(i, has_zone)| {
+            let clock = clocks.of(i, has_zone)?;
+            Some((i, has_zone, pairs(clock)?, clock.clone()))
+        })
+        .collect();
+    for (i, has_zone, n, clock) in &measured {
+        let (zone, skew) = clock.split();
+        let better = measured.iter().filter(|(j, _, m, other)| {
+            j != i && stack(*j) == stack(*i) && *m >= n.saturating_mul(BETTER) && (other.split().1 - skew).abs() <= APART
+        });
+        if let Some((_, _, _, best)) = better.max_by_key(|(j, _, m, _)| (*m, std::cmp::Reverse(*j))) {
+            let shift_ns = zone * SECOND + best.split().1;
+            if (shift_ns - clock.shift_ns).abs() >= SECOND / 2 {
+                clocks.set(*i, *has_zone, Clock { shift_ns, error_ns: best.error_ns, ..clock.clone() });
+            }
+        }
+    }
 }
 
 /// Groups without a measurement that tell of events which a measured log of the machine tells of, too.

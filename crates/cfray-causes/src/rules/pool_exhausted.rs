@@ -70,12 +70,16 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         let f = Finding::new(DOC.cause, 0.95 * contrast.weight() * c.absence_weight(), Tie::Window).with(c.line(ev));
         return Some(f.with(sentence(EvidenceKind::Contrast, contrast.sentence("worker_connections ran out"))).with(c.timing()));
     }
+    // nginx reaps what waits for a request: idle connections, and new ones whose first request is still on its way
+    // (ngx_http_init_connection marks them reusable). Those fail within one round trip.
+    let at_once = || c.failed_after_ms().is_some_and(|ms| crate::population::gaps::within_round_trip(ms, c.rtt_ms));
+    let waits = c.row.reused() == Some(true) || (c.row.reused() == Some(false) && at_once());
+    if waits && let Some((_, ev)) = c.nearest(&[Sig::ReusingConnections], 1200, 1200) {
+        let contrast = c.p.windows.get(server, Sig::ReusingConnections);
+        let f = Finding::new(DOC.cause, 0.9 * contrast.weight() * c.absence_weight(), Tie::Window).with(c.line(ev));
+        return Some(f.with(sentence(EvidenceKind::Contrast, contrast.sentence("idle connections were reaped"))).with(c.timing()));
+    }
     if c.row.reused() == Some(true) {
-        if let Some((_, ev)) = c.nearest(&[Sig::ReusingConnections], 1200, 1200) {
-            let contrast = c.p.windows.get(server, Sig::ReusingConnections);
-            let f = Finding::new(DOC.cause, 0.9 * contrast.weight() * c.absence_weight(), Tie::Window).with(c.line(ev));
-            return Some(f.with(sentence(EvidenceKind::Contrast, contrast.sentence("idle connections were reaped"))).with(c.timing()));
-        }
         // The event MPM closes idle connections when it is full, and says so once a start at most.
         let at_once = c.failed_after_ms().is_none_or(|ms| crate::population::gaps::within_round_trip(ms, c.rtt_ms));
         let full = c

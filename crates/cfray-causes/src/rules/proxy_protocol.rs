@@ -103,6 +103,12 @@ fn refused(c: &Case<'_>) -> Option<Finding> {
     Some(f.with(sentence(EvidenceKind::Contrast, contrast.sentence("a connection without PROXY header was refused"))).with(c.timing()))
 }
 
+/// A front on the machine or its own network passed Cloudflare's connection on.
+fn from_local_front(ev: &Ev) -> bool {
+    let tail = ev.e.text.rsplit_once(", client: ").map(|(_, tail)| tail);
+    tail.and_then(|t| t.split([',', ' ']).next()?.parse().ok()).is_some_and(cfray_formats::fields::addr::is_local)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,10 +120,4 @@ mod tests {
         assert_eq!(listener("2001:db8::1:443"), "2001:db8::1".parse().ok());
         assert_eq!(listener("*"), None);
     }
-}
-
-/// A front on the machine or its own network passed Cloudflare's connection on.
-fn from_local_front(ev: &Ev) -> bool {
-    let tail = ev.e.text.rsplit_once(", client: ").map(|(_, tail)| tail);
-    tail.and_then(|t| t.split([',', ' ']).next()?.parse().ok()).is_some_and(cfray_formats::fields::addr::is_local)
 }

@@ -74,7 +74,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         return None;
     }
     // The parent says so when its children are gone, up to a few seconds after the signal.
-    let stops = c.near(&STOPS, 1_500, 3_000);
+    let stops = c.near(STOPS, 1_500, 3_000);
     let stop = stops.iter().find(|(_, e)| {
         e.e.sig.as_ref().is_some_and(|h| match h.sig {
             Sig::UnitStop => h.name.as_deref().is_some_and(|n| chain::is_front_process(n, c.stack())),

@@ -61,7 +61,7 @@ impl Spill {
 
     /// Writes a sorted page; `None` when it should stay in memory. `packed` is scratch.
     pub fn offer(&self, page: &[Kept], packed: &mut Vec<u8>) -> Option<Run> {
-        let bytes = page.len() * size_of::<Kept>();
+        let bytes = size_of_val(page);
         let held = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if held <= self.pages {
             return None;
