@@ -187,7 +187,7 @@ impl Inner {
 /// Does `line` belong to the message that `so_far` opened? Raw newlines occur where nothing escaped
 /// them, and then only in text that nginx quotes.
 pub(crate) fn continues(so_far: &[u8], line: &[u8]) -> bool {
-    nginx_error::starts(so_far) && !nginx_error::quote_is_closed(so_far) && nginx_error::NginxError::default().continues(so_far, line)
+    nginx_error::starts(so_far) && nginx_error::is_open(so_far) && nginx_error::NginxError::default().continues(so_far, line)
 }
 
 fn web_error(message: &[u8], sender: Sender) -> Option<Line<'_>> {

@@ -162,10 +162,14 @@ fn continues(record: &[u8], line: &[u8], max: usize) -> bool {
     !starts(line) && !crate::clf::looks_plain(line) && FIND_CLIENT.find(last).is_none()
 }
 
-/// Has a record that quotes another's text come to its tail? Behind it, a wrapper's own header begins the next one.
-pub(crate) fn quote_is_closed(record: &[u8]) -> bool {
+/// Does the record quote a text that has not come to its end? Inside a wrapper only such a record goes on behind the
+/// next header of the wrapper.
+pub(crate) fn is_open(record: &[u8]) -> bool {
     let last = record.rsplit(|&b| b == b'\n').next().unwrap_or(record);
-    prefix(record).is_ok_and(|(message, _)| (message.starts_with(STDERR) || message.starts_with(BROKEN)) && closes_quote(last))
+    prefix(record).is_ok_and(|(message, head)| match message.starts_with(STDERR) || message.starts_with(BROKEN) {
+        true => !closes_quote(last),
+        false => quotes_openly(message, &head),
+    })
 }
 
 /// A line of a connection that quotes something (a decoded path may hold a line break) and has not come to its

@@ -169,3 +169,18 @@ proptest! {
         prop_assert_eq!(line.syslog_host.as_deref(), Some(&b"web1"[..]));
     }
 }
+
+/// A line about a process has no tail: the next header ends it.
+#[test]
+fn a_line_about_a_process_is_one_line() {
+    let lines = [
+        "2026-11-23T13:34:30+0530 web1 nginx[705]: 2026/11/23 13:34:30 [warn] 8959#8959: 160 worker_connections are not enough, reusing connections",
+        "2026-11-23T13:34:30+0530 web1 nginx[705]: 172.70.240.21 - - [23/Nov/2026:13:34:30 +0530] \"GET / HTTP/1.1\" 200 12 \"-\" \"curl/8\"",
+        "2026-11-23T13:34:31+0530 web1 nginx[705]: 2026/11/23 13:34:31 [alert] 705#705: worker process 8959 exited on signal 11",
+    ];
+    let sample = Sample { lines: lines.iter().map(|l| l.as_bytes()).collect() };
+    let found = crate::detect(&sample).unwrap();
+    assert_eq!(sample.records(found.parser.as_ref()).len(), 3);
+    let sigs: Vec<_> = lines.iter().map(|l| signature(&found.parser.parse(l.as_bytes()).unwrap()).map(|h| h.sig)).collect();
+    assert_eq!(sigs, [Some(cfray_model::Sig::ReusingConnections), None, Some(cfray_model::Sig::NginxWorkerSignal)]);
+}
