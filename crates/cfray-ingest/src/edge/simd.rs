@@ -279,6 +279,7 @@ mod tests {
     /// Every length, with an end in every place and in none, in an allocation of just that length: what Miri looks at, since
     /// random texts would take it too long.
     #[test]
+    #[allow(clippy::print_stdout)]
     fn every_length_and_place() {
         #[cfg(target_arch = "x86_64")]
         println!("blocks of 32 bytes: {}", has_wide());
