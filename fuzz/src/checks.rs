@@ -76,19 +76,27 @@ pub fn one_format(format: &FormatSpec, data: &[u8]) {
         learned = Some(found.parser);
     }
     let shown = learned.map(|parser| format!("{parser:?}"));
-    for (_, parser, debug) in OWN.iter().filter(|(name, ..)| *name == format.name) {
-        if shown.as_deref() != Some(debug) {
-            read_all(&**parser, data, &sample);
-        }
+    for own in OWN.iter().filter(|own| own.name == format.name && shown.as_ref() != Some(&own.shown)) {
+        read_all(&*own.parser, data, &sample);
     }
 }
 
-/// For each format the parser that its own samples lead to, and how it shows itself.
-type Own = (&'static str, Box<dyn RecordParser>, String);
+/// What a format's own samples lead to.
+struct Own {
+    name: &'static str,
+    parser: Box<dyn RecordParser>,
+    /// How the parser shows itself.
+    shown: String,
+}
+
+/// Of every format.
 static OWN: LazyLock<Vec<Own>> = LazyLock::new(|| {
-    let own = |format: &FormatSpec| -> Vec<u8> { format.samples.iter().flat_map(|s| [s.as_bytes(), b"\n"].concat()).collect() };
-    let parser = |f: &FormatSpec| Some((f.detect)(&Sample::from_bytes(&own(f)))?.parser);
-    FORMATS.iter().filter_map(|f| parser(f).map(|p| (f.name, format!("{p:?}"), p))).map(|(name, debug, p)| (name, p, debug)).collect()
+    let file = |format: &FormatSpec| -> Vec<u8> { format.samples.iter().flat_map(|s| [s.as_bytes(), b"\n"].concat()).collect() };
+    let own = |format: &&'static FormatSpec| {
+        let parser = (format.detect)(&Sample::from_bytes(&file(format)))?.parser;
+        Some(Own { name: format.name, shown: format!("{parser:?}"), parser })
+    };
+    FORMATS.iter().filter_map(own).collect()
 });
 
 fn read_all(parser: &dyn RecordParser, data: &[u8], sample: &Sample<'_>) {

@@ -55,7 +55,7 @@ const LINES: usize = 20;
 /// Two known names are needed, at least one of them Logpush's own or the user's: `timestamp` and `ray`
 /// alone stand in many a web server's JSON log.
 pub fn detect(sample: &[u8], options: &Options) -> Option<EdgeFormat> {
-    let names = Names::new(&options.field_map);
+    let names = Names::shared(&options.field_map);
     let sample = sample.strip_prefix(b"\xef\xbb\xbf").unwrap_or(sample);
     if other_dataset(sample).is_some() {
         return None;

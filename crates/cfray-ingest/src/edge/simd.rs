@@ -276,6 +276,33 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Every length, with an end in every place and in none, in an allocation of just that length: what Miri looks at, since
+    /// random texts would take it too long.
+    #[test]
+    #[allow(clippy::print_stdout)]
+    fn every_length_and_place() {
+        #[cfg(target_arch = "x86_64")]
+        println!("blocks of 32 bytes: {}", has_wide());
+        // Miri: those around multiples of 8.
+        for len in (0..72).filter(|len| !cfg!(miri) || matches!(len % 8, 0 | 1 | 7)) {
+            for stop in 0..=len {
+                let text: Box<[u8]> = (0..len).map(|i| if i == stop { b'"' } else { b'7' }).collect();
+                let found = (stop < len).then_some(stop);
+                assert_eq!(Narrow::string_stop(&text, 0), found);
+                assert_eq!(digits_end(&text, 0), stop);
+                let literal: Box<[u8]> = text[..stop].into();
+                assert!(Narrow::continues(&text, 0, &literal) && !Narrow::continues(&text, len - stop + 1, &literal));
+                assert_eq!(Narrow::continues(&text, len - stop, &literal), stop == len || 2 * stop < len);
+                #[cfg(target_arch = "x86_64")]
+                if has_wide() {
+                    assert_eq!(Wide::string_stop(&text, 0), found);
+                    assert!(Wide::continues(&text, 0, &literal) && !Wide::continues(&text, len - stop + 1, &literal));
+                    assert_eq!(Wide::continues(&text, len - stop, &literal), stop == len || 2 * stop < len);
+                }
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn searches_agree_with_loops(text in proptest::collection::vec(any::<u8>(), 0..80), at in 0usize..90) {
