@@ -5,7 +5,7 @@ use crate::chain;
 use crate::join::world::{EdgeKind, Ev};
 use crate::population::drops::{self, Best, Property};
 use crate::rule::{Case, Finding, sentence};
-use cfray_model::{Cause, EvidenceKind, Sig, Tie, key};
+use cfray_model::{Cause, EvidenceKind, Sig, Stack, Tie, key};
 
 /// Which of the three rules asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,14 +58,16 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
     if without_certificate(c).is_some() {
         return None;
     }
+    // HAProxy's state `PR` without a status is written only where a rule of its own ended the request: it hides nothing.
+    let by_proxy = c.access.filter(|a| a.1.e.stack == Stack::HaProxy && a.1.e.sig.as_ref().is_some_and(|h| h.sig == Sig::ClosedByRule));
     let drop_line = c.own(&[Sig::ModsecDrop, Sig::ModsecDeny, Sig::AccessForbidden]);
     let tie = c.access.or(drop_line)?.2;
     let lines = |f: Finding| f.with_all(c.access_line()).with_all(drop_line.map(|o| c.line(o.1)));
     // Without an error log of that moment, or after a backend was asked, a hidden fault looks the same.
-    let has_error_log = chain::error_log_covers(c, server);
+    let has_error_log = by_proxy.is_some() || chain::error_log_covers(c, server);
     let asked_nobody = at_once(c);
     let compared = c.p.drops.compared(server);
-    let limit: f64 = match (drop_line.is_some(), asked_nobody) {
+    let limit: f64 = match (drop_line.or(by_proxy).is_some(), asked_nobody) {
         _ if !compared => 0.6,
         (true, _) => 1.0,
         // A backend was asked: what it did is the cause, and these logs do not show it.
@@ -89,7 +91,7 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
         }
         // Enough closes, and nothing that they have in common: chance decides, which is not how a rule works.
         let scattered = compared && c.p.drops.closes(server) >= 8;
-        let score: f64 = match (drop_line.is_some(), scattered) {
+        let score: f64 = match (drop_line.or(by_proxy).is_some(), scattered) {
             (true, _) => 0.8,
             (false, true) => 0.45,
             (false, false) => 0.58,

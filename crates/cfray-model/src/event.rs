@@ -96,6 +96,8 @@ sigs! {
     /// HAProxy `SSL client certificate not trusted`, `SSL client CA chain cannot be verified`, or a handshake that failed for
     /// want of a certificate; client = the peer.
     HaProxyClientCert = "haproxy-client-cert";
+    /// HAProxy's master: `Current worker (P) exited with code 128 + N`. num = N, pid = P.
+    HaProxyWorkerSignal = "haproxy-worker-signal";
     /// lighttpd `server stopped by UID = N PID = N`: SIGTERM, or the end of a graceful shutdown.
     LighttpdStop = "lighttpd-stop";
     /// lighttpd `[note] graceful shutdown started`.
@@ -104,7 +106,8 @@ sigs! {
     LighttpdStart = "lighttpd-start";
     /// Apache AH03492 at its start: a listener takes only connections with a PROXY header. name = address:port.
     ProxyProtocolOn = "proxy-protocol-on";
-    /// nginx `broken header: ... while reading PROXY protocol`.
+    /// nginx `broken header: ... while reading PROXY protocol`, HAProxy `Received something which does not look like a PROXY
+    /// protocol header`.
     ProxyProtocol = "proxy-protocol";
     /// nginx `client sent too large header`, `http2 flood`, `client sent ... field` on HTTP/2.
     Http2TooLarge = "http2-too-large";

@@ -27,6 +27,7 @@ const DEATHS: &[Sig] = &[
     Sig::NginxWorkerSignal,
     Sig::NginxWorkerFatal,
     Sig::ApacheChildSignal,
+    Sig::HaProxyWorkerSignal,
     Sig::FpmChildSignal,
     Sig::FpmChildCode,
     Sig::FpmTimeout,

@@ -190,9 +190,10 @@ impl Gaps {
 }
 
 /// Ends of processes.
-const ENDS: [Sig; 8] = [
+const ENDS: [Sig; 9] = [
     Sig::NginxWorkerSignal,
     Sig::ApacheChildSignal,
+    Sig::HaProxyWorkerSignal,
     Sig::OomKill,
     Sig::KernelFault,
     Sig::NginxStop,

@@ -108,6 +108,7 @@ const PROCESS_WIDE: &[Sig] = &[
     Sig::WorkerConnections,
     Sig::ReusingConnections,
     Sig::ApacheChildSignal,
+    Sig::HaProxyWorkerSignal,
     Sig::ApacheFatal,
     Sig::ApacheMaxWorkers,
     Sig::ApacheStop,

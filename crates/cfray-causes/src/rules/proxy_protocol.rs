@@ -15,7 +15,8 @@ pub static DOC: CauseDoc = CauseDoc {
         request at once, nginx takes it for a broken line and closes. Every request to that port fails: on a plain port with 520, on \
         a TLS port with 525.",
     evidence: "nginx's `broken header: \"...\" while reading PROXY protocol`, which quotes the raw request, its CF-RAY header \
-        included, for every request to that listener. Apache writes nothing about a connection without the header, only \
+        included, for every request to that listener. HAProxy (`accept-proxy`) writes `Received something which does not look like a \
+        PROXY protocol header` with the address of the peer: it has to be the edge address of the request. Apache writes nothing about a connection without the header, only \
         AH03492 `RemoteIPProxyProtocol: enabled on ADDRESS:PORT` at its start: then OriginIP has to be that address and no request to it may \
         have been answered.",
     not_when: "A TLS port: the same mistake fails before the handshake, so the edge says 525. A few such lines from scanners while \
@@ -25,7 +26,7 @@ pub static DOC: CauseDoc = CauseDoc {
             Point the DNS record back to the load balancer, or have the listener changed.",
         admin: "Take `proxy_protocol` off the port that Cloudflare uses, in every server block of that address and port: `listen 80;` \
             in place of `listen 80 proxy_protocol;`, and `real_ip_header CF-Connecting-IP;` in place of `real_ip_header \
-            proxy_protocol;`. Apache: `RemoteIPProxyProtocol Off` in the virtual host of that address and port. If a load balancer needs it as well, give it a port of its own.",
+            proxy_protocol;`. HAProxy: no `accept-proxy` on the `bind` line. Apache: `RemoteIPProxyProtocol Off` in the virtual host of that address and port. If a load balancer needs it as well, give it a port of its own.",
         developer: "Nothing in the application is at fault. In tests of the deployment, ask the public port once in plain HTTP.",
         client: "Retrying does not help: every request fails until the configuration is changed. Report it.",
     },
@@ -34,6 +35,7 @@ pub static DOC: CauseDoc = CauseDoc {
     often_blamed: "A block of Cloudflare's addresses: that leaves no quoted requests in the error log, this quotes every one.",
     sources: &[
         "apache/httpd 2.4.x modules/metadata/mod_remoteip.c (remoteip_hook_post_config, remoteip_input_filter)",
+        "haproxy/haproxy src/connection.c (conn_recv_proxy, conn_err_code_str)",
         "nginx src/core/ngx_proxy_protocol.c @3f6f782 (2026-08)",
         "measured: Debian 12, nginx 1.22.1, Apache 2.4, PHP and PHP-FPM 8.2, ModSecurity 2.9.7, haproxy 2.6",
     ],

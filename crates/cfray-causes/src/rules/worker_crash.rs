@@ -16,7 +16,8 @@ pub static DOC: CauseDoc = CauseDoc {
         every connection it held along, and none of them gets an access line.\n\n\
         A PHP-FPM child that dies behind nginx or Apache is normally turned into a valid 502 or 503, which is no 520. It becomes one \
         where the site maps such answers to `return 444`.",
-    evidence: "A line `exited on signal N` of nginx or PHP-FPM with N other than 9, 15 and 3, Apache's AH00051 or AH00052, or a \
+    evidence: "A line `exited on signal N` of nginx or PHP-FPM with N other than 9, 15 and 3, Apache's AH00051 or AH00052, \
+        HAProxy's `Current worker (P) exited with code N` with N of 128 and such a signal (139: 11), or a \
         kernel segfault or trap line, of the same server, from the request's last moment to 2 s after it: the parent reports late, \
         Apache up to about 1 s. The request itself has no access line, or a 444 whose error line shows the failed upstream. Without a \
         pid or connection id that leads to the request, the crash line must be commoner near failing requests than near succeeding \
@@ -48,6 +49,7 @@ pub static DOC: CauseDoc = CauseDoc {
         "developers.cloudflare.com, page \"Error 520\", updated 2026-06-16",
         "nginx src/os/unix/ngx_process.c @3f6f782 (2026-08)",
         "apache/httpd 2.4.x server/mpm_unix.c @f45abec1 (2024-10)",
+        "haproxy/haproxy src/mworker.c (mworker_catch_sigchld)",
         "php/php-src sapi/fpm/fpm/fpm_children.c",
         "linux arch/x86/mm/fault.c, arch/x86/kernel/traps.c",
         "measured: Debian 12, nginx 1.22.1, Apache 2.4, PHP and PHP-FPM 8.2, ModSecurity 2.9.7, haproxy 2.6",
@@ -63,7 +65,8 @@ pub(super) const fn is_fault(signal: i64) -> bool {
 pub fn check(c: &Case<'_>) -> Option<Finding> {
     if c.no_line() {
         let server = c.server?;
-        let deaths = c.near(&[Sig::NginxWorkerSignal, Sig::ApacheChildSignal, Sig::KernelFault, Sig::UnitKilled], BEFORE_MS, AFTER_MS);
+        let told = [Sig::NginxWorkerSignal, Sig::ApacheChildSignal, Sig::HaProxyWorkerSignal, Sig::KernelFault, Sig::UnitKilled];
+        let deaths = c.near(&told, BEFORE_MS, AFTER_MS);
         let mut faults = deaths.iter().filter(|(_, ev)| ev.e.sig.as_ref().is_some_and(|h| fault_of_front(h, c.stack())));
         if let Some((_, nearest)) = faults.next() {
             let sig = nearest.e.sig.as_ref()?.sig;
@@ -83,7 +86,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         if let Some((_, ev)) = deaths.iter().find(|(_, ev)| killed_front(ev))
             && chain::kernel_covers(c)
         {
-            let weight = c.p.windows.get(server, Sig::NginxWorkerSignal).weight();
+            let weight = c.p.windows.get(server, ev.e.sig.as_ref()?.sig).weight();
             return Some(
                 Finding::new(DOC.cause, 0.7 * weight, Tie::Window)
                     .with(c.line(ev))
@@ -141,12 +144,12 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
 fn fault_of_front(hit: &cfray_model::SigHit, stack: Option<Stack>) -> bool {
     let signal = hit.num.unwrap_or(0);
     match hit.sig {
-        Sig::NginxWorkerSignal | Sig::ApacheChildSignal => is_fault(signal),
+        Sig::NginxWorkerSignal | Sig::ApacheChildSignal | Sig::HaProxyWorkerSignal => is_fault(signal),
         Sig::KernelFault | Sig::UnitKilled => is_fault(signal) && hit.name.as_deref().is_some_and(|n| chain::is_front_process(n, stack)),
         _ => false,
     }
 }
 
 fn killed_front(ev: &crate::join::Ev) -> bool {
-    ev.e.sig.as_ref().is_some_and(|h| h.sig == Sig::NginxWorkerSignal && h.num == Some(9))
+    ev.e.sig.as_ref().is_some_and(|h| matches!(h.sig, Sig::NginxWorkerSignal | Sig::HaProxyWorkerSignal) && h.num == Some(9))
 }

@@ -138,7 +138,9 @@ pub fn signs(ray: RayId, worlds: &[World]) -> (Option<u16>, Vec<Cause>) {
 /// The cause that a signature in a request's own lines speaks for, if the answer did not go out.
 const fn sign_of(sig: Sig) -> Option<Cause> {
     Some(match sig {
-        Sig::NginxWorkerSignal | Sig::ApacheChildSignal | Sig::KernelFault | Sig::FpmChildSignal => Cause::WorkerCrash,
+        Sig::NginxWorkerSignal | Sig::ApacheChildSignal | Sig::HaProxyWorkerSignal | Sig::KernelFault | Sig::FpmChildSignal => {
+            Cause::WorkerCrash
+        }
         Sig::OomKill => Cause::OomKill,
         Sig::WorkerConnections | Sig::ConnectQueueFull | Sig::FpmMaxChildren => Cause::PoolExhausted,
         Sig::FpmTimeout => Cause::TimeoutKill,

@@ -208,3 +208,74 @@ fn a_client_certificate_of_another_edge_address() {
     site.silent(row);
     site.report().denies(&rays, "origin-pull-rejected");
 }
+
+/// HAProxy's `accept-proxy`: `peer` of each line. Another address of the same zone answers, as the lines of others show.
+fn no_proxy_header(said: &str, peer: impl Fn(&Row) -> String) -> (Site, Vec<String>) {
+    let mut site = Site::new(Kind::Nginx);
+    let rays = (0..14)
+        .map(|i| {
+            let mut row = site.request(5_000 + i * 80_000 / 14);
+            ELSEWHERE.clone_into(&mut row.origin_ip);
+            let row = row.ended(Wire::Closed).lasting(40);
+            let at = row.end() - 12;
+            let text = format!(
+                "{} web1 haproxy[7688]: {}:4{i:04} [{}] web-in/2: {said}",
+                stamp(at, "%b %d %H:%M:%S"),
+                peer(&row),
+                stamp(at, "%d/%b/%Y:%H:%M:%S%.3f")
+            );
+            site.log("haproxy.log", at, text);
+            site.silent(row)
+        })
+        .collect();
+    (site, rays)
+}
+
+const NO_HEADER: &str = "Received something which does not look like a PROXY protocol header";
+
+#[test]
+fn a_listener_of_haproxy_that_wants_a_proxy_header() {
+    let (site, rays) = no_proxy_header(NO_HEADER, |row| row.edge_ip.clone());
+    site.report().proves(&rays, "proxy-protocol", &["window"], NO_HEADER).denies(&rays, "wrong-origin");
+}
+
+/// Scanners reach the port, too.
+#[test]
+fn a_listener_of_haproxy_that_refuses_strangers_near() {
+    let (site, rays) = no_proxy_header(NO_HEADER, |_| "203.0.113.200".to_owned());
+    site.report().denies(&rays, "proxy-protocol").denies(&rays, "wrong-origin");
+}
+
+/// HAProxy's master tells how its worker ended, in the journal.
+fn worker_of_haproxy(code: &str) -> (Site, Vec<String>) {
+    let mut site = Site::new(Kind::Nginx);
+    let mut rays = Vec::new();
+    for i in 0..5 {
+        let at = 9_000 + i * 15_700;
+        for n in 0..4 {
+            let row = site.request(at - 300 + n * 60).ended(Wire::Closed).lasting(300 - n * 60);
+            rays.push(site.silent(row));
+        }
+        let pid = 4_000 + i * 10;
+        let text = format!(
+            "{} web1 haproxy[707]: [ALERT]    ({pid}) : Current worker ({}) exited with code {code}",
+            stamp(at + 20, "%Y-%m-%dT%H:%M:%S+0000"),
+            pid + 2
+        );
+        site.log("journal-haproxy.txt", at + 20, text);
+    }
+    (site, rays)
+}
+
+#[test]
+fn a_worker_of_haproxy_that_crashed() {
+    let (site, rays) = worker_of_haproxy("139 (Segmentation fault)");
+    site.report().proves(&rays, "worker-crash", &["window"], "exited with code 139");
+}
+
+/// 143 is SIGTERM: somebody stopped it.
+#[test]
+fn a_worker_of_haproxy_that_was_stopped() {
+    let (site, rays) = worker_of_haproxy("143 (Terminated)");
+    site.report().denies(&rays, "worker-crash");
+}

@@ -54,6 +54,15 @@ fn haproxy_rejects_an_agent() {
     site.report().proves(&rays, "client-blocked", &["ray"], "PR--");
 }
 
+/// What they share is in no log; that the proxy itself ended them its line says.
+#[test]
+fn haproxy_rejects_by_a_counter() {
+    let mut site = Site::new(Kind::Nginx);
+    let rays = refused(&mut site, 20, Wire::Closed, |row| row);
+    haproxy(&mut site, "PR--", "-1");
+    site.report().proves(&rays, "rule-dropped", &["ray"], "PR--");
+}
+
 /// The client left, or the request was broken: the proxy decided nothing.
 #[test]
 fn haproxy_lost_its_client() {
