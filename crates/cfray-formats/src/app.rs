@@ -47,6 +47,7 @@ impl RecordParser for App {
         line.message = Cow::Borrowed(text);
         line.raw_text = true;
         name_request(&mut line, text);
+        name_peer(&mut line, text);
         Ok(line)
     }
 }
@@ -56,6 +57,13 @@ pub(crate) fn name_request<'a>(line: &mut Line<'a>, text: &'a [u8]) {
     if let Some((method, uri)) = crate::signatures::request_of_exception(text) {
         line.method = method.map(Cow::Borrowed);
         line.uri = Some(Cow::Borrowed(uri));
+    }
+}
+
+/// A refused handshake says whose it was.
+pub(crate) fn name_peer<'a>(line: &mut Line<'a>, text: &'a [u8]) {
+    if let Some(peer) = crate::signatures::peer_of_handshake(text) {
+        line.client = Some(Cow::Borrowed(peer));
     }
 }
 

@@ -82,7 +82,16 @@ pub(crate) fn parse(line: &[u8], ray: Option<RaySlot>) -> Option<Line<'_>> {
         return Some(out);
     }
     out.kind = LineKind::Access;
-    out.status = words.next().and_then(status).filter(|s| *s != 0);
+    let number = words.next()?;
+    out.status = status(number).filter(|s| *s != 0);
+    if number == b"0" {
+        // A session's line without a stream (`sess_log`): its stamp is the end of what came before, its total the time until now.
+        out.status = Some(0);
+        if let (Some(time), Some(ns)) = (&mut out.time, out.duration_us.and_then(|us| i64::try_from(us).ok()?.checked_mul(1_000))) {
+            time.civil_ns = time.civil_ns.saturating_add(ns);
+            out.time_is_start = false;
+        }
+    }
     out.bytes_sent = words.next().and_then(|b| integer(b.strip_prefix(b"+").unwrap_or(b)));
     let (_, _, state) = (words.next()?, words.next()?, words.next()?);
     out.message = if state == b"----" { Cow::Borrowed(b"") } else { Cow::Borrowed(state) };
@@ -159,6 +168,18 @@ mod tests {
     fn the_state_of_a_cut_session_is_kept() {
         let l = parse(line(1), learn_ray([line(1)].into_iter())).unwrap();
         assert_eq!((l.status, l.message.as_ref(), l.ray), (Some(502), &b"SH--"[..], RayId::parse(b"9e0ad2b9bb609b5c")));
+    }
+
+    #[test]
+    fn a_session_without_a_stream_is_stamped_at_its_end() {
+        let text =
+            b"172.71.134.94:59261 [23/Nov/2026:13:33:35.530] web~ web/<NOSRV> -1/-1/-1/-1/2011 0 0 - - PR-- 21/21/0/0/0 0/0 \"<BADREQ>\"";
+        let l = parse(text, None).unwrap();
+        let (_, end) = clf_time(b"23/Nov/2026:13:33:37.541] ").unwrap();
+        assert_eq!((l.status, l.time_is_start, l.time.map(|t| t.civil_ns)), (Some(0), false, Some(end.civil_ns)));
+        let rejected =
+            b"172.71.134.94:59261 [23/Nov/2026:13:33:35.530] web~ web/<NOSRV> -1/-1/-1/-1/0 -1 0 - - PR-- 21/21/0/0/0 0/0 \"<BADREQ>\"";
+        assert_eq!(parse(rejected, None).map(|l| (l.status, l.time_is_start)), Some((None, true)));
     }
 
     #[test]

@@ -216,6 +216,7 @@ fn other(sender: Sender, message: &[u8]) -> Line<'_> {
     line.raw_text = true;
     if stack == Stack::App {
         crate::app::name_request(&mut line, message);
+        crate::app::name_peer(&mut line, message);
     }
     line
 }

@@ -4,6 +4,7 @@ use crate::access::{Role, put};
 use crate::json::learn::{Keys, learn};
 use crate::json::scan::scan;
 use crate::nginx_access::share;
+use crate::signatures::peer_of_handshake;
 use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
 use cfray_model::{Line, LineKind, Stack};
 use std::borrow::Cow;
@@ -52,7 +53,11 @@ pub fn parse<'a>(record: &'a [u8], keys: &Keys) -> Result<Line<'a>, LineError> {
     let mut query: Option<Cow<'a, [u8]>> = None;
     let mut ray_values = 0;
     let mut at = 0;
+    let mut said: Option<Cow<'a, [u8]>> = None;
     scan(record, &mut |name, value| {
+        if name == b"msg" {
+            said = Some(value.plain());
+        }
         let count = keys.roles.len();
         let found =
             (0..count).map(|i| (at + i) % count).find_map(|i| keys.roles.get(i).filter(|(key, _)| **key == *name).map(|k| (i, k.1)));
@@ -76,6 +81,15 @@ pub fn parse<'a>(record: &'a [u8], keys: &Keys) -> Result<Line<'a>, LineError> {
     }
     if let Some(query) = query {
         put(&mut line, Role::Query, query);
+    }
+    if line.status.is_none() && line.uri.is_none() {
+        // Caddy's other lines stand beside its access lines: what Go says of a refused handshake names the peer.
+        let peer = said.as_deref().and_then(peer_of_handshake).map(<[u8]>::to_vec);
+        if let (Some(peer), Some(said)) = (peer, said) {
+            let mut refused = Line::new(LineKind::Other, Stack::App);
+            (refused.time, refused.client, refused.message) = (line.time, Some(Cow::Owned(peer)), said);
+            return Ok(refused);
+        }
     }
     if line.status.is_none() && line.method.is_none() && line.uri.is_none() {
         return Err(LineError::new("an object without status and request: not an access line", 0));
@@ -114,6 +128,21 @@ mod tests {
         let found = detect(&Sample::from_bytes(text.as_bytes())).expect(text);
         // The keys live in the parser; what the line borrows lives in the text.
         found.parser.parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_handshake_that_caddy_refused() {
+        let found = detect(&Sample::from_bytes(FORMAT.samples[3].as_bytes())).expect("Caddy");
+        let said = |what: &str| {
+            format!(
+                r#"{{"level":"debug","ts":1795421012.730663,"logger":"http.stdlib","msg":"http: TLS handshake error from 172.70.240.118:37062: {what}"}}"#
+            )
+        };
+        let text = said("tls: client didn't provide a certificate");
+        let l = found.parser.parse(text.as_bytes()).unwrap();
+        assert_eq!((l.kind, l.stack, l.client.as_deref()), (LineKind::Other, Stack::App, Some(&b"172.70.240.118"[..])));
+        assert!(l.time.is_some());
+        assert!(found.parser.parse(said("EOF").as_bytes()).is_err());
     }
 
     #[test]

@@ -94,8 +94,9 @@ sigs! {
     /// Apache AH02039, AH02276, AH02008, AH02010, AH02011, `peer did not return a certificate`.
     ApacheClientCert = "apache-client-cert";
     /// HAProxy `SSL client certificate not trusted`, `SSL client CA chain cannot be verified`, or a handshake that failed for
-    /// want of a certificate; client = the peer.
-    HaProxyClientCert = "haproxy-client-cert";
+    /// want of a certificate; Go's net/http (Caddy) `TLS handshake error from ADDR: tls: client didn't provide a certificate`.
+    /// client = the peer.
+    PeerClientCert = "peer-client-cert";
     /// HAProxy's master: `Current worker (P) exited with code 128 + N`. num = N, pid = P.
     HaProxyWorkerSignal = "haproxy-worker-signal";
     /// lighttpd `server stopped by UID = N PID = N`: SIGTERM, or the end of a graceful shutdown.
@@ -111,7 +112,7 @@ sigs! {
     ProxyProtocol = "proxy-protocol";
     /// nginx `client sent too large header`, `http2 flood`, `client sent ... field` on HTTP/2.
     Http2TooLarge = "http2-too-large";
-    /// HTTP/2 connection errors: invalid preface, GOAWAY, hpack, flow control.
+    /// HTTP/2 connection errors: invalid preface, GOAWAY, hpack, flow control; HAProxy's session line without a request.
     Http2Error = "http2-error";
     /// `client timed out (110:` / `Request ... read timeout`: slow client.
     ClientTimedOut = "client-timed-out";

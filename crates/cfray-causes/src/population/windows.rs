@@ -122,7 +122,7 @@ const PROCESS_WIDE: &[Sig] = &[
     Sig::UnitStop,
     Sig::LiteSpeedThrottle,
     Sig::ApacheClientCert,
-    Sig::HaProxyClientCert,
+    Sig::PeerClientCert,
     Sig::ProxyProtocol,
     Sig::H2Preface,
     Sig::Http2Error,

@@ -1,8 +1,10 @@
 //! The origin took HTTP/2 and could not speak it.
 
 use crate::doc::{CauseDoc, Fix};
+use crate::dropped;
+use crate::join::Ev;
 use crate::rule::{Case, Finding, sentence};
-use cfray_model::{Cause, EvidenceKind, Sig, Tie};
+use cfray_model::{Cause, EvidenceKind, Sig, Stack, Tie};
 
 /// What a person may read about `http2-fault`.
 pub static DOC: CauseDoc = CauseDoc {
@@ -12,7 +14,8 @@ pub static DOC: CauseDoc = CauseDoc {
         balancer) offers h2 and the server behind speaks only HTTP/1, the server reads the line `PRI * HTTP/2.0` and refuses it. Or \
         the server does speak HTTP/2 but ends the connection with an error: all requests that shared it fail in the same moment.",
     evidence: "`PRI * HTTP/2.0` in an access log with an address of Cloudflare or of a local terminator (127.0.0.1), GOAWAY or \
-        preface errors, or bursts of 520s that shared one connection.",
+        preface errors, HAProxy's line of a session without a request (status 0, state `PR`, `<BADREQ>`) for that edge address and \
+        moment, or bursts of 520s that shared one connection.",
     not_when: "`PRI` lines from scanners' addresses. Bursts that a stop or a worker crash explains. Oversized request headers over \
         HTTP/2: request-rejected.",
     fix: Fix {
@@ -34,6 +37,7 @@ pub static DOC: CauseDoc = CauseDoc {
         "developers.cloudflare.com, page \"Error 520\", updated 2026-06-16",
         "cloudflare-docs speed/optimization/protocol/http2-to-origin.mdx @2020062",
         "nginx src/http/v2/ngx_http_v2.c @3f6f782 (2026-08)",
+        "haproxy/haproxy src/mux_h2.c (h2c_frt_handle_headers, sess_log)",
         "apache/httpd 2.4.x modules/http2/ @f45abec1 (2024-10)",
         "cloudflare-docs logs/logpush/logpush-job/datasets/zone/http_requests.md @3eaa479",
         "measured: Debian 12, nginx 1.22.1, Apache 2.4, PHP and PHP-FPM 8.2, ModSecurity 2.9.7, haproxy 2.6",
@@ -49,9 +53,16 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     for (sig, what, base) in
         [(Sig::H2Preface, "an HTTP/2 preface reached an HTTP/1 server", 0.95), (Sig::Http2Error, "an HTTP/2 connection failed", 0.9)]
     {
-        if let Some((_, ev)) = c.near(&[sig], 2_000, 2_000).iter().find(|(_, ev)| sig != Sig::H2Preface || from_edge_or_terminator(c, ev)) {
+        let fits = |ev: &Ev| match sig {
+            Sig::H2Preface => from_edge_or_terminator(c, ev),
+            // HAProxy names the peer: the connection of another edge address is another's.
+            _ => ev.e.stack != Stack::HaProxy || dropped::by_edge_address(c, ev),
+        };
+        if let Some((_, ev)) = c.near(&[sig], 2_000, 2_000).iter().find(|(_, ev)| fits(ev)) {
             let contrast = c.p.windows.get(server, sig);
-            let f = Finding::new(DOC.cause, base * contrast.weight() * c.absence_weight(), Tie::Window).with(c.line(ev));
+            let of_peer = ev.e.stack == Stack::HaProxy && c.edge_key() != 0;
+            let weight = if of_peer { 1.0 } else { contrast.weight() };
+            let f = Finding::new(DOC.cause, base * weight * c.absence_weight(), Tie::Window).with(c.line(ev));
             return Some(f.with(sentence(EvidenceKind::Contrast, contrast.sentence(what))).with(c.timing()));
         }
     }

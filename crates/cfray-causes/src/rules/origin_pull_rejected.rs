@@ -15,7 +15,8 @@ pub static DOC: CauseDoc = CauseDoc {
         answer should be, a 520. In TLS 1.2 it is part of the handshake: 525. nginx takes neither way: it finishes the handshake and \
         answers a valid 400.",
     evidence: "Apache's AH02039, AH02276, AH02008, AH02010 or AH02011 of that moment; HAProxy's `SSL client certificate not trusted`, \
-        `SSL client CA chain cannot be verified` or a handshake failure whose text names the missing certificate, for that edge address and \
+        `SSL client CA chain cannot be verified` or a handshake failure whose text names the missing certificate, or Caddy's (Go's) `TLS handshake error from ADDRESS: tls: client \
+        didn't provide a certificate` at level debug, for that edge address and \
         moment; or a configured SSLVerifyClient and all new TLS \
         1.3 connections failing at once. For nginx: certificate lines together with 495 or 496 mapped to 444.",
     not_when: "nginx's own 400 `No required SSL certificate was sent`. A 525. Failures on reused connections only: the certificate is \
@@ -43,6 +44,7 @@ pub static DOC: CauseDoc = CauseDoc {
         "apache/httpd 2.4.x modules/ssl/ssl_engine_io.c, ssl_engine_kernel.c @f45abec1 (2024-10)",
         "nginx src/http/ngx_http_request.c @3f6f782 (2026-08)",
         "haproxy/haproxy src/connection.c (conn_err_code_str), src/session.c (session_kill_embryonic); issues 693 and 2583",
+        "golang/go src/crypto/tls/handshake_server.go (processCertsFromClient), src/net/http/server.go (conn.serve)",
         "typisttech/trellis-cloudflare-origin-ca issue 34",
         "measured: Debian 12, nginx 1.22.1, Apache 2.4, PHP and PHP-FPM 8.2, ModSecurity 2.9.7, haproxy 2.6",
     ],
@@ -72,27 +74,27 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         let f = Finding::new(DOC.cause, 0.95 * contrast.weight() * c.absence_weight(), Tie::Window).with(c.line(ev));
         return Some(f.with(sentence(EvidenceKind::Contrast, contrast.sentence("a client certificate was refused"))).with(c.timing()));
     }
-    refused_by_haproxy(c).or_else(|| silent_at_warn(c))
+    refused_by_name(c).or_else(|| silent_at_warn(c))
 }
 
-/// HAProxy names the peer, so a line about this edge address at this moment is this connection's or its neighbour's.
-fn refused_by_haproxy(c: &Case<'_>) -> Option<Finding> {
+/// HAProxy and Go name the peer, so a line about this edge address at this moment is this connection's or its neighbour's.
+fn refused_by_name(c: &Case<'_>) -> Option<Finding> {
     const NEAR_MS: i64 = 1_500;
     // In TLS 1.2 the refusal is part of the handshake: no request was sent. A connection in use was let in before.
     if c.row.reused() == Some(true) || c.row.origin_tls.as_deref().is_some_and(|t| t == "TLSv1.2") {
         return None;
     }
-    let near = c.near(&[Sig::HaProxyClientCert], NEAR_MS, NEAR_MS);
+    let near = c.near(&[Sig::PeerClientCert], NEAR_MS, NEAR_MS);
     let edge = c.edge_key();
     let of_peer = near.iter().find(|(_, ev)| edge != 0 && ev.e.client == edge);
-    let contrast = c.p.windows.get(c.server?, Sig::HaProxyClientCert);
+    let contrast = c.p.windows.get(c.server?, Sig::PeerClientCert);
     let (ev, score) = match of_peer {
         Some((_, ev)) => (*ev, 0.95 * c.absence_weight()),
         // Another edge address's line is another connection's; one of neither may be a balancer's in front.
         None => {
             let known = |key: u64| c.w.keys.iter().any(|k| k.edge_ip == key);
             let (_, ev) = near.iter().find(|(_, ev)| edge == 0 || ev.e.client == 0 || !known(ev.e.client))?;
-            let told = c.w.by_sig.get(&(c.server?, Sig::HaProxyClientCert)).into_iter().flatten();
+            let told = c.w.by_sig.get(&(c.server?, Sig::PeerClientCert)).into_iter().flatten();
             let by_peer = told.filter_map(|&i| c.w.evs.get(i as usize)).any(|ev| ev.e.client != 0 && known(ev.e.client));
             if edge != 0 && by_peer {
                 return None;

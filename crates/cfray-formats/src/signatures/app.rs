@@ -4,6 +4,7 @@
 //! says counts only beside the web server's own line of the broken request.
 
 use super::table::{Pattern, Scope, Table, any};
+use crate::fields::addr;
 use crate::fields::time::apache_error_time;
 use cfray_model::{Line, Sig, SigHit};
 use regex::bytes::{Regex, RegexBuilder};
@@ -105,6 +106,7 @@ const PATTERNS: &[Pattern] = &[
     any(Sig::AppWorkerSignal, r"^(?:INFO|WARN) exited: [!-~]+ \(terminated by (?P<name>SIG[A-Z]+)(?: \(core dumped\))?; not expected\)$"),
     Pattern { sig: Some(Sig::AppWorkerSignal), scope: Scope::Any, num: Some(6), regex: r"^FATAL ERROR: [A-Za-z_ -]{0,60}Allocation failed - JavaScript heap out of memory$" },
     any(Sig::AppException, EXCEPTION),
+    any(Sig::PeerClientCert, HANDSHAKE),
 ];
 
 /// uWSGI `harakiri-verbose` and trigger_harakiri: which request a worker was busy with.
@@ -113,6 +115,23 @@ const HARAKIRI: &str = r"^(?:- )?HARAKIRI \[core \d+\] [!-~]* - (?P<method>[A-Z]
 /// Flask app.log_exception; django.utils.log.log_response; gunicorn workers/base.py. The path is the client's, so it
 /// may not hold a blank.
 const EXCEPTION: &str = r"^[ -~]{0,80}?(?:Exception on (?P<uri>/[!-~]*) \[(?P<method>[A-Z]+)\]|(?:Internal Server Error:|Error handling request) (?P<path>/[!-~]*))$";
+
+/// Go's net/http (`conn.serve` in server.go) about a client certificate that crypto/tls refused (`processCertsFromClient` in
+/// handshake_server.go). Of a handshake that failed in another way it says so in other words.
+const HANDSHAKE: &str = concat!(
+    r"^http: TLS handshake error from (?P<peer>[0-9A-Fa-f.:\[\]]+): ",
+    r"tls: (?:client didn't provide a certificate|failed to verify (?:client )?certificate: x509: [ -~]*)$"
+);
+
+static REFUSED: LazyLock<Option<Regex>> = LazyLock::new(|| RegexBuilder::new(HANDSHAKE).unicode(false).build().ok());
+
+/// Address of the peer whose client certificate was refused.
+pub fn peer_of_handshake(message: &[u8]) -> Option<&[u8]> {
+    let first = message.split(|&b| b == b'\n').next().unwrap_or_default().trim_ascii_end();
+    let peer = REFUSED.as_ref()?.captures(after_stamp(first))?.name("peer")?.as_bytes();
+    let client = addr::split_port(peer);
+    addr::is_addr(client).then_some(client)
+}
 
 static ENDED: LazyLock<Option<Regex>> = LazyLock::new(|| RegexBuilder::new(HARAKIRI).unicode(false).build().ok());
 static REQUEST: LazyLock<Option<Regex>> = LazyLock::new(|| RegexBuilder::new(EXCEPTION).unicode(false).build().ok());
@@ -141,7 +160,7 @@ mod tests {
     #[test]
     fn every_pattern_compiles() {
         assert_eq!(TABLE.compiled(), (PATTERNS.len(), PATTERNS.len()));
-        assert!(RUBY.is_some() && EXCEPTIONS.is_some() && REQUEST.is_some() && ENDED.is_some());
+        assert!(RUBY.is_some() && EXCEPTIONS.is_some() && REQUEST.is_some() && ENDED.is_some() && REFUSED.is_some());
     }
 
     #[test]
@@ -187,6 +206,23 @@ mod tests {
         assert_eq!(sig(full).map(|h| h.0), Some(Sig::AppQueueFull));
         assert_eq!(sig("*** uWSGI listen queue of socket \"127.0.0.1:9441\" is fine ***"), None);
         assert_eq!(request_of_exception(b"GET /x HARAKIRI [core 0] 1.2.3.4 - GET /y since 1"), None);
+    }
+
+    #[test]
+    fn client_certificates_that_go_refused() {
+        let missing = "http: TLS handshake error from 172.70.240.21:52882: tls: client didn't provide a certificate";
+        assert_eq!(sig(missing), Some((Sig::PeerClientCert, None, None)));
+        assert_eq!(peer_of_handshake(missing.as_bytes()), Some(&b"172.70.240.21"[..]));
+        let foreign = "http: TLS handshake error from [2606:4700::1]:443: tls: failed to verify certificate: x509: certificate signed by unknown authority";
+        assert_eq!(sig(foreign), Some((Sig::PeerClientCert, None, None)));
+        assert_eq!(peer_of_handshake(foreign.as_bytes()), Some(&b"2606:4700::1"[..]));
+        assert_eq!(sig("http: TLS handshake error from 172.70.240.21:52882: EOF"), None);
+        assert_eq!(
+            sig("http: TLS handshake error from 172.70.240.21:52882: remote error: tls: bad certificate"),
+            None,
+            "the peer refused ours"
+        );
+        assert_eq!(sig("GET /http: TLS handshake error from 1.2.3.4:5: tls: client didn't provide a certificate"), None);
     }
 
     #[test]

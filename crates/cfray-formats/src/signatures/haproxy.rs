@@ -23,8 +23,8 @@ pub(super) fn signature(line: &Line<'_>) -> Option<SigHit> {
 // After the stamp stands `frontend/listener: `. A handshake failure alone may be anything.
 #[rustfmt::skip]
 const PATTERNS: &[Pattern] = &[
-    any(Sig::HaProxyClientCert, r"^[!-~]+/[!-~]+: SSL client (?:CA chain cannot be verified|certificate not trusted)(?: \([ -~]*\))?$"),
-    any(Sig::HaProxyClientCert, r"^[!-~]+/[!-~]+: SSL handshake failure \(error:[0-9A-Fa-f]+:SSL routines:[!-~]*:(?:peer did not return a certificate|certificate verify failed)\)$"),
+    any(Sig::PeerClientCert, r"^[!-~]+/[!-~]+: SSL client (?:CA chain cannot be verified|certificate not trusted)(?: \([ -~]*\))?$"),
+    any(Sig::PeerClientCert, r"^[!-~]+/[!-~]+: SSL handshake failure \(error:[0-9A-Fa-f]+:SSL routines:[!-~]*:(?:peer did not return a certificate|certificate verify failed)\)$"),
     any(Sig::ProxyProtocol, r"^[!-~]+/[!-~]+: Received something which does not look like a PROXY protocol header$"),
     // `mworker_catch_sigchld` in `src/mworker.c`; up to 2.4 with a stamp in front of the pid, up to 2.5 with the worker's number.
     process(Sig::HaProxyWorkerSignal, r"^\[ALERT\] +(?:\d+/\d+ )?\(\d+\) : Current worker (?:#\d+ )?\((?P<pid>\d+)\) exited with code (?P<num>\d+) \([ -~]*\)$"),

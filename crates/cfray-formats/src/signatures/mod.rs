@@ -17,7 +17,7 @@ mod php;
 mod system;
 mod table;
 
-pub use app::request_of_exception;
+pub use app::{peer_of_handshake, request_of_exception};
 pub use fault::php_fault_file;
 
 use cfray_model::{Line, LineKind, Sig, SigHit, Stack};
@@ -25,7 +25,7 @@ use cfray_model::{Line, LineKind, Sig, SigHit, Stack};
 /// The signature of a line's message, if it has one.
 pub fn signature(line: &Line<'_>) -> Option<SigHit> {
     match line.kind {
-        LineKind::Access => return preface(line).or_else(|| closed(line)),
+        LineKind::Access => return preface(line).or_else(|| mux_error(line)).or_else(|| closed(line)),
         LineKind::Audit => return system::audit(line),
         // Anything may stand in an application's log: only whole messages of known servers count.
         LineKind::Other if line.stack == Stack::App => return app::signature(line),
@@ -55,6 +55,13 @@ fn preface(line: &Line<'_>) -> Option<SigHit> {
     let whole = method == b"PRI * HTTP/2.0";
     let split = method == b"PRI" && line.uri.as_deref() == Some(b"*");
     (whole || split).then(|| table::bare(Sig::H2Preface))
+}
+
+/// HAProxy's HTTP/2 layer met an error before there was a request (`sess_log` in `src/mux_h2.c`: a header it cannot decode or
+/// hold, a frame against the protocol). Its HTTP/1 layer gives such a line the status of its answer, and a rule -1.
+fn mux_error(line: &Line<'_>) -> Option<SigHit> {
+    let session = line.stack == Stack::HaProxy && line.status == Some(0) && line.message.starts_with(b"PR");
+    (session && line.method.is_none() && line.uri.is_none()).then(|| table::bare(Sig::Http2Error))
 }
 
 /// A close on purpose by a server that has no status for it. HAProxy's `silent-drop` and `reject` leave the status -1 and

@@ -118,9 +118,9 @@ fn positives() -> Vec<(Stack, &'static str, SigHit)> {
         (Apache, "AH00493: SIGUSR1 received.  Doing graceful restart", hit(ApacheReload, None, None, None)),
         (Apache, "AH03492: RemoteIPProxyProtocol: enabled on 192.0.2.179:80", hit(ProxyProtocolOn, None, None, Some("192.0.2.179:80"))),
         (Apache, "AH03492: RemoteIPProxyProtocol: enabled on :::443", hit(ProxyProtocolOn, None, None, Some(":::443"))),
-        (HaProxy, "*https_in/1: SSL client certificate not trusted", hit(HaProxyClientCert, None, None, None)),
-        (HaProxy, "*https_in/https: SSL client CA chain cannot be verified", hit(HaProxyClientCert, None, None, None)),
-        (HaProxy, "*https_in/1: SSL handshake failure (error:0A0000C7:SSL routines::peer did not return a certificate)", hit(HaProxyClientCert, None, None, None)),
+        (HaProxy, "*https_in/1: SSL client certificate not trusted", hit(PeerClientCert, None, None, None)),
+        (HaProxy, "*https_in/https: SSL client CA chain cannot be verified", hit(PeerClientCert, None, None, None)),
+        (HaProxy, "*https_in/1: SSL handshake failure (error:0A0000C7:SSL routines::peer did not return a certificate)", hit(PeerClientCert, None, None, None)),
         (HaProxy, "*web-in/2: Received something which does not look like a PROXY protocol header", hit(ProxyProtocol, None, None, None)),
         (HaProxy, "[ALERT]    (16080) : Current worker (16082) exited with code 139 (Segmentation fault)", hit(HaProxyWorkerSignal, Some(11), Some(16082), None)),
         (HaProxy, "[ALERT] 326/051134 (16080) : Current worker #1 (16082) exited with code 134 (Aborted)", hit(HaProxyWorkerSignal, Some(6), Some(16082), None)),
@@ -370,6 +370,9 @@ fn closes_in_access_lines() {
     };
     assert_eq!(sig(Stack::HaProxy, None, "PR--", 0), Some(Sig::ClosedByRule));
     assert_eq!(sig(Stack::HaProxy, Some(403), "PR--", 192), None, "a denial");
+    assert_eq!(sig(Stack::HaProxy, Some(0), "PR--", 0), Some(Sig::Http2Error), "a session without a stream");
+    assert_eq!(sig(Stack::HaProxy, Some(400), "PR--", 0), None, "HTTP/1 answers");
+    assert_eq!(sig(Stack::HaProxy, Some(0), "CR--", 0), None);
     assert_eq!(sig(Stack::HaProxy, None, "CR--", 0), None, "the client left");
     assert_eq!(sig(Stack::App, Some(0), "", 0), Some(Sig::ClosedByRule));
     assert_eq!(sig(Stack::App, Some(0), "", 12), None);

@@ -150,7 +150,7 @@ const fn sign_of(sig: Sig) -> Option<Cause> {
         Sig::ProxyStatusLine => Cause::BackendClosed,
         Sig::ModsecDrop | Sig::LimitRequests => Cause::RuleDropped,
         Sig::LimitConnections => Cause::Throttled,
-        Sig::ClientCert | Sig::ApacheClientCert => Cause::OriginPullRejected,
+        Sig::ClientCert | Sig::ApacheClientCert | Sig::PeerClientCert => Cause::OriginPullRejected,
         Sig::ProxyProtocol => Cause::ProxyProtocol,
         Sig::H2Preface | Sig::Http2Error => Cause::Http2Fault,
         _ => return None,

@@ -279,3 +279,50 @@ fn a_worker_of_haproxy_that_was_stopped() {
     let (site, rays) = worker_of_haproxy("143 (Terminated)");
     site.report().denies(&rays, "worker-crash");
 }
+
+/// Caddy's log with access lines of others, and what Go's server says of the failing connections.
+fn go_handshakes(said: &str, peer: impl Fn(&Row) -> String) -> (Site, Vec<String>) {
+    let mut site = Site::new(Kind::Nginx);
+    site.forget_logs();
+    for row in site.rows.clone().iter().filter(|r| !r.origin_ip.is_empty()) {
+        let text = format!(
+            r#"{{"level":"info","ts":{},"logger":"http.log.access.log0","msg":"handled request","request":{{"remote_ip":"{}","proto":"HTTP/1.1","method":"{}","host":"{}","uri":"{}","headers":{{"Cf-Ray":["{}-{}"]}}}},"duration":0.012,"size":2400,"status":{}}}"#,
+            stamp(row.end() - 2, "%s%.3f"),
+            row.edge_ip,
+            row.method,
+            row.host,
+            row.uri,
+            row.ray(),
+            row.colo,
+            row.status
+        );
+        site.log("caddy.log", row.end() - 2, text);
+    }
+    let rays = (0..12)
+        .map(|i| {
+            let row = site.request(5_000 + i * 6_700).ended(Wire::Closed).lasting(40);
+            let at = row.end() - 12;
+            let text = format!(
+                r#"{{"level":"debug","ts":{},"logger":"http.stdlib","msg":"http: TLS handshake error from {}:4{i:04}: {said}"}}"#,
+                stamp(at, "%s%.3f"),
+                peer(&row)
+            );
+            site.log("caddy.log", at, text);
+            site.silent(row)
+        })
+        .collect();
+    (site, rays)
+}
+
+#[test]
+fn a_client_certificate_that_caddy_refused() {
+    let (site, rays) = go_handshakes("tls: client didn't provide a certificate", |row| row.edge_ip.clone());
+    site.report().proves(&rays, "origin-pull-rejected", &["window"], "didn't provide a certificate");
+}
+
+/// The peer went away: nothing was refused.
+#[test]
+fn a_handshake_that_caddy_lost_near() {
+    let (site, rays) = go_handshakes("EOF", |row| row.edge_ip.clone());
+    site.report().denies(&rays, "origin-pull-rejected");
+}

@@ -161,3 +161,41 @@ fn a_certificate_that_nobody_asks_for() {
         site.report().denies(&rays, "origin-pull-rejected");
     }
 }
+
+/// HAProxy's line of a session whose HTTP/2 failed before there was a request.
+fn session_of_haproxy(status: &str, peer: impl Fn(&Row) -> String) -> (Site, Vec<String>) {
+    let mut site = Site::new(Kind::Nginx);
+    haproxy(&mut site, "----", "200");
+    let rays = (0..14)
+        .map(|i| {
+            let row = site.request(5_000 + i * 80_000 / 14).ended(Wire::Closed).lasting(40);
+            let at = row.end() - 12;
+            // The stamp is when the connection fell idle.
+            let text = format!(
+                "{} web1 haproxy[813]: {}:{} [{}] web~ web/<NOSRV> -1/-1/-1/-1/4200 {status} 0 - - PR-- 3/3/0/0/0 0/0 \"<BADREQ>\"",
+                stamp(at, "%b %d %H:%M:%S"),
+                peer(&row),
+                30_000 + row.ray % 20_000,
+                stamp(at - 4_200, "%d/%b/%Y:%H:%M:%S%.3f")
+            );
+            site.log("haproxy.log", at, text);
+            site.silent(row)
+        })
+        .collect();
+    (site, rays)
+}
+
+#[test]
+fn http2_that_haproxy_could_not_read() {
+    let (site, rays) = session_of_haproxy("0", |row| row.edge_ip.clone());
+    site.report().proves(&rays, "http2-fault", &["window"], "<BADREQ>");
+}
+
+/// Over HTTP/1 a bad request is answered; and what strangers send is no failure of Cloudflare's.
+#[test]
+fn bad_requests_to_haproxy_near() {
+    let (site, rays) = session_of_haproxy("400", |row| row.edge_ip.clone());
+    site.report().denies(&rays, "http2-fault");
+    let (site, rays) = session_of_haproxy("0", |_| "203.0.113.200".to_owned());
+    site.report().denies(&rays, "http2-fault");
+}
