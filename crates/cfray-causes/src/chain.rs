@@ -5,7 +5,7 @@ use crate::join::coverage::Covered;
 use crate::join::world::{Ev, Span};
 use crate::rule::{Case, sentence};
 use cfray_model::time::{MILLI, SECOND};
-use cfray_model::{Evidence, EvidenceKind, LineKind, Sig, SourceScan, Stack, Tie};
+use cfray_model::{Evidence, EvidenceKind, LineKind, Sig, SourceScan, Stack, Tie, key};
 
 /// How an FPM child ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -258,6 +258,32 @@ pub fn is_front_process(name: &str, stack: Option<Stack>) -> bool {
     }
 }
 
+/// Ports that Cloudflare connects to (developers.cloudflare.com, page "Network ports").
+const EDGE_PORTS: &[&str] = &["80", "443", "8080", "8880", "2052", "2082", "2086", "2095", "2053", "2083", "2087", "2096", "8443"];
+
+/// Is what an application says of the place where it listens the very address that Cloudflare connected to?
+fn listens_at(place: &str, origin: &str) -> bool {
+    let Some((addr, port)) = place.rsplit_once(':') else { return false };
+    let addr = addr.trim_matches(['[', ']']);
+    let any = matches!(addr, "0.0.0.0" | "::") && matches!(port, "80" | "443");
+    any || (!origin.is_empty() && EDGE_PORTS.contains(&port) && key::addr_key(addr.as_bytes()) == key::addr_key(origin.as_bytes()))
+}
+
+/// The line by which an application server says that it answers Cloudflare itself, where no log of the server is a web
+/// server's error log: its process holds the connections.
+pub fn app_in_front<'w>(c: &Case<'w>) -> Option<&'w Ev> {
+    const LOOKED_AT: usize = 500;
+    let server = c.server?;
+    let scans = || c.w.servers.get(server).into_iter().flat_map(|s| s.scans.iter()).filter_map(|&i| c.w.scans.get(i));
+    if scans().any(|s| s.kinds.contains_key(&LineKind::Error)) {
+        return None;
+    }
+    let origin = c.row.origin_ip.as_deref().unwrap_or_default();
+    let said = c.w.by_sig.get(&(server, Sig::AppListening)).map_or(&[][..], Vec::as_slice);
+    let evs = said.iter().take(LOOKED_AT).filter_map(|&i| c.w.evs.get(i as usize));
+    evs.into_iter().find(|ev| ev.e.sig.as_ref().and_then(|h| h.name.as_deref()).is_some_and(|place| listens_at(place, origin)))
+}
+
 /// Does a stop line speak of something behind the web server?
 pub fn backend_unit(ev: &Ev) -> bool {
     match &ev.e.sig {
@@ -400,12 +426,27 @@ pub fn plugin_of(file: &str) -> Option<String> {
             return (!name.is_empty()).then(|| format!("the {word} {name} ({file})"));
         }
     }
-    file.to_ascii_lowercase().contains("/middleware/").then(|| format!("the middleware {file}"))
+    // Frameworks of Python keep middleware in modules of that name as often as in packages.
+    let path = file.to_ascii_lowercase();
+    let middleware = path.contains("/middleware/") || path.ends_with("/middleware.py") || path.ends_with("/middlewares.py");
+    middleware.then(|| format!("the middleware {file}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_place_that_cloudflare_connects_to() {
+        assert!(
+            listens_at("192.0.2.33:80", "192.0.2.33") && listens_at("[2001:db8::1]:443", "2001:db8::1") && listens_at("0.0.0.0:80", "")
+        );
+        for (place, origin) in
+            [("127.0.0.1:8000", "192.0.2.33"), ("0.0.0.0:8000", "192.0.2.33"), ("192.0.2.33:9000", "192.0.2.33"), ("x", "")]
+        {
+            assert!(!listens_at(place, origin), "{place}");
+        }
+    }
 
     #[test]
     fn plugins_are_named() {
@@ -415,6 +456,8 @@ mod tests {
         );
         assert_eq!(plugin_of("/var/www/shop/lib/cart.php"), None);
         assert!(plugin_of("/srv/app/Http/Middleware/Auth.php").is_some());
+        assert!(plugin_of("/srv/venv/lib/python3.11/site-packages/tax_rates/middleware.py").is_some());
+        assert_eq!(plugin_of("/srv/shop/middleware_views.py"), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@
 
 use crate::fields::time::iso_time;
 use crate::inner::{self, Envelope, Inner, settle_time};
+use crate::signatures::python;
 use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
 use crate::support::{own, score};
 use crate::{apache_error, haproxy, nginx_error, php_error, php_fpm};
@@ -265,7 +266,12 @@ impl RecordParser for Container {
             opens.is_some_and(|first| inner::continues(&first.text, &next.text))
                 && self.joined(record_so_far).is_some_and(|text| inner::continues(&text, &next.text))
         };
-        let goes_on = php_error::is_trace(&next.text) || quoted();
+        let traceback = || {
+            let opens = record_so_far.split(|&b| b == b'\n').next().and_then(|first| peel(self.wrapper, first));
+            opens.is_some_and(|first| crate::signatures::request_of_exception(&first.text).is_some())
+                && self.joined(record_so_far).is_some_and(|text| python::continues(&text, &next.text))
+        };
+        let goes_on = php_error::is_trace(&next.text) || quoted() || traceback();
         goes_on && memchr::memchr_iter(b'\n', record_so_far).count() < MAX_LINES
     }
 

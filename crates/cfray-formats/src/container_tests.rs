@@ -130,3 +130,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_traceback_of_python_is_one_record() {
+    let texts = [
+        "[2026-11-22 12:24:07 +0000] [811] [ERROR] Internal Server Error: /cart/7",
+        "Traceback (most recent call last):",
+        r#"  File "/srv/shop/middleware/tax.py", line 9, in __call__"#,
+        "    return rates[country]",
+        "KeyError: 'IN'",
+        "[2026-11-22 12:24:08 +0000] [811] [INFO] Worker exiting (pid: 811)",
+    ];
+    let lines: Vec<String> = texts.iter().map(|text| docker(text, "stderr", 1)).collect();
+    let parser = parser(&lines);
+    for at in 1..5 {
+        assert!(parser.continues(lines[..at].join("\n").as_bytes(), lines[at].as_bytes()), "{}", texts[at]);
+    }
+    let record = lines[..5].join("\n");
+    assert!(!parser.continues(record.as_bytes(), lines[5].as_bytes()));
+    assert!(!parser.continues(lines[0].as_bytes(), docker(texts[1], "stdout", 1).as_bytes()), "another stream");
+    let line = parser.parse(record.as_bytes()).unwrap();
+    assert_eq!(signature(&line).unwrap().sig, Sig::AppException);
+    assert_eq!(line.uri.as_deref(), Some(&b"/cart/7"[..]));
+    let file = crate::signatures::python_fault_file(&line.message);
+    assert_eq!(file.as_deref(), Some("/srv/shop/middleware/tax.py"));
+}

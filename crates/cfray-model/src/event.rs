@@ -176,6 +176,8 @@ sigs! {
     AppQueueFull = "app-queue-full";
     /// An application reports an exception that it did not catch, with the path of the request: Flask, Django, gunicorn.
     AppException = "app-exception";
+    /// An application server says where it listens: gunicorn, uvicorn, Fastify. name = address and port.
+    AppListening = "app-listening";
     /// FPM `seems busy`.
     FpmBusy = "fpm-busy";
     /// FPM `Terminating ...`, `exiting, bye-bye`, `Finishing`.

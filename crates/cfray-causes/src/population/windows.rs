@@ -119,6 +119,7 @@ const PROCESS_WIDE: &[Sig] = &[
     Sig::KernelFault,
     Sig::UnitKilled,
     Sig::UnitOom,
+    Sig::AppWorkerTimeout,
     Sig::UnitStop,
     Sig::LiteSpeedThrottle,
     Sig::ApacheClientCert,

@@ -61,16 +61,21 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
                     && (h.sig == Sig::NginxWorkerSignal || h.name.as_deref().is_some_and(|n| chain::is_front_process(n, c.stack())))
             })
         });
+        // Without a web server in front, the application's process holds the connections.
+        let app = chain::app_in_front(c);
+        let is_app = |n: &str| app.is_some() && chain::serves(n) && !chain::is_front_process(n, None);
         let fits = |ev: &crate::join::Ev| {
             ev.e.sig.as_ref().is_some_and(|h| {
                 let pid = killed.as_ref().and_then(|k| k.1.e.sig.as_ref()?.pid);
-                (h.pid.is_some() && h.pid == pid) || h.name.as_deref().is_some_and(|n| chain::is_front_process(n, c.stack()))
+                let named = |n: &str| chain::is_front_process(n, c.stack()) || is_app(n);
+                (h.pid.is_some() && h.pid == pid) || h.name.as_deref().is_some_and(named)
             })
         };
         if let Some((_, oom)) = ooms.iter().find(|(_, ev)| fits(ev)) {
             let contrast = c.p.windows.get(server, oom.e.sig.as_ref()?.sig);
             let mut f = Finding::new(DOC.cause, 0.97 * contrast.weight() * c.absence_weight(), Tie::Window).with(c.line(oom));
             f = f
+                .with_all(app.map(|ev| c.line(ev)))
                 .with_all(killed.map(|k| c.line(k.1)))
                 .with(sentence(EvidenceKind::Contrast, contrast.sentence("the kernel killed a process for memory")));
             if c.silent() {

@@ -2,8 +2,8 @@
 
 use crate::chain::{self, Death};
 use crate::doc::{CauseDoc, Fix};
-use crate::rule::{Case, Finding};
-use cfray_model::{Cause, Sig, Tie};
+use crate::rule::{Case, Finding, sentence};
+use cfray_model::{Cause, EvidenceKind, Sig, Tie};
 
 /// What a person may read about `timeout-kill`.
 pub static DOC: CauseDoc = CauseDoc {
@@ -48,8 +48,32 @@ pub static DOC: CauseDoc = CauseDoc {
     ],
 };
 
-/// A worker was ended for running too long and its 502 was hidden.
+/// Shorter than the shortest limit that application servers take, in milliseconds, less what clocks are off.
+const SHORTEST_LIMIT_MS: i64 = 900;
+
+/// An application server is the origin itself: the worker's end closes Cloudflare's connection.
+fn of_the_origin_itself(c: &Case<'_>) -> Option<Finding> {
+    let listens = chain::app_in_front(c)?;
+    let (death, evs) = chain::worker_death(c, c.end?)?;
+    let ran_ms = c.row.header_ms.or(c.row.duration_ms).unwrap_or(0);
+    if death != Death::TimedOut || ran_ms < SHORTEST_LIMIT_MS {
+        return None;
+    }
+    // The log is text of the application's: the access log's silence or nothing speaks beside it.
+    let contrast = c.p.windows.get(c.server?, Sig::AppWorkerTimeout);
+    let score = if c.silent() { 0.94 * contrast.weight() } else { 0.4 };
+    let f = Finding::new(DOC.cause, score, Tie::Window).with_all(evs.iter().map(|e| c.line(e))).with(c.line(listens));
+    let f = f.with(sentence(EvidenceKind::Contrast, contrast.sentence("a worker was ended for running too long")));
+    Some(f.with_all(c.silent().then(|| c.absence())).with(c.timing()))
+}
+
+/// A worker was ended for running too long and its 502 was hidden, or it held the connection itself.
 pub fn check(c: &Case<'_>) -> Option<Finding> {
+    if c.no_line()
+        && let Some(found) = of_the_origin_itself(c)
+    {
+        return Some(found);
+    }
     if !c.hidden_failure() {
         return None;
     }

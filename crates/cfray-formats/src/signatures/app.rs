@@ -107,7 +107,13 @@ const PATTERNS: &[Pattern] = &[
     Pattern { sig: Some(Sig::AppWorkerSignal), scope: Scope::Any, num: Some(6), regex: r"^FATAL ERROR: [A-Za-z_ -]{0,60}Allocation failed - JavaScript heap out of memory$" },
     any(Sig::AppException, EXCEPTION),
     any(Sig::PeerClientCert, HANDSHAKE),
+    any(Sig::AppListening, r"^\[\d+\] \[INFO\] Listening at: https?://(?P<name>[0-9a-fA-F.:\[\]]+) \(\d+\)$"),
+    any(Sig::AppListening, r"^(?:INFO: +)?Uvicorn running on https?://(?P<name>[0-9a-fA-F.:\[\]]+) \(Press CTRL\+C to quit\)$"),
+    any(Sig::AppListening, FASTIFY),
 ];
+
+/// Fastify's own line in pino's form (fastify lib/server.js): nothing of it but host name and address varies.
+const FASTIFY: &str = r#"^\{"level":30,"time":\d+,"pid":\d+,"hostname":"[0-9A-Za-z._-]*","msg":"Server listening at https?://(?P<name>[0-9a-fA-F.:\[\]]+)"\}$"#;
 
 /// uWSGI `harakiri-verbose` and trigger_harakiri: which request a worker was busy with.
 const HARAKIRI: &str = r"^(?:- )?HARAKIRI \[core \d+\] [!-~]* - (?P<method>[A-Z]+) (?P<uri>/[!-~]*) since \d+$";
@@ -245,6 +251,23 @@ mod tests {
         assert_eq!(request_of_exception(b"ERROR django.request: Internal Server Error: /cart/"), Some((None, &b"/cart/"[..])));
         assert_eq!(request_of_exception(b"[7] [ERROR] no Exception on /a b [GET]"), None);
         assert_eq!(sig("[24274] [ERROR] Exception on /invoice/325 [GET]"), Some((Sig::AppException, None, None)));
+    }
+
+    #[test]
+    fn where_it_listens() {
+        let at = |text: &'static str| {
+            let mut line = Line::new(LineKind::Other, Stack::App);
+            line.message = Cow::Borrowed(text.as_bytes());
+            signature(&line).filter(|h| h.sig == Sig::AppListening).and_then(|h| h.name)
+        };
+        assert_eq!(at("[9890] [INFO] Listening at: http://192.0.2.33:80 (9890)").as_deref(), Some("192.0.2.33:80"));
+        assert_eq!(at("[2026-11-22 12:24:07 +0100] [7] [INFO] Listening at: http://[::]:443 (7)").as_deref(), Some("[::]:443"));
+        assert_eq!(at("INFO:     Uvicorn running on http://0.0.0.0:80 (Press CTRL+C to quit)").as_deref(), Some("0.0.0.0:80"));
+        let fastify = r#"{"level":30,"time":1795420727688,"pid":583,"hostname":"web1","msg":"Server listening at http://192.0.2.241:80"}"#;
+        assert_eq!(at(fastify).as_deref(), Some("192.0.2.241:80"));
+        assert_eq!(at("[7] [INFO] Listening at: unix:/run/shop.sock (7)"), None);
+        let said = r#"{"level":30,"time":1,"pid":5,"hostname":"w","q":"x","msg":"Server listening at http://192.0.2.241:80"}"#;
+        assert_eq!(at(said), None);
     }
 
     #[test]

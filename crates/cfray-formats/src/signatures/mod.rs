@@ -14,11 +14,13 @@ mod lighttpd;
 mod litespeed;
 mod nginx;
 mod php;
+pub(crate) mod python;
 mod system;
 mod table;
 
 pub use app::{peer_of_handshake, request_of_exception};
 pub use fault::php_fault_file;
+pub use python::python_fault_file;
 
 use cfray_model::{Line, LineKind, Sig, SigHit, Stack};
 

@@ -210,6 +210,7 @@ fn positives() -> Vec<(Stack, &'static str, SigHit)> {
         (App, "[11531] [ERROR] Worker (pid:12009) was sent SIGKILL! Perhaps out of memory?", hit(AppWorkerSignal, Some(9), Some(12009), None)),
         (App, "- *** uWSGI listen queue of socket \"127.0.0.1:9441\" (fd: 3) full !!! (11/10) ***", hit(AppQueueFull, None, None, Some("127.0.0.1:9441"))),
         (App, "[24274] [ERROR] Exception on /invoice/325 [GET]", hit(AppException, None, None, None)),
+        (App, "[9890] [INFO] Listening at: http://192.0.2.33:80 (9890)", hit(AppListening, None, None, Some("192.0.2.33:80"))),
         (Firewall, "iptables-dropped: IN=eth0 OUT= SRC=172.70.240.21 DST=192.0.2.7 PROTO=ICMP", hit(FirewallBlock, None, None, None)),
     ]
 }

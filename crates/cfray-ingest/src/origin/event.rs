@@ -82,6 +82,7 @@ pub fn event(
     };
     let file = match sig.as_ref().map(|s| s.sig) {
         Some(Sig::PhpFatal | Sig::PhpMemory | Sig::PhpTime | Sig::PhpTrace) => fault_file(line),
+        Some(Sig::AppException) => python_file(line),
         _ => Text::new(),
     };
     let (stack, time_is_start) = placed(line, plan);
@@ -152,6 +153,11 @@ pub fn mere_noise(sig: &SigHit, request: u64) -> bool {
 fn fault_file(line: &Line<'_>) -> Text {
     let message = without_headers(&line.message);
     cfray_formats::signatures::php_fault_file(&message).map(|f| cut(&f, MAX_PATH).into()).unwrap_or_default()
+}
+
+/// The deepest file of the application that a traceback of Python names.
+fn python_file(line: &Line<'_>) -> Text {
+    cfray_formats::signatures::python_fault_file(&line.message).map(|f| cut(&f, MAX_PATH).into()).unwrap_or_default()
 }
 
 /// A syslog daemon that splits a message at its line breaks repeats its header before every piece;
