@@ -69,6 +69,72 @@ fn an_application_log_alone_proves_nothing() {
     site.report().denies(&rays, "timeout-kill").denies(&rays, "worker-crash");
 }
 
+/// No web server's log but an access log, and gunicorn's own word on where it listens.
+fn app_alone(listens: &str) -> Site {
+    let mut site = Site::new(Kind::Nginx);
+    site.each_line("2026/11/22 ", |_, _| None);
+    gunicorn(&mut site, -400, &format!("[INFO] Listening at: http://{listens} (811)"));
+    site
+}
+
+#[test]
+fn a_worker_of_an_application_server_that_is_the_origin() {
+    let mut site = app_alone("192.0.2.10:80");
+    let rays = timeouts(&mut site, false);
+    site.report().proves(&rays, "timeout-kill", &["window"], "WORKER TIMEOUT");
+    // Behind a web server its end gives a 502.
+    let mut site = app_alone("127.0.0.1:9180");
+    let rays = timeouts(&mut site, false);
+    site.report().denies(&rays, "timeout-kill");
+}
+
+#[test]
+fn memory_of_an_application_server_that_is_the_origin() {
+    for (listens, proves) in [("192.0.2.10:80", true), ("127.0.0.1:9180", false)] {
+        let mut site = app_alone(listens);
+        let rays = slow(&mut site, 12, "/export", 1_200, |site, row| {
+            let time = super::site::stamp(row.end(), "%Y-%m-%dT%H:%M:%S+0000");
+            for text in ["A process of this unit has been killed by the OOM killer.", "Failed with result 'oom-kill'."] {
+                site.log("journal.txt", row.end(), format!("{time} web1 systemd[1]: shop.service: {text}"));
+            }
+            site.rows.push(row.clone());
+        });
+        if proves {
+            site.report().proves(&rays, "oom-kill", &["window"], "killed by the OOM killer");
+        } else {
+            site.report().denies(&rays, "oom-kill");
+        }
+    }
+}
+
+fn tracebacks(deepest: &str) -> (Site, Vec<String>) {
+    let mut site = Site::new(Kind::Nginx);
+    gunicorn(&mut site, 0, "[INFO] Starting gunicorn 23.0.0");
+    let rays = slow(&mut site, 14, "/invoice/325", 45, |site, row| {
+        let frames = format!(
+            "  File \"/srv/shop/middleware/tax.py\", line 9, in __call__\n    return self.next(request)\n  File \"{deepest}\", line 4, in get"
+        );
+        gunicorn(
+            site,
+            row.end() - 4,
+            &format!(
+                "[ERROR] Error handling request /invoice/325\nTraceback (most recent call last):\n{frames}\n    raise KeyError\nKeyError"
+            ),
+        );
+        site.answered(row.clone(), 444, 0);
+    });
+    (site, rays)
+}
+
+#[test]
+fn a_middleware_in_a_traceback_of_python() {
+    // What a middleware calls of the framework is not at fault; what the site's own code does under it is its own.
+    let (site, rays) = tracebacks("/srv/venv/lib/python3.12/site-packages/django/utils/datastructures.py");
+    site.report().proves(&rays, "plugin-fault", &["request", "chain"], "Error handling request");
+    let (site, rays) = tracebacks("/srv/shop/cart/views.py");
+    site.report().proves(&rays, "app-fatal", &["request", "chain"], "Error handling request").denies(&rays, "plugin-fault");
+}
+
 fn exceptions(site: &mut Site, page_in_log: &str) -> Vec<String> {
     gunicorn(site, 0, "[INFO] Starting gunicorn 23.0.0");
     slow(site, 14, "/invoice/325", 45, |site, row| {
