@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn of_two_exceptions_the_cause_or_the_last() {
-        let second = format!("Traceback (most recent call last):\n  File \"/srv/shop/pay.py\", line 3, in pay\n    raise Broken\nBroken");
+        let second = "Traceback (most recent call last):\n  File \"/srv/shop/pay.py\", line 3, in pay\n    raise Broken\nBroken".to_owned();
         let text = |between: &[u8]| format!("{}\n\n{}\n\n{second}", LINES.join("\n"), String::from_utf8_lossy(between));
         assert!(python_fault_file(text(CAUSE).as_bytes()).unwrap().ends_with("tax_rates/middleware.py"));
         assert_eq!(python_fault_file(text(CONTEXT).as_bytes()).unwrap(), "/srv/shop/pay.py");
