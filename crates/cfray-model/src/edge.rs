@@ -7,6 +7,7 @@ use crate::event::IncidentIndex;
 use crate::fact::Combo;
 use crate::facts::Facts;
 use crate::ray::RayId;
+use crate::shelf::Shelf;
 use crate::source::LineRef;
 use crate::text::Text;
 use crate::time::Stamp;
@@ -151,7 +152,47 @@ pub struct EdgeRow {
     pub pathing_status: Option<Text>,
 }
 
+crate::shelf::pack_struct!(EdgeRow {
+    at,
+    ray,
+    start,
+    end,
+    precision_ns,
+    host,
+    method,
+    uri,
+    client_ip,
+    client_asn,
+    client_country,
+    user_agent,
+    referer,
+    protocol,
+    request_bytes,
+    source,
+    colo,
+    edge_ip,
+    origin_ip,
+    origin_tls,
+    edge_status,
+    origin_status,
+    tcp_ms,
+    tls_ms,
+    header_ms,
+    duration_ms,
+    cache,
+    parent_ray,
+    worker_subrequest,
+    o2o,
+    pathing_op,
+    pathing_status
+});
+
 impl EdgeRow {
+    /// Incidents stand in this order: by start, then ray, then place.
+    pub const fn order(&self) -> (Option<Stamp>, Option<RayId>, LineRef) {
+        (self.start, self.ray, self.at)
+    }
+
     /// `Some(false)` when the row says that no request went to the origin: `EdgeServerIP` or
     /// `OriginIP` present and empty. `None` when neither field is delivered.
     pub fn contacted(&self) -> Option<bool> {
@@ -266,6 +307,8 @@ pub struct EdgeCounters {
 pub struct EdgeScan {
     /// Incidents, complete; ordered by (start, ray, place) once the scan is finished.
     pub incidents: Vec<EdgeRow>,
+    /// The incidents where they are too many for memory: then `incidents` is empty.
+    pub slices: Vec<Slice>,
     /// One fact for each row that touched the origin or has status 500 or more (incidents
     /// included), ordered by (start, ray) once the scan is finished.
     pub facts: Facts,
@@ -281,6 +324,21 @@ pub struct EdgeScan {
     pub lines: BTreeMap<u32, u64>,
 }
 
+/// Incidents of a stretch of time, packed.
+#[derive(Clone, Debug)]
+pub struct Slice {
+    /// They start at or after this moment, in milliseconds; the first slice has those without a start as well.
+    pub from_ms: i64,
+    /// They start before this.
+    pub to_ms: i64,
+    /// The incidents, in no order.
+    pub rows: Shelf<EdgeRow>,
+}
+
+/// Facts beside a slice's own that its analysis sees: idle connections live for 15 minutes at Cloudflare, retries and pauses
+/// are looked for over less.
+const BESIDE_MS: i64 = 900_000;
+
 /// A line that could not be read, as a sample for the reader.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Reject {
@@ -294,6 +352,25 @@ impl EdgeScan {
     /// Does the job deliver `EdgeServerIP`?
     pub fn tells_edge_address(&self) -> bool {
         self.combos.iter().any(|c| !c.edge_ip.is_empty())
+    }
+
+    /// The scan as if it had the incidents of one slice alone, with the facts of its time. Counters stay those of the whole.
+    pub fn slice(&self, number: usize) -> Self {
+        let Some(slice) = self.slices.get(number) else { return Self::default() };
+        let mut incidents = slice.rows.read(0..usize::MAX);
+        incidents.sort_unstable_by_key(EdgeRow::order);
+        let before = |ms: i64| self.facts.partition_point(|f| f.start_ms < ms);
+        let from = if slice.from_ms == i64::MIN { 0 } else { before(slice.from_ms.saturating_sub(BESIDE_MS)) };
+        Self {
+            incidents,
+            slices: Vec::new(),
+            facts: self.facts.within(from..before(slice.to_ms.saturating_add(BESIDE_MS))),
+            combos: self.combos.clone(),
+            counters: self.counters.clone(),
+            rejects: self.rejects.clone(),
+            problems: Vec::new(),
+            lines: self.lines.clone(),
+        }
     }
 
     /// Builds the index that the origin pass needs.

@@ -414,7 +414,7 @@ fn client_column(scan: &SourceScan, facts: &Facts, keys: &[ComboKeys], index: &F
 }
 
 /// Recognises jobs with a filter or a sample rate.
-fn edge_kind(edge: &EdgeScan) -> EdgeKind {
+pub fn edge_kind(edge: &EdgeScan) -> EdgeKind {
     let c = &edge.counters;
     if c.rows == 0 {
         EdgeKind::None

@@ -33,7 +33,7 @@ pub fn scan_edge(d: &Discovery, filter: &EdgeFilter, o: &Options, p: &dyn Progre
         .map(|job| Job { numbered: false, ..job })
         .collect();
     p.total(jobs.iter().map(|j| j.size).sum());
-    let spill = Arc::new(Spill::new(o.facts_in_memory, o.temp_dir.clone()));
+    let spill = Arc::new(Spill::new(o.facts_in_memory, o.temp_dir.clone(), o.incidents_at_once));
     let make = || EdgeScanner::new(o, filter).spilling(Arc::clone(&spill));
     let (scanners, problems) = for_each_block(&jobs, o, p, make, |scanner, job, block| {
         let Some(format) = formats.get(&job.source) else { return };

@@ -79,6 +79,31 @@ fn facts_outside_of_memory_are_the_same() {
 }
 
 #[test]
+fn slices_hold_the_same_incidents() {
+    let text = failing(900);
+    let dir = tree(&[("a.log", &text), ("b.log", &text[..text.len() / 2]), ("c.log", &text.replace("9e0ad402", "9e0ad404"))]);
+    let with = |threads, incidents_at_once| {
+        let options = Options { threads, block: 4096, incidents_at_once, ..Options::default() };
+        scan_edge(&look_with(dir.path(), &options), &EdgeFilter::default(), &options, &NoProgress)
+    };
+    let whole = with(1, 1000);
+    assert!(whole.slices.is_empty() && whole.incidents.len() == 258);
+    for threads in [1, 3] {
+        let cut = with(threads, 60);
+        assert!(cut.incidents.is_empty() && cut.slices.len() == 4, "{}", cut.slices.len());
+        let slices: Vec<EdgeScan> = (0..cut.slices.len()).map(|n| cut.slice(n)).collect();
+        let incidents: Vec<_> = slices.iter().flat_map(|s| s.incidents.clone()).collect();
+        assert_eq!(format!("{:?}", whole.incidents), format!("{incidents:?}"));
+        assert_eq!((&whole.facts, format!("{:?}", whole.counters)), (&cut.facts, format!("{:?}", cut.counters)));
+        for slice in slices {
+            // Every incident finds its fact.
+            let own = slice.incidents.iter().filter(|i| slice.facts.iter().any(|f| f.ray() == i.ray && f.start() == i.start)).count();
+            assert_eq!(own, slice.incidents.len());
+        }
+    }
+}
+
+#[test]
 fn every_form_of_the_same_rows_gives_the_same_scan() {
     let text = failing(300);
     let lines = tree(&[("edge.log", &text)]);
