@@ -3,7 +3,7 @@
 //! Field names and meanings: developers.cloudflare.com, Logs > Logpush > datasets > HTTP requests
 //! (state of 2026-08-20). A job delivers only the fields its owner chose, so every field is optional.
 
-use crate::event::IncidentIndex;
+use crate::event::{IncidentIndex, IncidentKeys};
 use crate::fact::Combo;
 use crate::facts::Facts;
 use crate::ray::RayId;
@@ -14,6 +14,7 @@ use crate::time::Stamp;
 use crate::traffic::Traffic;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 macro_rules! edge_fields {
     ($( $variant:ident = $name:literal $(| $alias:literal)* ; $why:literal; )*) => {
@@ -309,6 +310,8 @@ pub struct EdgeScan {
     pub incidents: Vec<EdgeRow>,
     /// The incidents where they are too many for memory: then `incidents` is empty.
     pub slices: Vec<Slice>,
+    /// The keys of the incidents of all slices.
+    pub everybody: Option<Arc<IncidentKeys>>,
     /// One fact for each row that touched the origin or has status 500 or more (incidents
     /// included), ordered by (start, ray) once the scan is finished.
     pub facts: Facts,
@@ -364,6 +367,7 @@ impl EdgeScan {
         Self {
             incidents,
             slices: Vec::new(),
+            everybody: self.everybody.clone(),
             facts: self.facts.within(from..before(slice.to_ms.saturating_add(BESIDE_MS))),
             combos: self.combos.clone(),
             counters: self.counters.clone(),

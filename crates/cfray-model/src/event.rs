@@ -2,6 +2,7 @@
 
 use crate::edge::{EdgeScan, Reject};
 use crate::fact::{Fact, FactFlags};
+use crate::facts::Facts;
 use crate::key;
 use crate::line::{Level, LineKind, Stack};
 use crate::source::{LineRef, SourceInfo};
@@ -9,6 +10,7 @@ use crate::text::Text;
 use crate::time::LogTime;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 macro_rules! sigs {
     ($( $(#[$doc:meta])* $variant:ident = $name:literal; )*) => {
@@ -404,9 +406,40 @@ pub struct IncidentIndex {
     pub requests: HashSet<u32>,
     /// Keep every line that names a request (for `cfray ray` without Logpush data: rays only).
     pub only_rays: bool,
+    /// Where incidents are analysed in slices: those of all slices. A line of another slice's incident is left to that slice.
+    pub everybody: Option<Arc<IncidentKeys>>,
     /// Keep a choice of ordinary answers: the edge rows lack something that failing requests have to be
     /// compared by (succeeding requests, or the edge address).
     pub answers: bool,
+}
+
+/// Rays and requests of incidents.
+#[derive(Debug, Default)]
+pub struct IncidentKeys {
+    /// Rays, ascending.
+    pub rays: Vec<u64>,
+    /// Low halves of request keys, ascending, each once.
+    pub requests: Vec<u32>,
+}
+
+impl IncidentKeys {
+    /// Of all incidents among the facts.
+    pub fn of(facts: &Facts) -> Self {
+        let mut keys = Self::default();
+        for f in facts.iter().filter(|f| f.flags.has(FactFlags::INCIDENT)) {
+            keys.rays.extend((f.ray != 0).then_some(f.ray));
+            keys.requests.extend((f.request != 0).then_some(f.request));
+            // Storms ask for the same over and over.
+            if keys.requests.len() == keys.requests.capacity() {
+                keys.requests.sort_unstable();
+                keys.requests.dedup();
+            }
+        }
+        keys.rays.sort_unstable();
+        keys.requests.sort_unstable();
+        keys.requests.dedup();
+        keys
+    }
 }
 
 /// Upper bound on rows chosen for measuring clocks.
@@ -421,7 +454,7 @@ impl IncidentIndex {
     /// on the set of rows, not on their order.
     pub fn build(scan: &EdgeScan) -> Self {
         let mut index =
-            Self { answers: !scan.incidents.is_empty() && (scan.counters.below_500 == 0 || !scan.tells_edge_address()), ..Self::default() };
+            Self { everybody: scan.everybody.clone(), answers: !scan.incidents.is_empty() && (scan.counters.below_500 == 0 || !scan.tells_edge_address()), ..Self::default() };
         let mut lossy = false;
         for row in &scan.incidents {
             index.rays.extend(row.ray.map(|r| r.0));

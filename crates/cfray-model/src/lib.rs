@@ -31,7 +31,7 @@ pub mod verdict;
 
 pub use cause::{Cause, Family, OwnCause};
 pub use edge::{EdgeCounters, EdgeField, EdgeFilter, EdgeRow, EdgeScan};
-pub use event::{AnsweredLine, IncidentIndex, OriginEvent, OriginScan, Sig, SigHit, SourceScan};
+pub use event::{AnsweredLine, IncidentIndex, IncidentKeys, OriginEvent, OriginScan, Sig, SigHit, SourceScan};
 pub use fact::{Combo, Fact, FactFlags};
 pub use facts::{FactStore, Facts};
 pub use line::{Level, Line, LineKind, Stack};

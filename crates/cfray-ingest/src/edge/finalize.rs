@@ -3,9 +3,10 @@
 use super::part::{EdgePart, fields, place};
 use super::settle::{Duplicate, settle};
 use super::slice;
-use cfray_model::{Combo, EdgeCounters, EdgeRow, EdgeScan, LineRef};
+use cfray_model::{Combo, EdgeCounters, EdgeRow, EdgeScan, IncidentKeys, LineRef};
 use rayon::slice::ParallelSliceMut;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Finishes a scan. The result depends on the rows and their places only, not on how they were cut
 /// into parts.
@@ -51,7 +52,8 @@ pub fn finalize(mut part: EdgePart) -> EdgeScan {
     for (&(source, _), n) in &part.segments {
         *lines.entry(source).or_default() += n;
     }
-    EdgeScan { incidents, slices, facts: settled.facts, combos, counters, rejects, problems: settled.problems, lines }
+    let everybody = (!slices.is_empty()).then(|| Arc::new(IncidentKeys::of(&settled.facts)));
+    EdgeScan { incidents, slices, everybody, facts: settled.facts, combos, counters, rejects, problems: settled.problems, lines }
 }
 
 /// Counters with duplicates still in.
