@@ -48,6 +48,7 @@ use gathered::Gathered;
 use join::World;
 use join::world::EdgeKind;
 use population::Population;
+use std::sync::Arc;
 use totals::Totals;
 
 /// One part of the input that stands for itself: its edge rows have nothing to do with the servers
@@ -116,8 +117,15 @@ fn analyze_with(
             one_part(world, keeps, again, sources, &mut report, &mut gathered)
         };
         let mut world = None;
+        let shifts = if part.edge.slices.is_empty() {
+            Arc::default()
+        } else {
+            let edge = part.edge.measuring();
+            let origin = rescan(number, &edge);
+            Arc::new(World::build(edge, origin, settings.clone()).shifts())
+        };
         for slice in 0..part.edge.slices.len() {
-            let edge = part.edge.slice(slice);
+            let edge = part.edge.slice(slice, &shifts);
             if let Some(done) = part.edge.slices.get_mut(slice) {
                 done.rows = Shelf::default();
             }

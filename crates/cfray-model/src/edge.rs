@@ -3,11 +3,11 @@
 //! Field names and meanings: developers.cloudflare.com, Logs > Logpush > datasets > HTTP requests
 //! (state of 2026-08-20). A job delivers only the fields its owner chose, so every field is optional.
 
-use crate::event::{IncidentIndex, IncidentKeys};
 use crate::fact::Combo;
 use crate::facts::Facts;
+use crate::index::IncidentIndex;
 use crate::ray::RayId;
-use crate::shelf::Shelf;
+use crate::slice::{IncidentKeys, Slice, SliceTime};
 use crate::source::LineRef;
 use crate::text::Text;
 use crate::time::Stamp;
@@ -310,6 +310,8 @@ pub struct EdgeScan {
     pub incidents: Vec<EdgeRow>,
     /// The incidents where they are too many for memory: then `incidents` is empty.
     pub slices: Vec<Slice>,
+    /// The time of a slice; `None` for a whole scan.
+    pub time: Option<SliceTime>,
     /// The keys of the incidents of all slices.
     pub everybody: Option<Arc<IncidentKeys>>,
     /// One fact for each row that touched the origin or has status 500 or more (incidents
@@ -327,21 +329,6 @@ pub struct EdgeScan {
     pub lines: BTreeMap<u32, u64>,
 }
 
-/// Incidents of a stretch of time, packed.
-#[derive(Clone, Debug)]
-pub struct Slice {
-    /// They start at or after this moment, in milliseconds; the first slice has those without a start as well.
-    pub from_ms: i64,
-    /// They start before this.
-    pub to_ms: i64,
-    /// The incidents, in no order.
-    pub rows: Shelf<EdgeRow>,
-}
-
-/// Facts beside a slice's own that its analysis sees: idle connections live for 15 minutes at Cloudflare, retries and pauses
-/// are looked for over less.
-const BESIDE_MS: i64 = 900_000;
-
 /// A line that could not be read, as a sample for the reader.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Reject {
@@ -355,26 +342,6 @@ impl EdgeScan {
     /// Does the job deliver `EdgeServerIP`?
     pub fn tells_edge_address(&self) -> bool {
         self.combos.iter().any(|c| !c.edge_ip.is_empty())
-    }
-
-    /// The scan as if it had the incidents of one slice alone, with the facts of its time. Counters stay those of the whole.
-    pub fn slice(&self, number: usize) -> Self {
-        let Some(slice) = self.slices.get(number) else { return Self::default() };
-        let mut incidents = slice.rows.read(0..usize::MAX);
-        incidents.sort_unstable_by_key(EdgeRow::order);
-        let before = |ms: i64| self.facts.partition_point(|f| f.start_ms < ms);
-        let from = if slice.from_ms == i64::MIN { 0 } else { before(slice.from_ms.saturating_sub(BESIDE_MS)) };
-        Self {
-            incidents,
-            slices: Vec::new(),
-            everybody: self.everybody.clone(),
-            facts: self.facts.within(from..before(slice.to_ms.saturating_add(BESIDE_MS))),
-            combos: self.combos.clone(),
-            counters: self.counters.clone(),
-            rejects: self.rejects.clone(),
-            problems: Vec::new(),
-            lines: self.lines.clone(),
-        }
     }
 
     /// Builds the index that the origin pass needs.

@@ -295,3 +295,35 @@ fn mask_head(report: &Report, masker: &Masker) -> Report {
         headline: text(&report.headline),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{FORMATS, OutputFormat, example, render};
+    use cfray_model::Shelf;
+
+    #[test]
+    fn packed_rows_are_rendered_like_others() {
+        let kept = example::report();
+        let mut shelf = Shelf::default();
+        shelf.put(kept.rows.kept().unwrap());
+        let mut rows = Rows::packed(shelf, (0..kept.rows.len() as u32).collect());
+        for (index, row) in kept.rows.iter().enumerate() {
+            rows.set_episode(index, row.episode.map_or(0, |number| number as u32));
+        }
+        let packed = Report { rows, ..kept.clone() };
+        for redact in [None, Some([7u8; 32])] {
+            let options = RenderOptions { redact, threads: 2, ..RenderOptions::default() };
+            for format in FORMATS {
+                let write = |report: &Report| {
+                    let mut out = Vec::new();
+                    render(report, OutputFormat::from_name(format.name).unwrap(), &options, &mut out).unwrap();
+                    out
+                };
+                assert!(write(&kept) == write(&packed), "{}", format.name);
+                assert!(!String::from_utf8_lossy(&write(&packed)).contains("hunter2"), "{}", format.name);
+            }
+        }
+    }
+}

@@ -53,7 +53,18 @@ pub fn finalize(mut part: EdgePart) -> EdgeScan {
         *lines.entry(source).or_default() += n;
     }
     let everybody = (!slices.is_empty()).then(|| Arc::new(IncidentKeys::of(&settled.facts)));
-    EdgeScan { incidents, slices, everybody, facts: settled.facts, combos, counters, rejects, problems: settled.problems, lines }
+    EdgeScan {
+        incidents,
+        slices,
+        time: None,
+        everybody,
+        facts: settled.facts,
+        combos,
+        counters,
+        rejects,
+        problems: settled.problems,
+        lines,
+    }
 }
 
 /// Counters with duplicates still in.

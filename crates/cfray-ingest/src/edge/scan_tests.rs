@@ -6,6 +6,7 @@ use crate::testing::{edge, gzip, look_with, put, tree};
 use crate::{NoProgress, Options};
 use cfray_model::{EdgeFilter, EdgeScan, FactFlags};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Scans a directory, with blocks of some size and some threads.
 fn scan(dir: &Path, threads: usize, block: usize) -> EdgeScan {
@@ -91,7 +92,7 @@ fn slices_hold_the_same_incidents() {
     for threads in [1, 3] {
         let cut = with(threads, 60);
         assert!(cut.incidents.is_empty() && cut.slices.len() == 4, "{}", cut.slices.len());
-        let slices: Vec<EdgeScan> = (0..cut.slices.len()).map(|n| cut.slice(n)).collect();
+        let slices: Vec<EdgeScan> = (0..cut.slices.len()).map(|n| cut.slice(n, &Arc::default())).collect();
         let incidents: Vec<_> = slices.iter().flat_map(|s| s.incidents.clone()).collect();
         assert_eq!(format!("{:?}", whole.incidents), format!("{incidents:?}"));
         assert_eq!((&whole.facts, format!("{:?}", whole.counters)), (&cut.facts, format!("{:?}", cut.counters)));

@@ -1,8 +1,7 @@
 //! Incidents that are too many to be analysed at once, cut by time.
 
-use cfray_model::edge::Slice;
 use cfray_model::shelf::BLOCK;
-use cfray_model::{EdgeRow, FactFlags, Facts, Shelf};
+use cfray_model::{EdgeRow, FactFlags, Facts, Shelf, Slice};
 use rayon::prelude::*;
 
 /// Blocks that are read back side by side.

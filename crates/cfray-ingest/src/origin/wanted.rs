@@ -1,6 +1,6 @@
 //! The incident index as the origin pass asks it: once or twice a line, and nearly always in vain.
 
-use cfray_model::{IncidentIndex, IncidentKeys};
+use cfray_model::{IncidentIndex, IncidentKeys, LogTime, SourceId};
 
 /// What the index wants, behind a bitmap that answers most questions with one look at memory.
 #[derive(Debug)]
@@ -27,6 +27,16 @@ impl<'a> Wanted<'a> {
             }),
             index,
         }
+    }
+
+    /// Lines are kept to measure clocks with, and for nothing else.
+    pub fn measures(&self) -> bool {
+        self.index.time.as_ref().is_some_and(|slice| slice.requests.is_none())
+    }
+
+    /// Can a line of this source and time matter, if it is not wanted?
+    pub fn in_time(&self, source: SourceId, time: Option<LogTime>, names_request: impl FnOnce() -> bool) -> bool {
+        self.index.time.as_ref().is_none_or(|slice| slice.may_matter(source, time, names_request()))
     }
 
     /// Does a line that is not wanted for its ray belong to the incident of another slice? `request`: see
