@@ -272,6 +272,13 @@ impl<T> Shelf<T> {
         self.blocks.len()
     }
 
+    /// Gives the memory of a block back: its records are gone.
+    pub fn discard(&mut self, index: usize) {
+        if let Some(block) = self.blocks.get_mut(index) {
+            *block = Block { rows: 0, raw: 0, bytes: Box::default() };
+        }
+    }
+
     /// Puts what another has behind its own.
     pub fn append(&mut self, other: Self) {
         for (block, start) in other.blocks.into_iter().zip(other.starts) {

@@ -11,7 +11,7 @@ const BATCH: usize = 16;
 /// `finish` leaves out duplicates and settles line numbers.
 pub(super) fn slices(
     rows: Vec<EdgeRow>,
-    packed: Shelf<EdgeRow>,
+    mut packed: Shelf<EdgeRow>,
     facts: &Facts,
     at_once: usize,
     finish: impl Fn(Vec<EdgeRow>) -> Vec<EdgeRow> + Sync,
@@ -37,6 +37,7 @@ pub(super) fn slices(
         let to = (from + BATCH).min(packed.blocks());
         let batches: Vec<Vec<EdgeRow>> = (from..to).into_par_iter().map(|block| finish(packed.block(block))).collect();
         batches.into_iter().for_each(&mut sort_in);
+        (from..to).for_each(|block| packed.discard(block));
     }
     for (slice, list) in slices.iter_mut().zip(&open) {
         slice.rows.put(list);
