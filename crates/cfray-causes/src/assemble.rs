@@ -165,22 +165,31 @@ fn shares<K: Copy + Eq + Hash>(
     values.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| a.0.cmp(&b.0)));
     values.truncate(VALUES);
     let slots: HashMap<K, usize> = values.iter().map(|(_, key, _)| *key).zip(0..).collect();
-    let mut found: Vec<(Option<Brief>, BTreeMap<Cause, u64>, BTreeSet<u16>)> = vec![Default::default(); values.len()];
+    let mut found: Vec<Members> = vec![Members::default(); values.len()];
     for (row, slot) in rows.iter().filter_map(|r| Some((r, *slots.get(&key(r)?)?))) {
-        let Some((first, causes, shapes)) = found.get_mut(slot) else { continue };
-        first.get_or_insert(*row);
-        *causes.entry(row.cause()).or_default() += 1;
+        let Some(members) = found.get_mut(slot) else { continue };
+        members.first.get_or_insert(*row);
+        *members.causes.entry(row.cause()).or_default() += 1;
         if row.path != NONE {
-            shapes.insert(row.shape);
+            members.shapes.insert(row.shape);
         }
     }
-    let share = |((name, key, count), (first, causes, shapes)): ((String, K, u64), (Option<Brief>, BTreeMap<_, _>, BTreeSet<u16>))| Share {
-        total: first.and_then(|first| total(key, &first, count, &shapes)),
-        cause: most(&causes),
+    let share = |((name, key, count), members): ((String, K, u64), Members)| Share {
+        total: members.first.and_then(|first| total(key, &first, count, &members.shapes)),
+        cause: most(&members.causes),
         name,
         count,
     };
     values.into_iter().zip(found).map(share).collect()
+}
+
+/// The rows that have a value.
+#[derive(Clone, Default)]
+struct Members {
+    first: Option<Brief>,
+    causes: BTreeMap<Cause, u64>,
+    /// Of their paths.
+    shapes: BTreeSet<u16>,
 }
 
 fn impact(rows: &Briefs, tick_ns: i64) -> Impact {

@@ -170,7 +170,7 @@ mod tests {
             connection: "reused",
             idle_gap_s: Some(n as f64 / 8.0),
             verdict: Verdict {
-                cause: if n % 2 == 0 { Cause::WorkerCrash } else { Cause::own("mine", crate::Family::Malformed, "", "", "") },
+                cause: if n.is_multiple_of(2) { Cause::WorkerCrash } else { Cause::own("mine", crate::Family::Malformed, "", "", "") },
                 confidence: 0.95,
                 tie: Tie::Chain,
                 evidence: vec![Evidence {
@@ -187,7 +187,7 @@ mod tests {
             episode: None,
             retry: "persisted",
             cleared_after_s: None,
-            counted: n % 3 == 0,
+            counted: n.is_multiple_of(3),
             lines: Vec::new(),
         }
     }
