@@ -61,6 +61,12 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
     // HAProxy's state `PR` without a status is written only where a rule of its own ended the request: it hides nothing.
     let by_proxy = c.access.filter(|a| a.1.e.stack == Stack::HaProxy && a.1.e.sig.as_ref().is_some_and(|h| h.sig == Sig::ClosedByRule));
     let drop_line = c.own(&[Sig::ModsecDrop, Sig::ModsecDeny, Sig::AccessForbidden]);
+    // An application says that it did not answer; why, only the contrast can tell, and what else it may be is a fault of its own.
+    let warned = c.own(&[Sig::AppUnanswered]).filter(|_| c.access.is_none() && drop_line.is_none());
+    if warned.is_some() && kind == Kind::Other {
+        return None;
+    }
+    let drop_line = drop_line.or(warned);
     let tie = c.access.or(drop_line)?.2;
     let lines = |f: Finding| f.with_all(c.access_line()).with_all(drop_line.map(|o| c.line(o.1)));
     // Without an error log of that moment, or after a backend was asked, a hidden fault looks the same.
@@ -85,6 +91,9 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
     };
     // Edge addresses that nothing tells look like their visitors.
     let hidden_edge = kind == Kind::Client && !c.p.drops.knows_edge_addresses(server);
+    if warned.is_some() && !(compared && c.silent()) {
+        return None;
+    }
     let Some(best) = c.p.drops.explains(server, fact) else {
         if kind != Kind::Other {
             return None;

@@ -38,6 +38,10 @@ fn explains(ev: &Ev, f: &Fact, kind: EdgeKind) -> Option<u8> {
     if e.kind == LineKind::Error {
         return Some(error_explains(e.sig.as_ref(), f));
     }
+    if e.kind == LineKind::Other {
+        // An application warns of requests that it answers, too.
+        return Some(1);
+    }
     if e.hung_up() {
         return (f.edge_status == 520).then_some(0).or((f.edge_status >= 499).then_some(3));
     }
@@ -245,7 +249,9 @@ fn by_request(evs: &[Ev], facts: &Facts, keys: &[ComboKeys], index: &FactIndex, 
     }
     let mut candidates: Vec<Candidate> = Vec::new();
     for (i, ev) in evs.iter().enumerate() {
-        let names_request = matches!(ev.e.kind, LineKind::Access | LineKind::Error | LineKind::Audit) && ev.e.request != 0;
+        let logger = || ev.e.sig.as_ref().is_some_and(|h| h.sig == Sig::AppUnanswered);
+        let servers = matches!(ev.e.kind, LineKind::Access | LineKind::Error | LineKind::Audit);
+        let names_request = (servers || logger()) && ev.e.request != 0;
         // A line with a ray of its own belongs to that ray's row or to a row that was not logged.
         if !names_request || ties.owner.get(i).is_some_and(Option::is_some) || ev.e.ray != 0 || ev.e.stack == Stack::Fpm {
             continue;
