@@ -200,6 +200,8 @@ fn by_page(evs: &[Ev], ties: &mut Ties) {
             pages.entry((ev.server, ev.e.path.as_str())).or_default().push(i as u32);
         }
     }
+    // By request: an access log may be written twice.
+    let owner = |ties: &Ties, access: u32| Some(ties.owner.get(access as usize).copied().flatten()?.0);
     let mut used: HashSet<u32> = HashSet::new();
     for (i, ev) in evs.iter().enumerate() {
         let named = matches!(ev.e.sig.as_ref().map(|h| h.sig), Some(Sig::ModsecDrop | Sig::ModsecDeny));
@@ -212,13 +214,13 @@ fn by_page(evs: &[Ev], ties: &mut Ties) {
             .into_iter()
             .flatten()
             .filter_map(|&a| Some((a, evs.get(a as usize)?)))
-            .filter(|(a, access)| !used.contains(a) && (ev.e.client == 0 || access.e.client == 0 || ev.e.client == access.e.client))
+            .filter(|(a, _)| owner(ties, *a).is_some_and(|fact| !used.contains(&fact)))
+            .filter(|(_, access)| ev.e.client == 0 || access.e.client == 0 || ev.e.client == access.e.client)
             .filter_map(|(a, access)| Some((ev.utc?.distance(access.utc?), a)))
             .filter(|(distance, _)| *distance <= 2 * SECOND)
             .min();
-        let owner = best.and_then(|(_, a)| Some((a, ties.owner.get(a as usize).copied().flatten()?.0)));
-        if let Some((access, fact)) = owner {
-            used.insert(access);
+        if let Some(fact) = best.and_then(|(_, a)| owner(ties, a)) {
+            used.insert(fact);
             ties.set(i, fact, Tie::Chain);
         }
     }
