@@ -53,7 +53,7 @@ static TABLE: &[(Role, &str)] = &[
         Role::Status,
         "status statuscode httpstatus responsestatus responsecode responsestatuscode st code response s resstatuscode resstatus metaresstatuscode",
     ),
-    (Role::BodyBytes, "bodybytessent bodybytes bbs bodysent bodysize responsebodysize"),
+    (Role::BodyBytes, "bodybytessent bodybytes bbs bodysent bodysize responsebodysize body"),
     (Role::BytesSent, "bytessent bs bytesout totalbytessent"),
     (Role::Size, "size bytes responsesize responselength length responsebytes sentbytes b o"),
     (Role::Millis, "durationms requesttimems responsetimems elapsedms timetakenms requestdurationms latencyms ms metaresponsetime"),

@@ -19,6 +19,7 @@ mod processes;
 mod report;
 mod row;
 mod serverconf;
+mod short;
 mod site;
 mod tree;
 mod unknown;
