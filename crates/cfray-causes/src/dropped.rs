@@ -61,6 +61,12 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
     // HAProxy's state `PR` without a status is written only where a rule of its own ended the request: it hides nothing.
     let by_proxy = c.access.filter(|a| a.1.e.stack == Stack::HaProxy && a.1.e.sig.as_ref().is_some_and(|h| h.sig == Sig::ClosedByRule));
     let drop_line = c.own(&[Sig::ModsecDrop, Sig::ModsecDeny, Sig::AccessForbidden]);
+    // An application says that it did not answer; why, only the contrast can tell, and what else it may be is a fault of its own.
+    let warned = c.own(&[Sig::AppUnanswered]).filter(|_| c.access.is_none() && drop_line.is_none());
+    if warned.is_some() && kind == Kind::Other {
+        return None;
+    }
+    let drop_line = drop_line.or(warned);
     let tie = c.access.or(drop_line)?.2;
     let lines = |f: Finding| f.with_all(c.access_line()).with_all(drop_line.map(|o| c.line(o.1)));
     // Without an error log of that moment, or after a backend was asked, a hidden fault looks the same.
@@ -85,7 +91,15 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
     };
     // Edge addresses that nothing tells look like their visitors.
     let hidden_edge = kind == Kind::Client && !c.p.drops.knows_edge_addresses(server);
+    if warned.is_some() && !(compared && c.silent()) {
+        return None;
+    }
     let Some(best) = c.p.drops.explains(server, fact) else {
+        // Too few to compare: ModSecurity says what its rule looked at.
+        let looked_at = drop_line.and_then(|o| Some((modsec_kind(&o.1.e.text, by_edge_address(c, o.1))?, o)));
+        if let Some((of, o)) = looked_at.filter(|(of, _)| *of != Kind::Other) {
+            return (of == kind).then(|| lines(Finding::new(cause, 0.85, o.2)).with(c.timing()).or_else(Cause::RuleDropped, 0.1));
+        }
         if kind != Kind::Other {
             return None;
         }
@@ -119,6 +133,25 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
         f = f.or_else(Cause::ClientBlocked, 0.25);
     }
     Some(lacking(c, server, f, has_error_log))
+}
+
+/// What a rule of ModSecurity looked at, by the variable in its message: `IPmatch: "..." matched at REMOTE_ADDR. [file`,
+/// `Pattern match "..." at REQUEST_HEADERS:User-Agent. [file` (apache2/re.c), or with version 3 `against variable
+/// `REMOTE_ADDR' (`. Before it stands what the administrator wrote, behind it what a client sent.
+fn modsec_kind(text: &str, edge_address: bool) -> Option<Kind> {
+    let message = text.get(text.find("Access denied with ")?..)?;
+    let old =
+        message.split_once("\" at ").or_else(|| message.split_once("\" matched at ")).and_then(|(_, rest)| rest.split_once(". [file"));
+    let new = || message.split_once("against variable `").and_then(|(_, rest)| rest.split_once('\''));
+    let variable = old.or_else(new)?.0;
+    Some(match variable {
+        "REMOTE_ADDR" if edge_address => Kind::EdgeAddress,
+        "REMOTE_ADDR" | "REMOTE_HOST" => Kind::Client,
+        _ => match variable.strip_prefix("REQUEST_HEADERS:")?.to_ascii_lowercase().as_str() {
+            "user-agent" | "cf-connecting-ip" | "x-forwarded-for" | "true-client-ip" | "cf-ipcountry" => Kind::Client,
+            _ => Kind::Other,
+        },
+    })
 }
 
 /// A close that takes this much longer than a round trip, in milliseconds, was not decided by a rule alone.
@@ -158,4 +191,26 @@ fn contrast(best: &Best) -> String {
         s.ok_in,
         s.ok_all
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_rule_of_modsecurity_looked_at() {
+        let said = |tail: &str| {
+            format!("[client 203.0.113.7] ModSecurity: Access denied with connection close (phase 1). {tail} [file \"/etc/x.conf\"]")
+        };
+        let address = said("IPmatch: \"203.0.113.0/24\" matched at REMOTE_ADDR.");
+        assert_eq!(modsec_kind(&address, false), Some(Kind::Client));
+        assert_eq!(modsec_kind(&address, true), Some(Kind::EdgeAddress));
+        assert_eq!(modsec_kind(&said("Pattern match \"(?i)scrapy\" at REQUEST_HEADERS:User-Agent."), true), Some(Kind::Client));
+        assert_eq!(modsec_kind(&said("Pattern match \"union\" at ARGS:q."), false), None);
+        let third = "ModSecurity: Access denied with code 444 (phase 1). Matched \"Operator `IpMatch' with parameter `203.0.113.0/24' against variable `REMOTE_ADDR' (Value: `203.0.113.7' ) [file \"/x\"]";
+        assert_eq!(modsec_kind(third, false), Some(Kind::Client));
+        // What a client sends stands behind the variable.
+        let sent = said("Pattern match \"x\" at ARGS:q.") + " [data \"a\" at REMOTE_ADDR. [file\"]";
+        assert_eq!(modsec_kind(&sent, false), None);
+    }
 }

@@ -45,6 +45,7 @@ pub mod php_fpm_access;
 pub mod php_slow;
 pub mod syslog;
 pub mod systemd;
+pub mod uvicorn;
 pub mod uwsgi;
 
 pub use cloudflare::{cloudflare_ranges, is_cloudflare};

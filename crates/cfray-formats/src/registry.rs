@@ -24,6 +24,7 @@ pub static FORMATS: &[&FormatSpec] = &[
     &crate::php_fpm_access::FORMAT,
     &crate::php_slow::FORMAT,
     &crate::syslog::FORMAT,
+    &crate::uvicorn::FORMAT,
     &crate::uwsgi::FORMAT,
 ];
 

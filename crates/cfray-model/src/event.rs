@@ -174,6 +174,14 @@ sigs! {
     AppQueueFull = "app-queue-full";
     /// An application reports an exception that it did not catch, with the path of the request: Flask, Django, gunicorn.
     AppException = "app-exception";
+    /// A logger of Node names a request in a warning or an error, and no response (pino, bunyan, winston).
+    AppUnanswered = "app-unanswered";
+    /// The application's process ended itself over an error that nobody caught: Node's last line on standard error, PM2 and
+    /// supervisor about an exit code other than 0.
+    AppExit = "app-exit";
+    /// `TypeError: text` as JavaScript's engines print an error, alone on its line. Context: it is quoted beside
+    /// [`Sig::AppExit`].
+    AppError = "app-error";
     /// An application server says where it listens: gunicorn, uvicorn, Fastify. name = address and port.
     AppListening = "app-listening";
     /// FPM `seems busy`.
@@ -196,6 +204,8 @@ sigs! {
     UnitStart = "unit-start";
     /// systemd: `Main process exited, code=killed|dumped, status=N/NAME`. num = N, name = unit.
     UnitKilled = "unit-killed";
+    /// systemd: `Main process exited, code=exited, status=N/NAME`, N not 0. num = N, name = unit.
+    UnitExited = "unit-exited";
     /// systemd: killed by the OOM killer, `Failed with result 'oom-kill'`.
     UnitOom = "unit-oom";
     /// fail2ban `[JAIL] Ban ADDR`; client = ADDR, name = jail.

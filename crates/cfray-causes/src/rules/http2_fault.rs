@@ -76,7 +76,7 @@ fn from_edge_or_terminator(c: &Case<'_>, ev: &crate::join::Ev) -> bool {
         return true;
     }
     ev.e.text
-        .split([' ', '"', ','])
+        .split([' ', '\t', '|', '"', ','])
         .take(12)
         .filter_map(|word| word.parse::<std::net::IpAddr>().ok())
         .any(cfray_formats::fields::addr::is_local)
