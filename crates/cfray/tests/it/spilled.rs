@@ -39,10 +39,11 @@ fn the_report_is_the_same() {
     }
 }
 
-/// The report of a directory whose incidents are analysed so many at a time, and the number of slices.
-fn sliced(dir: &Path, incidents_at_once: usize) -> (Report, usize) {
+/// The report of inputs whose incidents are analysed so many at a time, and the number of slices.
+fn sliced(inputs: &[&Path], incidents_at_once: usize) -> (Report, usize) {
     let options = Options { incidents_at_once, ..Options::default() };
-    let mut found = discover(&[Input::Path(dir.to_owned())], &options);
+    let inputs: Vec<Input> = inputs.iter().map(|path| Input::Path((*path).to_owned())).collect();
+    let mut found = discover(&inputs, &options);
     let scopes = found.scopes();
     let focus = |found: &mut Discovery, number: usize| {
         if scopes.len() > 1 {
@@ -77,8 +78,8 @@ fn slices_give_the_same_verdicts() {
         .chain([site.path().to_owned(), recordings.join("..").join("../../../sample-logs")]);
     let mut all = 0;
     for dir in dirs {
-        let (whole, none) = sliced(&dir, usize::MAX);
-        let (cut, slices) = sliced(&dir, whole.rows.len() / 2);
+        let (whole, none) = sliced(&[&dir], usize::MAX);
+        let (cut, slices) = sliced(&[&dir], whole.rows.len() / 2);
         assert!(none == 0 && whole.rows.kept().is_some());
         if slices == 0 {
             // Several sites with few incidents each.
@@ -100,4 +101,22 @@ fn slices_give_the_same_verdicts() {
         assert_eq!(episodes, cut.episodes.iter().map(|e| e.rows.len()).sum::<usize>());
     }
     assert!(all >= 8, "{all} slices");
+}
+
+/// Slices read the origin's logs again and again, which a pipe does not allow: then everything is analysed at once.
+#[test]
+fn a_log_in_a_pipe_is_read_once() {
+    let logs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings/client-blocked-apache-modsec/logs");
+    let site = Site::new();
+    let fifo = site.file("access.fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let access = std::fs::read(logs.join("apache2/access.log.gz")).unwrap();
+    let writer = std::thread::spawn({
+        let fifo = fifo.clone();
+        move || std::fs::write(fifo, access)
+    });
+    let (report, slices) = sliced(&[&logs.join("cloudflare"), &fifo], 2);
+    writer.join().unwrap().unwrap();
+    assert!(slices == 0 && report.rows.len() > 10);
+    assert!(report.sources.iter().any(|s| s.tied > 0 && s.info.name.ends_with(".fifo")), "{:?}", report.sources);
 }
