@@ -111,6 +111,12 @@ fn analyze_with(
         assemble::add_counters(&mut report.edge.counters, &part.edge.counters);
         edge_sources(&part.edge, sources, &mut report);
         let keeps = kept.is_some();
+        if !part.edge.slices.is_empty() {
+            report.meta.notes.push(format!(
+                "so many incidents are analysed in slices of time ({} here), each with the requests and lines around it",
+                part.edge.slices.len()
+            ));
+        }
         let mut one = |edge: EdgeScan, origin: OriginScan, again: bool| {
             thin.add(&origin);
             let world = World::build(edge, origin, settings.clone());
