@@ -1,5 +1,6 @@
 //! What the origin pass keeps: events and coverage.
 
+use crate::answer::AnsweredLine;
 use crate::edge::Reject;
 use crate::line::{Level, LineKind, Stack};
 use crate::source::{LineRef, SourceInfo};
@@ -176,11 +177,9 @@ sigs! {
     AppException = "app-exception";
     /// A logger of Node names a request in a warning or an error, and no response (pino, bunyan, winston).
     AppUnanswered = "app-unanswered";
-    /// The application's process ended itself over an error that nobody caught: Node's last line on standard error, PM2 and
-    /// supervisor about an exit code other than 0.
+    /// The application ended itself over an error: Node's last line on standard error; PM2, supervisor: exit code not 0.
     AppExit = "app-exit";
-    /// `TypeError: text` as JavaScript's engines print an error, alone on its line. Context: it is quoted beside
-    /// [`Sig::AppExit`].
+    /// `TypeError: text`, as JavaScript's engines print an error: context of [`Sig::AppExit`].
     AppError = "app-error";
     /// An application server says where it listens: gunicorn, uvicorn, Fastify. name = address and port.
     AppListening = "app-listening";
@@ -304,31 +303,6 @@ impl OriginEvent {
     pub fn hung_up(&self) -> bool {
         self.kind == LineKind::Access && (self.status == Some(444) || self.sig.as_ref().is_some_and(|h| h.sig == Sig::ClosedByRule))
     }
-}
-
-/// What is kept of an ordinary answer in an access log: hashes to compare failing requests with.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct AnsweredLine {
-    /// Hash of its place: the lines with the smallest are kept.
-    pub hash: u64,
-    /// When, as stated.
-    pub time: Option<LogTime>,
-    /// [`crate::key::addr_key`] of the logged client.
-    pub client: u64,
-    /// [`crate::key::network_key`] of it.
-    pub network: u64,
-    /// [`crate::key::addr_key`] of the second address in the line.
-    pub visitor: u64,
-    /// Hash of the user agent as logged, unescaped (0: not in the line).
-    pub agent: u64,
-    /// Hash of the path without query, in its canonical spelling.
-    pub path: u64,
-    /// [`crate::key::shape_key`] of it.
-    pub shape: u16,
-    /// [`crate::key::host_key`] (0: not in the line).
-    pub host: u64,
-    /// Hash of the method.
-    pub method: u64,
 }
 
 /// What one source covers and how it was read. Merges by addition, union, minimum.

@@ -11,6 +11,7 @@
 //! This crate does no I/O and knows no pattern; everything else in the workspace may use it.
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod cause;
 pub mod edge;
 pub mod event;
@@ -31,9 +32,10 @@ pub mod time;
 pub mod traffic;
 pub mod verdict;
 
+pub use answer::AnsweredLine;
 pub use cause::{Cause, Family, OwnCause};
 pub use edge::{EdgeCounters, EdgeField, EdgeFilter, EdgeRow, EdgeScan};
-pub use event::{AnsweredLine, OriginEvent, OriginScan, Sig, SigHit, SourceScan};
+pub use event::{OriginEvent, OriginScan, Sig, SigHit, SourceScan};
 pub use fact::{Combo, Fact, FactFlags};
 pub use facts::{FactStore, Facts};
 pub use index::IncidentIndex;
