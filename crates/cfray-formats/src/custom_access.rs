@@ -48,6 +48,6 @@ fn detect(sample: &Sample<'_>) -> Option<Detection> {
         lesson.lines,
         lesson.free.fields.len()
     );
-    // Formats whose text is known come first.
-    Some(Detection { score: share(lesson.lines, of) * 9 / 10, why, parser: Box::new(CustomAccess { free: lesson.free }) })
+    // Formats whose text is known come first, wrappers above all: their header would only be fields like others.
+    Some(Detection { score: share(lesson.lines, of) * 8 / 10, why, parser: Box::new(CustomAccess { free: lesson.free }) })
 }

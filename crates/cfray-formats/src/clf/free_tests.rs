@@ -191,6 +191,24 @@ fn the_usual_formats_stay_with_their_readers() {
     }
 }
 
+/// A header in front is a wrapper's, and what it wraps is read as without it.
+#[test]
+fn wrapped_lines_belong_to_the_wrapper() {
+    for (header, name) in [
+        ("Nov 22 12:30:01 web1 nginx: ", "syslog"),
+        ("<190>Nov 22 12:30:01 web1 nginx[88]: ", "syslog"),
+        ("web-1  | ", "container"),
+        ("2026-11-22T12:24:07.143100201Z stdout F ", "container"),
+    ] {
+        let want = served(3);
+        let text: String = file(READ[0]).lines().map(|line| format!("{header}{line}\n")).collect();
+        let found = detect(&Sample::from_bytes(text.as_bytes())).unwrap();
+        let line = found.parser.parse(text.lines().nth(3).unwrap().as_bytes()).unwrap();
+        assert_eq!(found.parser.format(), name);
+        assert_eq!((line.ray, line.client.as_deref()), (RayId::parse(want.ray.as_bytes()), Some(want.client.as_bytes())), "{header}");
+    }
+}
+
 /// In the place that combined gives to the referrer, a value is the client's own, whatever it looks like.
 #[test]
 fn a_ray_in_the_referrers_place_never_counts() {
