@@ -4,7 +4,7 @@
 use crate::chain;
 use crate::join::world::{EdgeKind, Ev};
 use crate::population::drops::{self, Best, Property};
-use crate::rule::{Case, Finding, sentence};
+use crate::rule::{Case, Finding, Owned, sentence};
 use cfray_model::{Cause, EvidenceKind, Sig, Stack, Tie, key};
 
 /// Which of the three rules asks.
@@ -55,7 +55,7 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
     if chain::php_fatal(c).is_some_and(|f| f.tie >= Tie::Chain) {
         return None;
     }
-    if without_certificate(c).is_some() {
+    if without_certificate(c).is_some() || counted_edge(c).is_some() {
         return None;
     }
     // HAProxy's state `PR` without a status is written only where a rule of its own ended the request: it hides nothing.
@@ -135,18 +135,64 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
     Some(lacking(c, server, f, has_error_log))
 }
 
+/// ModSecurity's drop of this request because a counter that it keeps for each address went over its threshold, where the
+/// address that it counted is the edge's.
+pub fn counted_edge<'w>(c: &Case<'w>) -> Option<Owned<'w>> {
+    c.own(&[Sig::ModsecDrop, Sig::ModsecDeny]).filter(|o| by_edge_address(c, o.1) && is_counter(&o.1.e.text))
+}
+
+/// Names of the operators that compare numbers (apache2/re_operators.c; version 3 writes `Gt`).
+const OVER: [&str; 2] = ["GT", "GE"];
+/// The core rule set's own flag of its counter (REQUEST-912-DOS-PROTECTION, rule 912120), compared with `@eq 1`.
+const CRS_FLAG: &str = "IP:DOS_BLOCK";
+
+/// Does the message say that a number in the persistent collection `IP` (one record for each address, `initcol:ip=...`)
+/// is over a threshold?
+fn is_counter(text: &str) -> bool {
+    let Some((operator, variable)) = compared_number(text) else { return false };
+    let variable = variable.to_ascii_uppercase();
+    variable == CRS_FLAG || (variable.starts_with("IP:") && OVER.iter().any(|name| operator.eq_ignore_ascii_case(name)))
+}
+
+/// Operator and variable of a comparison of numbers: `Operator GT matched 12 at IP:dos_counter. [file`, or with version 3
+/// `Matched "Operator `Gt' with parameter `12' against variable `IP:dos_counter' (`. It opens the message, so nothing
+/// that a client sent can stand before it.
+fn compared_number(text: &str) -> Option<(&str, &str)> {
+    let message = text.get(text.find("Access denied with ")?..)?;
+    let said = message.split_once("(phase ")?.1.split_once("). ")?.1;
+    if let Some(rest) = said.strip_prefix("Operator ") {
+        let (operator, rest) = rest.split_once(" matched ")?;
+        let (number, rest) = rest.split_once(" at ")?;
+        let whole = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+        return Some((operator, rest.split_once(". [file")?.0)).filter(|_| whole);
+    }
+    let (operator, rest) = said.strip_prefix("Matched \"Operator `")?.split_once("' with parameter `")?;
+    let (_, rest) = rest.split_once("' against variable `")?;
+    Some((operator, rest.split_once('\'')?.0))
+}
+
 /// What a rule of ModSecurity looked at, by the variable in its message: `IPmatch: "..." matched at REMOTE_ADDR. [file`,
 /// `Pattern match "..." at REQUEST_HEADERS:User-Agent. [file` (apache2/re.c), or with version 3 `against variable
 /// `REMOTE_ADDR' (`. Before it stands what the administrator wrote, behind it what a client sent.
 fn modsec_kind(text: &str, edge_address: bool) -> Option<Kind> {
     let message = text.get(text.find("Access denied with ")?..)?;
-    let old =
-        message.split_once("\" at ").or_else(|| message.split_once("\" matched at ")).and_then(|(_, rest)| rest.split_once(". [file"));
-    let new = || message.split_once("against variable `").and_then(|(_, rest)| rest.split_once('\''));
-    let variable = old.or_else(new)?.0;
+    let old = || {
+        let (_, rest) = message.split_once("\" at ").or_else(|| message.split_once("\" matched at "))?;
+        Some(rest.split_once(". [file")?.0)
+    };
+    let new = || Some(message.split_once("against variable `")?.1.split_once('\'')?.0);
+    let variable = compared_number(text).map(|(_, variable)| variable).or_else(old).or_else(new)?;
     Some(match variable {
         "REMOTE_ADDR" if edge_address => Kind::EdgeAddress,
         "REMOTE_ADDR" | "REMOTE_HOST" => Kind::Client,
+        // The record that it keeps of the address.
+        _ if variable.get(..3).is_some_and(|name| name.eq_ignore_ascii_case("IP:")) => {
+            if edge_address {
+                Kind::EdgeAddress
+            } else {
+                Kind::Client
+            }
+        }
         _ => match variable.strip_prefix("REQUEST_HEADERS:")?.to_ascii_lowercase().as_str() {
             "user-agent" | "cf-connecting-ip" | "x-forwarded-for" | "true-client-ip" | "cf-ipcountry" => Kind::Client,
             _ => Kind::Other,
@@ -212,5 +258,34 @@ mod tests {
         // What a client sends stands behind the variable.
         let sent = said("Pattern match \"x\" at ARGS:q.") + " [data \"a\" at REMOTE_ADDR. [file\"]";
         assert_eq!(modsec_kind(&sent, false), None);
+    }
+
+    #[test]
+    fn a_counter_of_the_address() {
+        let said = |how: &str, tail: &str| {
+            format!(
+                "[client 172.66.248.149] ModSecurity: Access denied with {how} (phase 1). {tail} [file \"/x\"] [msg \"GT matched 1 at IP:x. [file\"]"
+            )
+        };
+        for counter in [
+            "Operator GT matched 12 at IP:dos_counter.",
+            "Operator GE matched 100 at ip:requests.",
+            "Operator EQ matched 1 at IP:dos_block.",
+            "Matched \"Operator `Gt' with parameter `12' against variable `IP:dos_counter' (Value: `13' )",
+        ] {
+            assert!(is_counter(&said("connection close", counter)), "{counter}");
+            assert_eq!(modsec_kind(&said("code 444", counter), true), Some(Kind::EdgeAddress), "{counter}");
+            assert_eq!(modsec_kind(&said("code 444", counter), false), Some(Kind::Client), "{counter}");
+        }
+        for other in [
+            // A score of this request, everybody's counter, a mark that earlier sins left, and what a client wrote.
+            "Operator GE matched 5 at TX:blocking_inbound_anomaly_score.",
+            "Operator GT matched 900 at GLOBAL:requests.",
+            "Operator EQ matched 1 at IP:reput_block_flag.",
+            "Pattern match \"Operator GT matched 12 at IP:dos_counter. [file\" at ARGS:q.",
+        ] {
+            assert!(!is_counter(&said("connection close", other)), "{other}");
+        }
+        assert_eq!(modsec_kind(&said("connection close", "Operator EQ matched 1 at IP:reput_block_flag."), true), Some(Kind::EdgeAddress));
     }
 }

@@ -25,6 +25,7 @@ pub mod apache_access;
 pub mod apache_error;
 pub mod app;
 pub mod container;
+pub mod custom_access;
 pub mod fail2ban;
 pub mod firewall;
 pub mod haproxy;

@@ -8,6 +8,7 @@ pub static FORMATS: &[&FormatSpec] = &[
     &crate::apache_error::FORMAT,
     &crate::app::FORMAT,
     &crate::container::FORMAT,
+    &crate::custom_access::FORMAT,
     &crate::fail2ban::FORMAT,
     &crate::haproxy::FORMAT,
     &crate::journal_export::FORMAT,

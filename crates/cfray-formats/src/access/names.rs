@@ -59,12 +59,12 @@ static TABLE: &[(Role, &str)] = &[
     (Role::Millis, "durationms requesttimems responsetimems elapsedms timetakenms requestdurationms latencyms ms metaresponsetime"),
     (
         Role::Micros,
-        "durationus requesttimeus responsetimeus elapsedus durationusec requesttimemicros microseconds timeus durationmicros latencyus d",
+        "durationus requesttimeus reqtimemicrosec responsetimeus elapsedus durationusec requesttimemicros microseconds timeus durationmicros latencyus d",
     ),
     (Role::Nanos, "durationns requesttimens elapsedns latencyns"),
     (
         Role::Duration,
-        "requesttime rt duration requestduration responsetime elapsed elapsedtime latency timetaken took processingtime servetime",
+        "requesttime reqtime rt duration requestduration responsetime elapsed elapsedtime latency timetaken took processingtime servetime",
     ),
     (Role::UpstreamStatus, "upstreamstatus ust us upstreamresponsestatus upstreamcode upstatus"),
     (Role::Verify, "sslclientverify clientverify certverify clientcertverify tlsclientverify sslverify"),

@@ -112,11 +112,11 @@ pub fn next(text: &[u8]) -> (Token<'_>, &[u8]) {
     }
 }
 
-fn is_key(text: &[u8]) -> bool {
+pub(super) fn is_key(text: &[u8]) -> bool {
     (1..=32).contains(&text.len()) && text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
 }
 
-fn quoted<'a>(text: &'a [u8], key: Option<&'a [u8]>) -> (Token<'a>, &'a [u8]) {
+pub(super) fn quoted<'a>(text: &'a [u8], key: Option<&'a [u8]>) -> (Token<'a>, &'a [u8]) {
     match closing_token_quote(text, 1) {
         Some(end) => {
             (Token { kind: Kind::Quoted, key, value: text.get(1..end).unwrap_or_default() }, text.get(end + 1..).unwrap_or_default())
