@@ -308,7 +308,7 @@ pub fn app_exit<'w>(c: &Case<'w>, before_ms: i64, after_ms: i64) -> Option<Exit<
     };
     let ends: Vec<&Ev> =
         c.near(&[Sig::AppExit, Sig::UnitExited], before_ms, after_ms).into_iter().map(|(_, e)| e).filter(|e| fits(e)).collect();
-    let by = |sig: Sig| ends.iter().copied().find(|e| e.e.sig.as_ref().is_some_and(|h| h.sig == sig));
+    let by = |sig: Sig| ends.iter().copied().find(|e| e.e.sig.as_ref().is_some_and(|h| h.sig == sig) && !goes_on(c, e));
     let (unit, own) = (by(Sig::UnitExited), by(Sig::AppExit));
     let ev = unit.or(own)?;
     let thrown = own.and_then(|end| {
@@ -317,6 +317,23 @@ pub fn app_exit<'w>(c: &Case<'w>, before_ms: i64, after_ms: i64) -> Option<Exit<
             .max_by_key(|e| e.e.at.line)
     });
     Some(Exit { ev, also: unit.and(own), thrown })
+}
+
+/// Does the process that printed its own last words speak at another time, too? Then they are what it was sent: a process ends once.
+fn goes_on(c: &Case<'_>, end: &Ev) -> bool {
+    const LOOKED_AT: usize = 500;
+    const MOMENT: i64 = 2 * SECOND;
+    // Supervisors speak under one id of many processes.
+    let Some(pid) = end.e.pid.filter(|_| end.e.raw_text && end.e.sig.as_ref().is_some_and(|h| h.num.is_none())) else { return false };
+    let said = |sig: Sig| c.w.by_sig.get(&(end.server, sig)).into_iter().flatten().take(LOOKED_AT).filter_map(|&i| c.w.evs.get(i as usize));
+    let other = |ev: &Ev| ev.scan == end.scan && ev.e.pid == Some(pid);
+    said(Sig::AppExit).any(|ev| other(ev) && apart(ev, end).abs() > MOMENT)
+        || said(Sig::AppError).any(|ev| other(ev) && apart(ev, end) > MOMENT)
+}
+
+/// Time from the second event to the first, in nanoseconds.
+fn apart(a: &Ev, b: &Ev) -> i64 {
+    a.utc.zip(b.utc).map_or(0, |(a, b)| a.lo.saturating_sub(b.lo))
 }
 
 /// Does a stop line speak of something behind the web server?

@@ -273,6 +273,31 @@ mod tests {
         }
     }
 
+    /// Loggers that keep all headers keep those that a visitor makes up, too.
+    #[test]
+    fn a_header_that_one_client_sends_is_no_ray() {
+        let with = |header: &str, n: u64| {
+            format!(
+                r#"{{"time":"2026-11-22T12:27:{:02}Z","request":{{"method":"GET","uri":"/{n}","headers":{{{header}"cf-ray":"9fef46c6d38a{n:04x}-FRA"}}}},"status":200}}"#,
+                n % 60
+            )
+        };
+        for name in ["cf_ray", "Cf-Ray-Id", "x-trace"] {
+            let forged = format!(r#""{name}":"9fef46c6d38affff-FRA","#);
+            let lines: Vec<String> = (0..30).map(|n| with(if n == 0 { &forged } else { "" }, n)).collect();
+            let keys = learn(&Sample { lines: lines.iter().map(String::as_bytes).collect() }).unwrap().keys;
+            for (n, text) in lines.iter().enumerate() {
+                let ray = parse(text.as_bytes(), &keys).unwrap().ray;
+                assert_eq!(ray.map(|r| r.0), Some(0x9fef_46c6_d38a_0000 + n as u64), "{name}: {text}");
+            }
+            // The same where Cloudflare's header is not logged.
+            let lines: Vec<String> = lines.iter().map(|l| l.replace("\"cf-ray\":", "\"host-id\":\"a\",\"old\":")).collect();
+            let keys = learn(&Sample { lines: lines.iter().map(String::as_bytes).collect() }).unwrap().keys;
+            let ray = parse(lines[0].as_bytes(), &keys).unwrap().ray;
+            assert!(ray.is_none() || name == "cf_ray", "{name}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..120)) {

@@ -196,7 +196,7 @@ fn by_page(evs: &[Ev], ties: &mut Ties) {
     let mut pages: HashMap<(usize, &str), Vec<u32>> = HashMap::new();
     for (i, ev) in evs.iter().enumerate() {
         // Of a request with a body, Apache cannot read what is left from a connection that was dropped: 400, and nothing sent.
-        let unread = ev.e.status == Some(400) && sent_nothing(ev);
+        let unread = ev.e.status == Some(400) && ev.e.bytes_sent.or(ev.e.body_bytes).or(ev.e.size) == Some(0);
         let closing = matches!(ev.e.status, Some(403 | 406 | 408 | 444)) || unread;
         if ev.e.kind == LineKind::Access && closing && ties.owner.get(i).is_some_and(Option::is_some) {
             pages.entry((ev.server, ev.e.path.as_str())).or_default().push(i as u32);

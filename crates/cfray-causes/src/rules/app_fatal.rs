@@ -4,6 +4,7 @@ use crate::chain;
 use crate::doc::{CauseDoc, Fix};
 use crate::population::windows::{AFTER_MS, BEFORE_MS};
 use crate::rule::{Case, Finding, sentence};
+use crate::trust::RAW_ALONE;
 use cfray_model::{Cause, EvidenceKind, Sig, Tie};
 
 /// What a person may read about `app-fatal`.
@@ -69,8 +70,12 @@ fn exited(c: &Case<'_>) -> Option<Finding> {
     {
         let exit = chain::app_exit(c, BEFORE_MS, AFTER_MS)?;
         let contrast = c.p.windows.get(c.server?, exit.ev.e.sig.as_ref()?.sig);
-        // What only the application's own text says may be anybody's.
-        let trust = if exit.ev.e.raw_text { 0.85 } else { 0.95 };
+        // What only the application's own text says may be anybody's, the more without the error that it ended over.
+        let trust = match (exit.ev.e.raw_text, exit.thrown) {
+            (false, _) => 0.95,
+            (true, Some(_)) => 0.85,
+            (true, None) => RAW_ALONE,
+        };
         let f = Finding::new(DOC.cause, trust * contrast.weight() * c.absence_weight(), Tie::Window);
         let f = lines(f, &exit).with(sentence(EvidenceKind::Contrast, contrast.sentence("the application's process ended")));
         return Some(f.with(c.line(listens)).or_else(Cause::ServerRestart, 0.2));
@@ -78,6 +83,10 @@ fn exited(c: &Case<'_>) -> Option<Finding> {
     let own =
         c.own(&[Sig::UpstreamReset, Sig::UpstreamClosed, Sig::ProxyDispatch]).filter(|o| c.hidden_failure() && !chain::is_fastcgi(o.1))?;
     let exit = chain::app_exit(c, BEFORE_MS, AFTER_MS)?;
-    let score = if exit.ev.e.raw_text { 0.8 } else { 0.92 };
+    let score = match (exit.ev.e.raw_text, exit.thrown) {
+        (false, _) => 0.92,
+        (true, Some(_)) => 0.8,
+        (true, None) => RAW_ALONE,
+    };
     Some(lines(Finding::new(DOC.cause, score, Tie::Chain), &exit).with(c.line(own.1)).or_else(Cause::BackendClosed, 0.2))
 }

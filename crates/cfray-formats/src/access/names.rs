@@ -1,6 +1,8 @@
 //! Well-known names of access log fields: JSON keys, `key=value` pairs, nginx variables.
 
 use super::Role;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// Role of a name and its rank among names of that role (0 is best). Case, `_`, `-`, `.`, `@`
 /// and `$` in the name do not matter.
@@ -11,17 +13,24 @@ pub fn role_of_name(name: &[u8]) -> Option<(Role, u8)> {
         *folded.get_mut(len)? = b.to_ascii_lowercase();
         len += 1;
     }
-    let folded = folded.get(..len)?;
-    TABLE.iter().find_map(|(role, names)| {
-        let rank = names.split(' ').position(|n| n.as_bytes() == folded)?;
-        Some((*role, u8::try_from(rank).unwrap_or(u8::MAX)))
-    })
+    BY_NAME.get(folded.get(..len)?).copied()
 }
+
+/// Role and rank by folded name. A name that stands twice has its first place.
+static BY_NAME: LazyLock<HashMap<&[u8], (Role, u8)>> = LazyLock::new(|| {
+    let mut all = HashMap::new();
+    for (role, names) in TABLE {
+        for (rank, name) in names.split(' ').filter(|name| !name.is_empty()).enumerate() {
+            all.entry(name.as_bytes()).or_insert((*role, u8::try_from(rank).unwrap_or(u8::MAX)));
+        }
+    }
+    all
+});
 
 /// Names by role, best first. A name that is in use with two meanings (`ua`, `t`, `time`) stands
 /// where most use it; learning from the values may overrule it.
 static TABLE: &[(Role, &str)] = &[
-    (Role::Ray, "httpcfray cfray cfrayid rayid ray requestheaderscfray requestheaderscfrayid reqheaderscfray metareqheaderscfray"),
+    (Role::Ray, "httpcfray cfray cfrayid rayid ray requestheaderscfray reqheaderscfray metareqheaderscfray"),
     (
         Role::Visitor,
         "httpcfconnectingip cfconnectingip cfconnectingipv6 trueclientip httptrueclientip httpxrealip xrealip realip httpxforwardedfor xforwardedfor \

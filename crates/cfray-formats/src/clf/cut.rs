@@ -5,7 +5,7 @@ use crate::access::names::role_of_name;
 use crate::fields::addr::{is_addr, split_port};
 use crate::fields::text::closing_quote;
 use crate::fields::time::{clf_time, iso_time, nginx_error_time};
-use memchr::{memchr, memchr2, memmem};
+use memchr::{memchr, memchr2};
 
 /// What keeps fields apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,23 +20,33 @@ pub enum Cut {
 pub const CUTS: [Cut; 7] =
     [Cut::Byte(b'\t'), Cut::Byte(b'|'), Cut::Byte(b'^'), Cut::Byte(b'~'), Cut::Byte(b';'), Cut::Byte(b','), Cut::Blank];
 
-/// A format with more fields is not read.
-pub const MOST: usize = 48;
+/// A line of more words is not read: agents have some dozens.
+pub const MOST: usize = 1024;
 
-/// The fields of a line; `None` when there are too many.
+/// The fields of a line; `None` when there are too many. A separator at the end has an empty field behind it.
 pub fn fields(line: &[u8], cut: Cut) -> Option<Vec<Token<'_>>> {
     let mut out = Vec::with_capacity(16);
-    let mut rest = line.trim_ascii();
-    while !rest.is_empty() {
+    let separator = if let Cut::Byte(byte) = cut { byte } else { b' ' };
+    let mut line = line;
+    while let [before @ .., b' ' | b'\t' | b'\r' | b'\n'] = line
+        && (cut == Cut::Blank || line.last() != Some(&separator))
+    {
+        line = before;
+    }
+    let mut rest = Some(if cut == Cut::Blank { line.trim_ascii_start() } else { line }).filter(|line| !line.is_empty());
+    while let Some(text) = rest {
         if out.len() == MOST {
             return None;
         }
         let (token, after) = match cut {
-            Cut::Blank => next(rest),
-            Cut::Byte(byte) => next_until(rest, byte),
+            Cut::Blank => {
+                let (token, after) = next(text);
+                (token, Some(after.trim_ascii_start()).filter(|after| !after.is_empty()))
+            }
+            Cut::Byte(byte) => next_until(text, byte),
         };
         out.push(token);
-        rest = if cut == Cut::Blank { after.trim_ascii_start() } else { after };
+        rest = after;
     }
     Some(out)
 }
@@ -76,7 +86,8 @@ fn valued<'a>(text: &'a [u8], key: Option<&'a [u8]>) -> (Token<'a>, &'a [u8]) {
     };
     let bracketed = match text.first() {
         Some(b'"') => return quoted(text, key),
-        Some(b'\'') => return inside(b'\'').map_or_else(|| bare(text, key), |(value, after)| (token(Kind::Quoted, key, value), after)),
+        // Nobody escapes these, as servers do with `"`.
+        Some(b'\'') => inside(b'\''),
         Some(b'[') => inside(b']'),
         Some(b'(') => inside(b')'),
         Some(b'<') => inside(b'>'),
@@ -152,8 +163,8 @@ fn word(text: &[u8]) -> usize {
     }
 }
 
-/// The field up to a separator, and what follows that.
-fn next_until(text: &[u8], separator: u8) -> (Token<'_>, &[u8]) {
+/// The field up to a separator, and what follows that; `None` when the line ends with the field.
+fn next_until(text: &[u8], separator: u8) -> (Token<'_>, Option<&[u8]>) {
     let start = text.len() - text.iter().skip_while(|b| **b == b' ').count();
     let inner = text.get(start..).unwrap_or_default();
     let (key, value) = match memchr2(b'=', b':', inner.get(..inner.len().min(40)).unwrap_or_default()) {
@@ -163,15 +174,16 @@ fn next_until(text: &[u8], separator: u8) -> (Token<'_>, &[u8]) {
     if let Some(body) = value.strip_prefix(b"\"") {
         let mut from = 0;
         while let Some(end) = closing_quote(body, from) {
-            let after = body.get(end + 1..).unwrap_or_default().trim_ascii_start();
+            let after = body.get(end + 1..).unwrap_or_default();
+            let after = after.get(after.len() - after.iter().skip_while(|b| **b == b' ').count()..).unwrap_or_default();
             if after.is_empty() || after.first() == Some(&separator) {
-                return (token(Kind::Quoted, key, body.get(..end).unwrap_or_default()), after.get(1..).unwrap_or_default());
+                return (token(Kind::Quoted, key, body.get(..end).unwrap_or_default()), after.get(1..));
             }
             from = end + 1;
         }
     }
     let end = memchr(separator, value).unwrap_or(value.len());
-    let (field, after) = (value.get(..end).unwrap_or_default().trim_ascii(), value.get(end + 1..).unwrap_or_default());
+    let (field, after) = (value.get(..end).unwrap_or_default().trim_ascii(), value.get(end + 1..));
     match field.strip_prefix(b"[").and_then(|f| f.strip_suffix(b"]")) {
         Some(inside) => (token(Kind::Bracketed, key, inside), after),
         None => (token(Kind::Bare, key, field), after),
@@ -185,12 +197,12 @@ fn labelled(text: &[u8], at: usize, separator: u8) -> bool {
     let whole = text.get(..at + 1 + value.len()).unwrap_or_default();
     is_key(key)
         && key.first().is_some_and(u8::is_ascii_alphabetic)
-        && (role_of_name(key).is_some()
-            || !(memchr(b'.', key).is_some()
-                || memmem::find(value, b"//").is_some_and(|found| found == 0)
-                || key == b"unix"
-                || is_addr(whole)
-                || (!value.is_empty() && value.iter().all(u8::is_ascii_digit))))
+        && (!(memchr(b'.', key).is_some()
+            || value.starts_with(b"//")
+            || key == b"unix"
+            || is_addr(whole)
+            || (!value.is_empty() && value.iter().all(u8::is_ascii_digit)))
+            || role_of_name(key).is_some())
 }
 
 #[cfg(test)]
@@ -232,6 +244,9 @@ mod tests {
         let keys: Vec<&str> = read.iter().map(|(k, _)| k.as_deref().unwrap_or("-")).collect();
         assert_eq!(keys, ["time", "host", "apptime", "-", "-", "-", "-", "site"]);
         assert_eq!(read[3].1, "fe80::1");
-        assert_eq!(self::read("a|\"b|c\" | [d]|", Cut::Byte(b'|')).iter().map(|(_, v)| v.as_str()).collect::<Vec<_>>(), ["a", "b|c", "d"]);
+        assert_eq!(
+            self::read("a|\"b|c\" | [d]|", Cut::Byte(b'|')).iter().map(|(_, v)| v.as_str()).collect::<Vec<_>>(),
+            ["a", "b|c", "d", ""]
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! What the fields of a format of one's own mean, learned from the lines of a sample.
 
 use super::cut::{CUTS, Cut, fields, name};
-use super::free::{Field, Free};
-use super::learn::{Group, Lesson, Slot, number, roles};
+use super::free::{Field, Free, Text};
+use super::learn::{Group, Lesson, Slot, is_edge, number, roles};
 use super::tokens::{Kind, Token};
 use crate::access::Role;
 use crate::access::names::role_of_name;
@@ -13,6 +13,7 @@ use crate::fields::text::present;
 use crate::fields::time::any_time;
 use crate::spec::Sample;
 use cfray_model::{RayId, Stack};
+use std::collections::BTreeSet;
 
 /// What a sample says about a file.
 #[derive(Clone, Debug)]
@@ -23,13 +24,21 @@ pub struct FreeLesson {
     pub lines: usize,
     /// Lines with a ray.
     pub with_ray: usize,
+    /// The ray's field has a name, or stands where the family of the Common Log Format has nothing that clients write.
+    sure: bool,
 }
 
 /// Fewer lines show nothing.
 const LEAST: usize = 3;
+/// A format of more fields is not learned.
+const WIDEST: usize = 48;
 
 /// Learns a format from a sample of which it reads at least four lines in five.
 pub fn learn(sample: &Sample<'_>) -> Option<FreeLesson> {
+    // The W3C's extended format says in its head what its fields are, and is not read here.
+    if sample.lines.iter().any(|line| line.starts_with(b"#Fields:") || line.starts_with(b"#Software:")) {
+        return None;
+    }
     let text = |line: &&&[u8]| !matches!(line.first(), Some(b'{' | b'<' | b'#'));
     let lines: Vec<&[u8]> = sample.lines.iter().filter(text).copied().collect();
     let mut best: Option<FreeLesson> = None;
@@ -50,9 +59,9 @@ pub fn learn(sample: &Sample<'_>) -> Option<FreeLesson> {
 }
 
 /// Does it read the file better than the family of the Common Log Format does: more of its lines, or a ray that the
-/// family does not find?
+/// family does not find and that no client can have written?
 pub fn better(sample: &Sample<'_>, usual: &Lesson) -> Option<FreeLesson> {
-    learn(sample).filter(|own| usual.lines * 2 < own.lines || (usual.ray_place.is_empty() && own.with_ray * 2 >= own.lines))
+    learn(sample).filter(|own| usual.lines * 2 < own.lines || (usual.ray_place.is_empty() && own.sure && own.with_ray * 2 >= own.lines))
 }
 
 fn learn_cut(lines: &[&[u8]], cut: Cut) -> Option<FreeLesson> {
@@ -70,33 +79,64 @@ fn learn_cut(lines: &[&[u8]], cut: Cut) -> Option<FreeLesson> {
     if rows.0.len() < LEAST || rows.width() < 4 {
         return None;
     }
+    if rows.width() > WIDEST {
+        return None;
+    }
     let open = rows.0.len() * 5 < lines.len() * 4;
     let roles = rows.roles(cut)?;
     let first = rows.0.first()?;
     let own = |i: usize, key: Option<&[u8]>| if labels.get(i).is_none_or(|l| l.is_empty()) { key.map(Box::from) } else { None };
     let mut fields: Vec<Field> = (first.iter().zip(&roles).zip(&labels).enumerate())
-        .map(|(i, ((t, role), label))| Field { kind: t.kind, key: own(i, t.key), label: label.clone(), role: *role })
+        .map(|(i, ((t, role), label))| Field {
+            kind: t.kind,
+            key: own(i, t.key),
+            label: label.clone(),
+            role: *role,
+            text: rows.text(i, *role),
+        })
         .collect();
     if open {
         // Lines with more or fewer words are of the format only if it ends in text without quotes.
         let text = (0..rows.width()).find(|&i| rows.is_agent(i))?;
-        fields.truncate(text);
-        // What a client writes without quotes in front of that cannot be told from what the server writes behind it.
-        let open_text = |f: &Field| f.kind == Kind::Bare && matches!(f.role, Role::Request | Role::Uri | Role::Referer);
-        if let Some(at) = fields.iter().position(open_text) {
-            fields.iter_mut().skip(at).filter(|f| f.role == Role::Ray).for_each(|f| f.role = Role::Ignore);
-        }
+        fields.truncate(text + 1);
+        fields.last_mut()?.role = Role::Agent;
+        fields.last_mut()?.text = Text::Client;
     }
-    let has = |role| fields.iter().any(|f| f.role == role);
-    let complete =
-        (has(Role::Time) || has(Role::TimeStart)) && has(Role::Client) && has(Role::Status) && (has(Role::Request) || has(Role::Uri));
-    if !complete {
-        return None;
+    if cut == Cut::Blank {
+        fields.split_mut(|f| f.kind == Kind::Quoted).for_each(doubt_between);
     }
-    let free = Free { cut, fields, open, stack: rows.stack(&roles) };
+    let at = |role: Role| fields.iter().position(|f| f.role == role);
+    let request = at(Role::Request).or_else(|| at(Role::Uri))?;
+    at(Role::Time).or_else(|| at(Role::TimeStart))?;
+    at(Role::Status)?;
+    let client = at(Role::Client)?;
+    // Other programs keep such lines, too: of requests that they made, of checks. It is a web server's behind Cloudflare, or it
+    // says what only a server does.
+    let edges = rows.share(client, is_edge) * 2 > rows.0.len();
+    let whole = at(Role::Request).is_some() && (at(Role::Size).is_some() || at(Role::BodyBytes).is_some() || at(Role::BytesSent).is_some());
+    let sure = at(Role::Ray).is_some_and(|ray| {
+        let field = fields.get(ray);
+        let named = field.is_some_and(|f| f.key.is_some() || !f.label.is_empty());
+        let quoted = fields.iter().take(ray).skip(request + 1).filter(|f| f.kind == Kind::Quoted).count();
+        ray < request || (named && (field.is_some_and(|f| f.kind != Kind::Quoted) || quoted >= 2))
+    });
+    let free = Free { cut, fields, stack: rows.stack(&roles) };
     let read: Vec<_> = lines.iter().filter_map(|line| free.parse(line).ok()).collect();
     let with_ray = read.iter().filter(|line| line.ray.is_some()).count();
-    Some(FreeLesson { lines: read.len(), with_ray, free })
+    (edges || whole || with_ray > 0).then_some(FreeLesson { lines: read.len(), with_ray, free, sure })
+}
+
+/// Between two texts of clients, one of which may be empty and so no word at all, nothing is certain: the other can make up for the
+/// word that lacks.
+fn doubt_between(run: &mut [Field]) {
+    let text = |f: &Field| f.text == Text::Client;
+    let (Some(first), Some(last)) = (run.iter().position(text), run.iter().rposition(text)) else { return };
+    // A request without these has no headers either.
+    let may_lack =
+        |f: &&Field| f.kind == Kind::Bare && f.key.is_none() && !matches!(f.role, Role::Request | Role::Uri | Role::Path | Role::Host);
+    if run.iter().filter(|f| text(f)).any(|f| may_lack(&f)) {
+        run.iter_mut().take(last).skip(first + 1).for_each(|f| f.role = Role::Ignore);
+    }
 }
 
 /// Lines with the same fields.
@@ -154,7 +194,7 @@ impl<'a> Columns<'a> {
     }
 
     fn is_time(&self, at: usize) -> bool {
-        let named = self.named(at).is_some_and(|role| matches!(role, Role::Time | Role::TimeStart));
+        let named = self.named(at).is_some_and(|(role, _)| matches!(role, Role::Time | Role::TimeStart));
         let stamp = |v: &[u8]| {
             v.iter().any(|b| matches!(b, b'/' | b'-' | b':')) || (v.first() == Some(&b'1') && (named || v.contains(&b'.') || v.len() >= 13))
         };
@@ -186,9 +226,30 @@ impl<'a> Columns<'a> {
         self.values(at).all(|v| v == b"-" || integer(v).is_some())
     }
 
-    /// What the name says, where the values do not contradict it.
-    fn named(&self, at: usize) -> Option<Role> {
-        let (role, _) = role_of_name(self.key(at)?)?;
+    /// Who fills a field.
+    fn text(&self, at: usize, role: Role) -> Text {
+        let kind = self.0.first().and_then(|row| row.get(at)).map(|token| token.kind);
+        let word =
+            |v: &[u8]| is_addr(split_port(v)) || v.iter().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b',' | b':' | b' ' | b'-'));
+        match role {
+            _ if kind == Some(Kind::Quoted) => Text::Server,
+            Role::Request | Role::Uri | Role::Path | Role::Query | Role::Referer | Role::Agent | Role::Visitor | Role::Host => Text::Client,
+            Role::Ignore if self.values(at).all(|v| present(v).is_none()) => Text::Nobody,
+            Role::Ignore if self.all(at, word) || self.is_constant(at) => Text::Server,
+            Role::Ignore => Text::Client,
+            _ => Text::Server,
+        }
+    }
+
+    fn is_constant(&self, at: usize) -> bool {
+        let mut values = self.values(at);
+        let first = values.next();
+        values.all(|v| Some(v) == first)
+    }
+
+    /// What the name says, where the values do not contradict it, and how usual it is for that.
+    fn named(&self, at: usize) -> Option<(Role, u8)> {
+        let (role, rank) = role_of_name(self.key(at)?)?;
         let numbers = |v: &[u8]| v.first().is_some_and(u8::is_ascii_digit);
         let fits = match role {
             Role::Time | Role::TimeStart => self.all(at, |v| any_time(v).is_some()),
@@ -204,7 +265,18 @@ impl<'a> Columns<'a> {
             Role::Duration | Role::Seconds | Role::Millis | Role::Micros | Role::Nanos => self.all(at, numbers),
             _ => true,
         };
-        fits.then_some(role)
+        fits.then_some((role, rank))
+    }
+
+    /// What the names say. Of several with one meaning the most usual has it.
+    fn names(&self) -> Vec<Option<Role>> {
+        let named: Vec<Option<(Role, u8)>> = (0..self.width()).map(|i| self.named(i)).collect();
+        let best = |role: Role| {
+            let ranks = named.iter().enumerate().filter_map(|(i, n)| n.filter(|n| n.0 == role).map(|(_, rank)| (rank, i)));
+            ranks.min().map(|(_, i)| i)
+        };
+        let keep = |(i, n): (usize, &Option<(Role, u8)>)| n.map(|(role, _)| if best(role) == Some(i) { role } else { Role::Ignore });
+        named.iter().enumerate().map(keep).collect()
     }
 
     fn roles(&self, cut: Cut) -> Option<Vec<Role>> {
@@ -214,7 +286,7 @@ impl<'a> Columns<'a> {
         if (0..width).any(|i| self.all(i, level)) {
             return None;
         }
-        let mut said: Vec<Option<Role>> = (0..width).map(|i| self.named(i)).collect();
+        let mut said: Vec<Option<Role>> = self.names();
         let mut give = |role: Role, find: &dyn Fn(&[Option<Role>]) -> Option<usize>| {
             let at = said.iter().position(|r| *r == Some(role)).or_else(|| find(&said))?;
             *said.get_mut(at)? = Some(role);
@@ -233,11 +305,13 @@ impl<'a> Columns<'a> {
             give(Role::Uri, &|said| said.iter().position(|r| *r == Some(Role::Path)).or_else(|| behind(said)))
         })?;
         let status = give(Role::Status, &|said| {
-            let free = |i: &usize| open(said, *i) && self.is_status(*i);
-            let found = (request + 1..width).find(free).or_else(|| (0..request).find(free))?;
-            // An upstream's status cannot be one that only nginx gives itself.
-            let other = (found + 1..width).find(|i| free(i) && self.share(*i, only_nginx) > 0);
-            Some(other.filter(|_| self.share(found, only_nginx) == 0).unwrap_or(found))
+            // The upstream's status looks the same, and is there in each line until it is not.
+            let like: Vec<usize> = (0..width).filter(|&i| open(said, i) && self.is_status(i)).collect();
+            let own: Vec<usize> = like.iter().copied().filter(|i| self.share(*i, only_nginx) > 0).collect();
+            match (like.as_slice(), own.as_slice()) {
+                ([only], _) | (_, [only]) => Some(*only),
+                _ => None,
+            }
         })?;
         give(Role::Client, &|said| {
             let plain = |i: usize| self.is_address(i) && self.all(i, |v| v == b"unix:" || is_addr(v));
@@ -245,7 +319,11 @@ impl<'a> Columns<'a> {
             // Cloudflare's own address beside another: the first is the peer.
             let two = (0..width).filter(|&i| open(said, i) && plain(i)).count() > 1;
             let found = if two { first(&edge, said) } else { None };
-            found.or_else(|| first(&plain, said)).or_else(|| (0..request).find(|&i| open(said, i) && self.is_address(i)))
+            // The server's own address is always the same.
+            let other = |i: usize| plain(i) && !self.is_constant(i);
+            let with_port =
+                |i: usize| i < request && self.is_address(i) && self.values(i).map(split_port).collect::<BTreeSet<_>>().len() > 1;
+            found.or_else(|| first(&other, said)).or_else(|| first(&with_port, said)).or_else(|| first(&plain, said))
         });
         let sizes = [Some(Role::BodyBytes), Some(Role::BytesSent), Some(Role::Size)];
         if !said.iter().any(|r| sizes.contains(r)) {
@@ -257,15 +335,14 @@ impl<'a> Columns<'a> {
         self.rest(said, request, status, cut)
     }
 
-    /// Whole numbers may be sizes or durations: an answer without a body is one of no bytes, and nothing takes no time.
+    /// Of whole numbers behind the status the first is the size, if some answers had none and others more than a status can say.
     fn size(&self, said: &[Option<Role>], status: usize) -> Option<usize> {
-        let numbers: Vec<usize> =
-            (0..self.width()).filter(|&i| said.get(i) == Some(&None) && self.key(i).is_none() && self.is_number(i)).collect();
-        let empty = numbers
-            .iter()
-            .copied()
-            .find(|&i| i > status && self.share(i, |v| matches!(v, b"0" | b"-")) > 0 && self.share(i, |v| number(v) > Some(99)) > 0);
-        empty.or_else(|| numbers.contains(&(status + 1)).then_some(status + 1))
+        let open = |i: &usize| said.get(*i) == Some(&None) && self.key(*i).is_none() && self.is_number(*i);
+        let statuses = |i: &usize| self.all(*i, is_status);
+        let first = (status + 1..self.width()).filter(open).find(|i| !statuses(i))?;
+        let large = self.share(first, |v| number(v).is_some_and(|n| n > 599)) > 0;
+        let empty = self.share(first, |v| matches!(v, b"0" | b"-")) > 0;
+        (large && (empty || first == status + 1)).then_some(first)
     }
 
     /// The fields that not every line needs, by the rules of the family.
@@ -295,7 +372,11 @@ impl<'a> Columns<'a> {
             }
             let nearly_all = slot.rays * 10 >= rows * 9 && slot.values > 0;
             let unquoted = slot.kind == Kind::Bare && cut != Cut::Blank;
-            slot.named = if slot.kind == Kind::Quoted && nearly_all && (i < request || self.is_own_place(i, &said)) {
+            slot.named = if slot.rays > 0 && slot.rays < slot.values {
+                // Text that may look like a ray at times.
+                let agent = unquoted && slot.most(slot.agents) && self.share(i, |v| v.contains(&b' ')) > 0;
+                Some(if agent { Role::Agent } else { Role::Ignore })
+            } else if slot.kind == Kind::Quoted && nearly_all && (i < request || self.is_own_place(i, &said)) {
                 // Not where servers write what clients say of themselves.
                 Some(Role::Ray)
             } else if unquoted && slot.most(slot.agents) && slot.values > 0 && self.share(i, |v| v.contains(&b' ')) > 0 {
@@ -312,15 +393,16 @@ impl<'a> Columns<'a> {
         Some(roles(&group, want_ray))
     }
 
-    /// Is a field elsewhere than combined has the referrer (behind the size), in lines of several peers? One client may
-    /// have written all of a short sample.
+    /// Is a field elsewhere than combined has referrer and agent (behind the size), in lines of several peers? One client may
+    /// have written all of a short sample. Another field must show the agent, or this may be where agents stand.
     fn is_own_place(&self, at: usize, said: &[Option<Role>]) -> bool {
         let before = at.checked_sub(1).and_then(|i| said.get(i)).copied().flatten();
         let Some(client) = said.iter().position(|r| *r == Some(Role::Client)) else { return false };
         let mut peers: Vec<&[u8]> = self.values(client).collect();
         peers.sort_unstable();
         peers.dedup();
-        self.0.len() >= 20 && peers.len() >= 5 && !matches!(before, Some(Role::Size | Role::BodyBytes | Role::BytesSent))
+        let agent = (0..self.width()).any(|i| i != at && self.share(i, |v| v.starts_with(b"Mozilla/")) * 2 > self.0.len());
+        agent && self.0.len() >= 20 && peers.len() >= 5 && !matches!(before, Some(Role::Size | Role::BodyBytes | Role::BytesSent))
     }
 
     fn stack(&self, roles: &[Role]) -> Stack {
@@ -339,10 +421,6 @@ fn is_status(value: &[u8]) -> bool {
 
 fn only_nginx(value: &[u8]) -> bool {
     matches!(value, b"444" | b"499" | b"494" | b"495" | b"496" | b"497" | b"000" | b"009")
-}
-
-fn is_edge(value: &[u8]) -> bool {
-    std::str::from_utf8(value).ok().and_then(|v| v.parse().ok()).is_some_and(crate::cloudflare::is_cloudflare)
 }
 
 #[cfg(test)]

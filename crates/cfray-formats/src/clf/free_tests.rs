@@ -83,7 +83,7 @@ fn file(format: &str) -> String {
 }
 
 /// Formats as people write them, in which everything that matters must be found.
-const READ: [&str; 37] = [
+const READ: [&str; 36] = [
     r#"$time_iso8601 $remote_addr "$http_cf_ray" $host "$request" $status $body_bytes_sent $request_time "$http_user_agent""#,
     r#"$time_iso8601 $remote_addr $host "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" $http_cf_ray"#,
     r#"$host $remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" "$http_cf_ray""#,
@@ -108,13 +108,12 @@ const READ: [&str; 37] = [
     r#"$time_iso8601;$remote_addr;$http_cf_ray;"$request";$status;$body_bytes_sent;"$http_user_agent""#,
     r#"$msec $remote_addr $http_cf_ray "$request" $status $body_bytes_sent"#,
     r#"$plain_time $remote_addr:$remote_port $request_method $host $request_uri $server_protocol $status $body_bytes_sent $http_cf_ray"#,
-    "$time_iso8601 $remote_addr $http_cf_ray $request_method $request_uri $status $body_bytes_sent $http_user_agent",
     r#"$time_iso8601 [ray:$http_cf_ray] client:$remote_addr status:$status size:$body_bytes_sent request:"$request" ua:"$http_user_agent""#,
     r#"$host:443 $remote_addr $remote_user $remote_user [$time_local] "$request" $status $body_bytes_sent $micros $http_cf_ray "$http_referer" "$http_user_agent""#,
     r#"$remote_addr, $time_iso8601, $http_cf_ray, $request, $status, $body_bytes_sent"#,
     r#"$remote_addr - - [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" "cf_ray=$http_cf_ray""#,
     r#"$time_iso8601 "CF-RAY: $http_cf_ray" [ip:$remote_addr] "$request" $status $body_bytes_sent"#,
-    "$time_iso8601 - $remote_addr - $http_cf_ray - \"$request\" - $status - $body_bytes_sent",
+    "$time_iso8601 - $remote_addr - $http_cf_ray - \"$request\" - $status $body_bytes_sent",
     "$time_iso8601^$remote_addr^$http_cf_ray^$request^$status^$body_bytes_sent^$http_user_agent",
     "$time_iso8601 || $remote_addr || $request || $status || $body_bytes_sent || $http_cf_ray || $http_user_agent",
     r#"time=$time_iso8601, ip=$remote_addr, host=$host, req="$request", status=$status, bytes=$body_bytes_sent, ray=$http_cf_ray"#,
@@ -166,6 +165,14 @@ fn formats_that_do_not_say_enough_stay_unread() {
         // A logger of an application, and text that may hold anything in the middle.
         r#"$plain_time INFO $remote_addr "$request" $status $http_cf_ray"#,
         "$time_iso8601 $remote_addr $http_user_agent $request $status $http_cf_ray",
+        // The status stands between two texts of which nobody knows where they end.
+        "$time_iso8601 $remote_addr $http_cf_ray $request_method $request_uri $status $body_bytes_sent $http_user_agent",
+        "$time_iso8601 $remote_addr $http_x_forwarded_for \"$request\" $http_referer $status $http_cf_ray $http_user_agent",
+        // Which of the two statuses is the upstream's?
+        r#"$time_iso8601 $remote_addr "$request" $status $request_time $status $body_bytes_sent"#,
+        // Requests that a program made, or checks.
+        "$time_iso8601 gateway 10.1.0.7 $request_method $request_uri $status $connection 0",
+        r#"$plain_time probe 10.0.0.9 "$request" $status 2ms ok"#,
     ] {
         let text = file(format);
         let found = detect(&Sample::from_bytes(text.as_bytes())).filter(|d| d.parser.format() != "app");
@@ -223,6 +230,67 @@ fn a_ray_in_the_referrers_place_never_counts() {
     }
 }
 
+/// Where combined has the agent, a client's text stays text however many lines have a ray there, and whatever the others have.
+#[test]
+fn a_ray_in_the_agents_place_never_counts() {
+    for format in [
+        r#"$remote_addr - - [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_cf_ray""#,
+        r#"$remote_addr - - [$time_local] "$request" $status $body_bytes_sent "$http_referer" "ray=$http_cf_ray""#,
+    ] {
+        let text = file(format);
+        let found = detect(&Sample::from_bytes(text.as_bytes())).expect(format);
+        let line = found.parser.parse(text.lines().nth(3).unwrap().as_bytes()).unwrap();
+        assert_eq!((line.ray, line.status), (None, Some(200)), "{format}");
+    }
+}
+
+/// A header that few requests have is nobody's ray.
+#[test]
+fn a_header_of_some_requests_is_no_ray() {
+    let format = r#"$remote_addr - - [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" "#;
+    let with = |every: u64| -> String {
+        (0..40).map(|i| render(&format!("{format}\"{}\"\n", if i % every == 0 { "$http_cf_ray" } else { "-" }), &served(i))).collect()
+    };
+    for (every, ray) in [(1, true), (4, false)] {
+        let text = with(every);
+        let found = detect(&Sample::from_bytes(text.as_bytes())).unwrap();
+        assert_eq!(found.parser.parse(text.lines().next().unwrap().as_bytes()).unwrap().ray.is_some(), ray, "{every}");
+    }
+}
+
+/// Whoever scans for other services is refused: his lines do not say what the fields are.
+#[test]
+fn lines_of_scanners_do_not_hide_the_format() {
+    let format = r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent""#;
+    let junk = r#"203.0.113.9 - - [22/Nov/2026:12:30:01 +0100] "SSH-2.0-Go" 400 157 "-" "-""#;
+    let text: String = (0..40).map(|i| if i % 4 == 0 { render(format, &served(i)) } else { junk.to_owned() } + "\n").collect();
+    assert_eq!(detect(&Sample::from_bytes(text.as_bytes())).unwrap().parser.format(), "nginx-access");
+}
+
+/// A line whose last text holds the separator is a line all the same: what stands before that text is read.
+#[test]
+fn a_text_of_more_words_hides_no_line() {
+    for (format, evil) in [
+        (r#"$time_iso8601|$remote_addr|$http_cf_ray|"$request"|$status|$body_bytes_sent|$http_user_agent"#, "|444|0|x"),
+        (r#"$time_iso8601 $remote_addr $http_cf_ray "$request" $status $body_bytes_sent $http_user_agent"#, " 444 0 x"),
+    ] {
+        let text = file(format);
+        let found = detect(&Sample::from_bytes(text.as_bytes())).expect(format);
+        let want = served(3);
+        let record = render(format, &want) + &evil.repeat(60);
+        let line = found.parser.parse(record.as_bytes()).expect(format);
+        assert_eq!((line.status, line.ray, line.size.or(line.body_bytes)), (Some(200), RayId::parse(want.ray.as_bytes()), Some(want.size)));
+        assert!(line.agent.is_some_and(|a| a.starts_with(b"Mozilla/") && a.ends_with(b"x")), "{format}");
+    }
+    // Of a request without quotes nobody knows which of the two texts holds the separator: the status stays open.
+    let format = "$time_iso8601|$remote_addr|$http_cf_ray|$request|$status|$body_bytes_sent|$http_user_agent";
+    let (text, want) = (file(format), served(3));
+    let found = detect(&Sample::from_bytes(text.as_bytes())).unwrap();
+    let record = render(format, &want) + "|444|0|x";
+    let line = found.parser.parse(record.as_bytes()).unwrap();
+    assert_eq!((line.status, line.ray), (None, RayId::parse(want.ray.as_bytes())));
+}
+
 /// What a client writes into one field cannot become another.
 #[test]
 fn forged_fields() {
@@ -239,6 +307,7 @@ fn forged_fields() {
             r#"$time_iso8601 $remote_addr $host "$request" $status $body_bytes_sent "$http_cf_ray""#,
             r#"/ HTTP/1.1" 200 5 "00000000deadbeef-FRA"#,
         ),
+        ("$time_iso8601|$remote_addr|$request|$status|$body_bytes_sent|$http_cf_ray", "/|444|0|00000000deadbeef-FRA|"),
     ] {
         let text = file(format);
         let found = detect(&Sample::from_bytes(text.as_bytes())).expect(format);

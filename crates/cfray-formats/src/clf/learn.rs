@@ -47,6 +47,8 @@ pub(super) struct Slot {
     hosts: usize,
     peers: usize,
     verdicts: usize,
+    /// Rays in lines whose peer is an edge.
+    edge_rays: usize,
     /// Numbers that exceed the line's size by what a response header takes.
     wires: usize,
 }
@@ -107,6 +109,8 @@ pub(super) struct Group {
     pub(super) slots: Vec<Slot>,
     /// Lines whose size no request line and no header reaches.
     pub(super) large: usize,
+    /// Lines whose peer is an edge.
+    pub(super) edges: usize,
 }
 
 /// Learns from a sample.
@@ -119,7 +123,7 @@ pub fn learn(sample: &Sample<'_>) -> Lesson {
         let Ok(shape) = shape::split(line) else { continue };
         let Some(client) = client_at(&shape) else { continue };
         lesson.lines += 1;
-        odd += usize::from(is_odd(shape.request));
+        odd += usize::from(is_odd(&shape));
         lesson.with_host += usize::from(client > 0 && shape.head().first().is_some_and(|w| RayId::parse(w).is_none()));
         for (i, word) in shape.head().iter().enumerate().take(client) {
             if let Some(count) = head_rays.get_mut(i) {
@@ -139,6 +143,8 @@ pub fn learn(sample: &Sample<'_>) -> Lesson {
         group.lines += 1;
         let size = number(shape.size);
         group.large += usize::from(size.is_some_and(|size| size > 4_096));
+        let from_edge = shape.head().get(client).is_some_and(|word| is_edge(word));
+        group.edges += usize::from(from_edge);
         for (i, token) in tokens.iter().enumerate() {
             if group.slots.len() <= i {
                 group.slots.push(Slot::default());
@@ -146,6 +152,7 @@ pub fn learn(sample: &Sample<'_>) -> Lesson {
             if let Some(slot) = group.slots.get_mut(i) {
                 slot.add(token);
                 slot.add_size(token, size);
+                slot.edge_rays += usize::from(from_edge && RayId::parse(token.value).is_some());
             }
         }
     }
@@ -181,9 +188,19 @@ pub fn learn(sample: &Sample<'_>) -> Lesson {
     lesson
 }
 
-/// Text that is neither a request nor what clients send in its place.
-fn is_odd(request: &[u8]) -> bool {
-    present(request).is_some() && request::split(request).method.is_none() && memchr::memchr(b'\\', request).is_none() && request.is_ascii()
+/// Text that is neither a request nor what clients send in its place: that is refused, or cut off.
+fn is_odd(shape: &Shape<'_>) -> bool {
+    let request = shape.request;
+    !matches!(shape.status, b"400" | b"405" | b"408" | b"414" | b"501" | b"505" | b"000" | b"009")
+        && present(request).is_some()
+        && request::split(request).method.is_none()
+        && memchr::memchr(b'\\', request).is_none()
+        && request.is_ascii()
+}
+
+/// An address of Cloudflare's.
+pub(super) fn is_edge(value: &[u8]) -> bool {
+    std::str::from_utf8(value).ok().and_then(|v| v.trim_end_matches(',').parse().ok()).is_some_and(crate::cloudflare::is_cloudflare)
 }
 
 /// Roles of the fields of one arrangement.
@@ -211,8 +228,10 @@ pub(super) fn roles(group: &Group, want_ray: bool) -> Vec<Role> {
         // A lone quoted field may be a referrer or an agent, which clients write: then nearly all
         // lines must have a ray there.
         .filter(|(_, s)| {
-            let least = if single && s.kind == Kind::Quoted { group.lines * 9 } else { group.lines };
-            s.rays > 0 && s.most(s.rays) && s.rays * 10 >= least
+            let lone = single && s.kind == Kind::Quoted && s.rays * 10 < group.lines * 9;
+            // Each request of an edge has one; a header of one visitor's own stands in some.
+            let everywhere = if group.edges * 10 >= group.lines { s.edge_rays * 10 >= group.edges * 9 } else { s.rays * 4 >= group.lines };
+            s.rays > 0 && s.rays * 50 >= s.values * 49 && everywhere && !lone
         })
         .max_by_key(|(i, s)| (s.rays, std::cmp::Reverse(*i)));
     if want_ray

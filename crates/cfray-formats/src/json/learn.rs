@@ -179,7 +179,7 @@ fn of_node(keys: &[Key]) -> bool {
 
 fn roles(keys: &[Key], stack: Stack, node: bool) -> Vec<Role> {
     let mut roles = vec![Role::Ignore; keys.len()];
-    let mut ranks: Vec<(Role, u8, usize)> = Vec::new();
+    let mut ranks = Vec::new();
     for (i, key) in keys.iter().enumerate() {
         let Some((role, rank)) = role_of_name(&key.name) else { continue };
         let role = match role {
@@ -193,10 +193,11 @@ fn roles(keys: &[Key], stack: Stack, node: bool) -> Vec<Role> {
             Role::Duration if key.values > 0 && key.most(key.zeros) => Role::Seconds,
             other => other,
         };
-        ranks.push((role, rank, i));
+        // Of two headers that read alike (`cf_ray` is anybody's) the one that all requests have is Cloudflare's.
+        ranks.push((role, rank, std::cmp::Reverse(if role == Role::Ray { key.values } else { 0 }), i));
     }
     ranks.sort_unstable();
-    for (role, _, i) in ranks {
+    for (role, _, _, i) in ranks {
         let Some(key) = keys.get(i) else { continue };
         let role = match role {
             // A second client address is the visitor's.
@@ -256,7 +257,7 @@ fn rival(keys: &[Key], roles: &[Role], wanted: &[Role], key: &Key) -> bool {
 /// Header names whose values any client can choose.
 fn written_by_clients(key: &Key) -> bool {
     let name = key.folded();
-    ["cookie", "agent", "refer", "uri", "url", "args", "query", "path", "request", "body", "auth", "user"]
+    ["cookie", "agent", "refer", "uri", "url", "args", "query", "path", "request", "body", "auth", "user", "headers"]
         .iter()
         .any(|part| name.contains(part))
 }

@@ -91,8 +91,10 @@ fn dies(site: &mut Site, at: i64, status: &str) {
         "    at quote (/srv/api/server.js:20:43)",
         "Node.js v20.20.2",
     ];
+    // Each start has an id of its own.
+    let node = format!("node[{}]", 900 + at / 1_000);
     for (tag, text) in lines
-        .map(|l| ("node[905]", l.to_owned()))
+        .map(|l| (node.as_str(), l.to_owned()))
         .into_iter()
         .chain([("systemd[1]", format!("api.service: Main process exited, code=exited, status={status}"))])
     {
@@ -123,6 +125,33 @@ fn an_error_that_nobody_caught_ends_node_and_its_requests() {
     let mut site = service(&format!("{ORIGIN}:80"));
     let rays = ended(&mut site, "1/FAILURE", Wire::Closed);
     site.report().proves(&rays, "app-fatal", &["window"], "TypeError: Cannot read");
+}
+
+/// An application that prints what it is sent: nothing but that text says that it ended, and it speaks on.
+#[test]
+fn last_words_of_a_process_that_lives_on_are_a_clients() {
+    for words in [&["Node.js v20.20.2"][..], &["TypeError: x", "Node.js v20.20.2"]] {
+        let mut site = service(&format!("{ORIGIN}:80"));
+        let mut rays = Vec::new();
+        for i in 0..8 {
+            let at = 6_000 + i * 10_000;
+            let row = site.request(at - 300).ended(Wire::Closed);
+            let took = at - row.start + row.tcp / 2;
+            rays.push(site.silent(row.lasting(took)));
+            for text in words {
+                site.log("journal.txt", at, format!("{} web1 node[905]: {text}", stamp(at, "%Y-%m-%dT%H:%M:%S+0000")));
+            }
+        }
+        site.report().denies(&rays, "app-fatal");
+    }
+    // Said once, without an error before: hardly believed.
+    let mut site = service(&format!("{ORIGIN}:80"));
+    let at = 26_000;
+    let row = site.request(at - 300).ended(Wire::Closed);
+    let took = at - row.start + row.tcp / 2;
+    let ray = site.silent(row.lasting(took));
+    site.log("journal.txt", at, format!("{} web1 node[905]: Node.js v20.20.2", stamp(at, "%Y-%m-%dT%H:%M:%S+0000")));
+    site.report().denies(&[ray], "app-fatal");
 }
 
 #[test]
