@@ -4,6 +4,7 @@
 use crate::join::coverage::Covered;
 use crate::join::world::{Ev, Span};
 use crate::rule::{Case, sentence};
+use crate::rules::worker_crash::is_fault;
 use cfray_model::time::{MILLI, SECOND};
 use cfray_model::{Evidence, EvidenceKind, LineKind, Sig, SourceScan, Stack, Tie, key};
 
@@ -54,7 +55,7 @@ pub fn worker_death<'w>(c: &Case<'w>, moment: Span) -> Option<(Death, Vec<&'w Ev
         }
         let death = match signal {
             9 => Death::Killed,
-            4 | 5 | 6 | 7 | 8 | 11 | 31 => Death::Fault,
+            s if is_fault(s) => Death::Fault,
             _ => continue,
         };
         found.push((distance(e, moment), 2, death, vec![e]));
@@ -81,7 +82,7 @@ pub fn worker_death<'w>(c: &Case<'w>, moment: Span) -> Option<(Death, Vec<&'w Ev
                 continue;
             }
             (None, Some(9)) => Death::Killed,
-            (None, Some(4 | 5 | 6 | 7 | 8 | 11)) => Death::Fault,
+            (None, Some(s)) if is_fault(s) => Death::Fault,
             _ => continue,
         };
         found.push((distance(e, moment), 2, death, vec![e]));
@@ -93,7 +94,7 @@ pub fn worker_death<'w>(c: &Case<'w>, moment: Span) -> Option<(Death, Vec<&'w Ev
         };
         let death = match hit.num {
             Some(9) => Death::Killed,
-            Some(4 | 5 | 6 | 7 | 8 | 11 | 31) => Death::Fault,
+            Some(s) if is_fault(s) => Death::Fault,
             _ => continue,
         };
         found.push((distance(e, moment) + SECOND / 2, 4, death, vec![e]));

@@ -190,14 +190,18 @@ fn distance_to_end(ev: &Ev, f: &Fact) -> i64 {
     }
 }
 
+/// Of a request with a body, Apache cannot read what is left from a connection that was dropped: it logs 400 and the size of a
+/// page that nobody gets (`%b`, `%B`); only a count of bytes on the wire (`%O`) would show one that was sent.
+fn unread(access: &Ev) -> bool {
+    access.e.status == Some(400) && access.e.bytes_sent.unwrap_or(0) == 0
+}
+
 /// ModSecurity on Apache names address and path, but no method: such a line goes with the owned access
 /// line of the same server, client and path nearest to it.
 fn by_page(evs: &[Ev], ties: &mut Ties) {
     let mut pages: HashMap<(usize, &str), Vec<u32>> = HashMap::new();
     for (i, ev) in evs.iter().enumerate() {
-        // Of a request with a body, Apache cannot read what is left from a connection that was dropped: 400, and nothing sent.
-        let unread = ev.e.status == Some(400) && sent_nothing(ev);
-        let closing = matches!(ev.e.status, Some(403 | 406 | 408 | 444)) || unread;
+        let closing = matches!(ev.e.status, Some(403 | 406 | 408 | 444)) || unread(ev);
         if ev.e.kind == LineKind::Access && closing && ties.owner.get(i).is_some_and(Option::is_some) {
             pages.entry((ev.server, ev.e.path.as_str())).or_default().push(i as u32);
         }
@@ -210,6 +214,7 @@ fn by_page(evs: &[Ev], ties: &mut Ties) {
         if !named || ties.owner.get(i).is_some_and(Option::is_some) {
             continue;
         }
+        let dropped = ev.e.sig.as_ref().is_some_and(|h| h.sig == Sig::ModsecDrop);
         let path = if ev.e.path.is_empty() { modsec_path(&ev.e.text) } else { ev.e.path.as_str() };
         let best = pages
             .get(&(ev.server, path))
@@ -217,6 +222,8 @@ fn by_page(evs: &[Ev], ties: &mut Ties) {
             .flatten()
             .filter_map(|&a| Some((a, evs.get(a as usize)?)))
             .filter(|(a, _)| owner(ties, *a).is_some_and(|fact| !used.contains(&fact)))
+            // What was answered with a valid 400 was not dropped, unless the rule says so.
+            .filter(|(_, access)| !unread(access) || dropped || ev.e.sig.as_ref().is_some_and(|h| h.num == Some(400)))
             .filter(|(_, access)| ev.e.client == 0 || access.e.client == 0 || ev.e.client == access.e.client)
             .filter_map(|(a, access)| Some((ev.utc?.distance(access.utc?), a)))
             .filter(|(distance, _)| *distance <= 2 * SECOND)

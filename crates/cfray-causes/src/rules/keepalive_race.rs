@@ -125,6 +125,11 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
 const ENDS: &[Sig] =
     &[Sig::NginxWorkerSignal, Sig::ApacheChildSignal, Sig::HaProxyWorkerSignal, Sig::NginxStop, Sig::ApacheStop, Sig::LighttpdStop];
 
+/// Had the connection carried requests before, as far as the row can tell?
+pub(super) fn reused(c: &Case<'_>) -> bool {
+    c.row.reused() == Some(true) && surely_reused(c)
+}
+
 /// Could a new connection have been told from a reused one? Handshakes are whole milliseconds: TLS always takes
 /// some, TCP only where the colo is not next door.
 fn surely_reused(c: &Case<'_>) -> bool {
