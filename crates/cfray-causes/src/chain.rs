@@ -425,7 +425,10 @@ pub fn php_fatal<'w>(c: &Case<'w>) -> Option<Fatal<'w>> {
         unowned && (bare || matches!(e.e.kind, LineKind::Php | LineKind::Fpm) || e.e.stack == Stack::App)
     });
     let found: Vec<&Ev> = found.map(|(_, e)| e).collect();
-    let ev = commonest(c, &found)?;
+    // The fatal that this kind of page has each time it fails goes before the nearest.
+    let shape = c.fact.map_or(0, |f| f.shape);
+    let own = c.server.and_then(|s| found.iter().copied().find(|ev| c.p.fatal_pages.fits(s, shape, ev)));
+    let ev = own.or_else(|| commonest(c, &found))?;
     // PHP's log names no request; what counts is that failures and fatals come in pairs.
     Some(build(ev, Tie::Window, if c.p.windows.fatals(c.server?).one_to_one() { 0.96 } else { 0.45 }))
 }

@@ -115,6 +115,7 @@ pub fn tie(evs: &[Ev], facts: &Facts, keys: &[ComboKeys], index: &FactIndex, col
     by_request(evs, facts, keys, index, columns, kind, &mut ties);
     by_connection(evs, facts, &mut ties);
     by_page(evs, &mut ties);
+    by_dropped_page(evs, facts, keys, &mut ties);
     // Each list is sorted by itself: the order of the map is of no consequence.
     #[allow(clippy::iter_over_hash_type)]
     for list in ties.of_fact.values_mut() {
@@ -235,11 +236,56 @@ fn by_page(evs: &[Ev], ties: &mut Ties) {
     }
 }
 
+/// A drop of ModSecurity that no access line goes with (Apache writes it when it gives up reading the body, 20 s later, or it
+/// was not collected): such a line goes with the 520 of the same client, host and path nearest to it that has no line.
+fn by_dropped_page(evs: &[Ev], facts: &Facts, keys: &[ComboKeys], ties: &mut Ties) {
+    let free = |ties: &Ties, i: usize| ties.owner.get(i).is_some_and(Option::is_none);
+    let dropped = |ev: &Ev| ev.e.client != 0 && ev.utc.is_some() && ev.e.sig.as_ref().is_some_and(|h| h.sig == Sig::ModsecDrop);
+    let mut pages: HashMap<u32, Vec<u32>> = HashMap::new();
+    for (_, ev) in evs.iter().enumerate().filter(|(i, ev)| dropped(ev) && free(ties, *i)) {
+        pages.entry(modsec_page(&ev.e.text)).or_default();
+    }
+    if pages.is_empty() {
+        return;
+    }
+    let lined = |ties: &Ties, f: u32| {
+        let lines = ties.of_fact.get(&f).into_iter().flatten().filter_map(|&e| evs.get(e as usize));
+        lines.into_iter().any(|ev| ev.e.kind == LineKind::Access || dropped(ev))
+    };
+    for (f, fact) in facts.iter().enumerate().filter(|(_, fact)| fact.edge_status == 520) {
+        if let Some(list) = pages.get_mut(&fact.page) {
+            list.push(f as u32);
+        }
+    }
+    for (i, ev) in evs.iter().enumerate().filter(|(_, ev)| dropped(ev)) {
+        if !free(ties, i) {
+            continue;
+        }
+        let list = pages.get(&modsec_page(&ev.e.text)).map_or(&[][..], Vec::as_slice);
+        let fits = list.iter().filter_map(|&f| Some((f, facts.get(f as usize)?))).filter(|&(f, fact)| {
+            let edge = keys.get(fact.combo as usize).map_or(0, |k| k.edge_ip);
+            (ev.e.client == edge || ev.e.client as u32 == fact.client) && in_life(ev, fact, SLACK) && !lined(ties, f)
+        });
+        if let Some((fact, _)) = fits.min_by_key(|(id, fact)| (distance_to_end(ev, fact), *id)) {
+            ties.set(i, fact, Tie::Chain);
+        }
+    }
+}
+
+/// Low half of [`cfray_model::key::page_key`] of host and path in ModSecurity's message.
+fn modsec_page(text: &str) -> u32 {
+    cfray_model::key::page_key(modsec_value(text, "[hostname \"").as_bytes(), modsec_path(text).as_bytes()) as u32
+}
+
+/// What stands between a name with its opening quote and the closing one. Quotes of a client's are escaped.
+fn modsec_value<'a>(text: &'a str, name: &str) -> &'a str {
+    let Some(at) = text.find(name) else { return "" };
+    text.get(at + name.len()..).unwrap_or_default().split('"').next().unwrap_or_default()
+}
+
 /// The value of `[uri "..."]`, without its query.
 fn modsec_path(text: &str) -> &str {
-    let Some(at) = text.find("[uri \"") else { return "" };
-    let rest = text.get(at + 6..).unwrap_or_default();
-    rest.split(['"', '?']).next().unwrap_or_default()
+    modsec_value(text, "[uri \"").split('?').next().unwrap_or_default()
 }
 
 struct Candidate {

@@ -212,6 +212,24 @@ fn proxy_protocol_near() {
     site.report().leaves_out(&neighbours).denies(&strangers, "proxy-protocol");
 }
 
+/// The header opens a connection. Those that were open before the listener changed are lost to the reload, not to it.
+#[test]
+fn proxy_protocol_near_open_connections() {
+    let mut site = Site::new(Kind::Nginx);
+    let refused = waits_for_proxy(&mut site, Wire::Closed);
+    let peers: Vec<Row> = site.rows.iter().filter(|row| refused.contains(&row.ray())).take(3).cloned().collect();
+    let rays: Vec<String> = peers
+        .iter()
+        .map(|peer| {
+            let mut row = site.request(peer.start + 10).ended(Wire::Closed);
+            (row.edge_ip, row.colo, row.tcp, row.host) = (peer.edge_ip.clone(), peer.colo.clone(), peer.tcp, peer.host.clone());
+            let row = row.reused().lasting(peer.tcp + 6);
+            site.silent(row)
+        })
+        .collect();
+    site.report().denies(&rays, "proxy-protocol");
+}
+
 /// The origin takes another authority for twenty seconds: every new connection is refused, after the
 /// handshake under TLS 1.3 and in it under TLS 1.2.
 fn other_authority(site: &mut Site, wire: Wire, logged: bool) -> Vec<String> {

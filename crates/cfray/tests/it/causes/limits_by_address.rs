@@ -154,6 +154,39 @@ fn a_counter_of_modsecurity_dropped_somebody_elses_post() {
     site.report().denies(&rays, "throttled");
 }
 
+/// Drops without an access line: Apache writes it when it gives up waiting for the body, if at all.
+fn dropped_without_a_line(site: &mut Site, client: impl Fn(&Row) -> String, page: &str) -> Vec<String> {
+    (0..12)
+        .map(|i| {
+            let row = site.request(6_000 + i * 6_500).asking("POST", "/basket?add=7").ended(Wire::Closed).lasting(60);
+            let text = format!(
+                "[client {0}] ModSecurity: Access denied with connection close (phase 1). Operator GT matched 12 at IP:dos_counter. [file \"/etc/modsecurity/dos.conf\"] [line \"61\"] [id \"912120\"] [hostname \"{1}\"] [uri \"{page}\"] [unique_id \"aSGw3H8AAQEAAAT{i}\"]",
+                client(&row),
+                row.host
+            );
+            site.apache_error(row.end() - 20, "security2:error", 2240, Some(&client(&row)), &text);
+            site.silent(row)
+        })
+        .collect()
+}
+
+#[test]
+fn a_drop_whose_access_line_is_missing() {
+    let mut site = Site::new(Kind::Apache);
+    let rays = dropped_without_a_line(&mut site, |row| row.edge_ip.clone(), "/basket");
+    site.report().proves(&rays, "throttled", &["chain"], "at IP:dos_counter");
+}
+
+#[test]
+fn a_drop_whose_access_line_is_missing_near() {
+    let mut site = Site::new(Kind::Apache);
+    let rays = dropped_without_a_line(&mut site, |_| "198.18.7.7".to_owned(), "/basket");
+    site.report().denies(&rays, "throttled");
+    let mut site = Site::new(Kind::Apache);
+    let rays = dropped_without_a_line(&mut site, |row| row.edge_ip.clone(), "/cart");
+    site.report().denies(&rays, "throttled");
+}
+
 /// Everybody's counter, and a score of the request itself.
 #[test]
 fn a_counter_of_modsecurity_that_is_no_address() {
