@@ -53,7 +53,14 @@ impl FatalPages {
                     *counts.entry(place).or_default() += 1;
                 }
             }
-            if let Some(place) = own(counts, looked_at) {
+            let all = |place: &Place| {
+                let reach = Span { lo: moments.iter().map(|m| m.lo).min()?, hi: moments.iter().map(|m| m.hi).max()? };
+                Some(w.near(key.0, place.0, reach).filter(|(_, ev)| ev.e.file == place.1).count() as u64)
+            };
+            let often: Vec<&Place> = counts.iter().filter(|(_, n)| **n * 10 >= looked_at * 9).map(|(place, _)| place).collect();
+            let numbers: Vec<(&Place, u64)> = often.into_iter().filter_map(|place| Some((place, all(place)?))).collect();
+            let found = as_many(&numbers, moments.len() as u64).or_else(|| own(&counts, looked_at));
+            if let Some(place) = found {
                 by.insert(key, place);
             }
         }
@@ -67,15 +74,25 @@ impl FatalPages {
 }
 
 /// The one place that fails nearly each time, where every other is missing more often than not by much.
-fn own(counts: BTreeMap<Place, u64>, closes: u64) -> Option<Place> {
+fn own(counts: &BTreeMap<Place, u64>, closes: u64) -> Option<Place> {
     if closes < FEWEST {
         return None;
     }
-    let mut order: Vec<(u64, Place)> = counts.into_iter().map(|(place, n)| (n, place)).collect();
+    let mut order: Vec<(u64, &Place)> = counts.iter().map(|(place, n)| (*n, place)).collect();
     order.sort_by(|a, b| b.cmp(a));
     let second = order.get(1).map_or(0, |(n, _)| *n);
     let (first, place) = order.into_iter().next()?;
-    (first * 10 >= closes * 9 && second * 10 <= first * 9).then_some(place)
+    (first * 10 >= closes * 9 && second * 10 <= first * 9).then(|| place.clone())
+}
+
+/// Where the clocks are too coarse to tell: the one place that fails about as often as the page, each failure being one fatal.
+fn as_many(numbers: &[(&Place, u64)], closes: u64) -> Option<Place> {
+    if closes < FEWEST {
+        return None;
+    }
+    let mut alike = numbers.iter().filter(|(_, n)| n.abs_diff(closes) * 10 <= closes);
+    let (place, _) = alike.next()?;
+    alike.next().is_none().then(|| (*place).clone())
 }
 
 #[cfg(test)]
@@ -85,10 +102,14 @@ mod tests {
     #[test]
     fn the_page_s_own_is_there_each_time() {
         let at = |file: &str| (Sig::PhpFatal, Text::from(file));
-        let own = |list: &[(&str, u64)], closes| own(list.iter().map(|(f, n)| (at(f), *n)).collect(), closes).map(|p| p.1);
+        let own = |list: &[(&str, u64)], closes| own(&list.iter().map(|(f, n)| (at(f), *n)).collect(), closes).map(|p| p.1);
         assert_eq!(own(&[("/a.php", 20), ("/b.php", 14)], 20).as_deref(), Some("/a.php"));
         assert_eq!(own(&[("/a.php", 20), ("/b.php", 20)], 20), None, "nobody can tell");
         assert_eq!(own(&[("/a.php", 12)], 20), None, "missing too often");
         assert_eq!(own(&[("/a.php", 3)], 3), None, "too few");
+        let (a, b) = (at("/a.php"), at("/b.php"));
+        assert_eq!(as_many(&[(&a, 48), (&b, 62)], 47), Some(a.clone()), "one each");
+        assert_eq!(as_many(&[(&a, 48), (&b, 50)], 49), None, "nobody can tell");
+        assert_eq!(as_many(&[(&a, 20), (&b, 62)], 48), None, "of other pages");
     }
 }
