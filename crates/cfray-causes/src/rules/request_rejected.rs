@@ -48,7 +48,10 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     if let Some(a) = c.access {
         let e = &a.1.e;
         let nothing = e.bytes_sent.or(e.body_bytes).or(e.size).unwrap_or(0) == 0;
-        if e.status == Some(408) && nothing {
+        // Time limits are whole seconds. Apache logs 408 also for the body of a request that ModSecurity dropped at once.
+        let at_once = c.row.duration_ms.is_some_and(|ms| ms < TIME_LIMIT_MS) && c.failed_after_ms().is_some_and(|ms| ms < TIME_LIMIT_MS);
+        let dropped = c.own(&[Sig::ModsecDrop]).is_some();
+        if e.status == Some(408) && nothing && !at_once && !dropped {
             let own = c.own(&[Sig::ClientTimedOut]).map(|o| c.line(o.1));
             return Some(Finding::new(DOC.cause, 0.96, a.2).with(c.line(a.1)).with_all(own).with(c.timing()));
         }
@@ -69,6 +72,9 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     let f = Finding::new(DOC.cause, 0.94 * weight * c.absence_weight(), Tie::Window).with(c.line(ev));
     Some(f.with(sentence(EvidenceKind::Contrast, contrast.sentence("an HTTP/2 request header was over the limit"))).with(c.timing()))
 }
+
+/// A request that was given up for its slowness took longer than this, with room for the edge's rounding.
+const TIME_LIMIT_MS: i64 = 500;
 
 /// Does the line speak of the connection of another edge address?
 fn anothers(c: &Case<'_>, ev: &Ev) -> bool {

@@ -339,6 +339,22 @@ fn request_rejected_near() {
     site.report().leaves_out(&answered).denies(&strangers, "request-rejected");
 }
 
+/// A `408 0` of a request that failed at once ran into no time limit.
+#[test]
+fn request_rejected_near_at_once() {
+    let mut site = Site::new(Kind::NginxRay);
+    let rays: Vec<String> = (0..8)
+        .map(|i| {
+            let row = site.request(6_000 + i * 9_000).asking("POST", &format!("/upload/{i}")).ended(Wire::Closed);
+            let row = row.clone().lasting(row.tcp * 2 + 8);
+            let ray = row.ray();
+            site.answered(row, 408, 0);
+            ray
+        })
+        .collect();
+    site.report().denies(&rays, "request-rejected");
+}
+
 /// One stream's header is over the limit, and the connection ends under the others. Over HTTP/1.1 the same
 /// is a valid 400 for the one.
 fn over_http2(site: &mut Site, wire: Wire) -> Vec<String> {

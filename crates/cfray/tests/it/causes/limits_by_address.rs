@@ -105,7 +105,7 @@ fn mod_qos_counted_somebody_else() {
 fn over_the_counter(site: &mut Site, variable: &str, (status, size): (u16, u64), client: impl Fn(&Row) -> String) -> Vec<String> {
     (0..12)
         .map(|i| {
-            let method = if status == 400 { "POST" } else { "GET" };
+            let method = if matches!(status, 400 | 408) { "POST" } else { "GET" };
             let row = site.request(6_000 + i * 6_500).asking(method, &format!("/p/{i}-lamp")).ended(Wire::Closed).lasting(60);
             let text = format!(
                 "[client {0}] ModSecurity: Access denied with connection close (phase 1). Operator GT matched 12 at {variable}. [file \"/etc/modsecurity/dos.conf\"] [line \"61\"] [id \"912120\"] [hostname \"{1}\"] [uri \"/p/{i}-lamp\"] [unique_id \"aSGw3H8AAQEAAAT{i}\"]",
@@ -130,10 +130,10 @@ fn a_counter_of_modsecurity_counted_the_edge() {
 /// Apache wanted to read the body of what was dropped.
 #[test]
 fn a_counter_of_modsecurity_dropped_a_post() {
-    // Of the page that it makes nothing is sent; `%b` tells its size.
-    for size in [0, 624] {
+    // Of the page that it makes nothing is sent; `%b` tells its size. Where it waited for the body it says 408.
+    for answer in [(400, 0), (400, 624), (408, 0)] {
         let mut site = Site::new(Kind::Apache);
-        let rays = over_the_counter(&mut site, "IP:dos_counter", (400, size), |row| row.edge_ip.clone());
+        let rays = over_the_counter(&mut site, "IP:dos_counter", answer, |row| row.edge_ip.clone());
         site.report().proves(&rays, "throttled", &["request", "chain"], "at IP:dos_counter");
     }
 }
