@@ -4,6 +4,7 @@
 use crate::join::coverage::Covered;
 use crate::join::world::{Ev, Span};
 use crate::rule::{Case, sentence};
+use crate::rules::worker_crash::is_fault;
 use cfray_model::time::{MILLI, SECOND};
 use cfray_model::{Evidence, EvidenceKind, LineKind, Sig, SourceScan, Stack, Tie, key};
 
@@ -54,7 +55,7 @@ pub fn worker_death<'w>(c: &Case<'w>, moment: Span) -> Option<(Death, Vec<&'w Ev
         }
         let death = match signal {
             9 => Death::Killed,
-            4 | 5 | 6 | 7 | 8 | 11 | 31 => Death::Fault,
+            s if is_fault(s) => Death::Fault,
             _ => continue,
         };
         found.push((distance(e, moment), 2, death, vec![e]));
@@ -81,7 +82,7 @@ pub fn worker_death<'w>(c: &Case<'w>, moment: Span) -> Option<(Death, Vec<&'w Ev
                 continue;
             }
             (None, Some(9)) => Death::Killed,
-            (None, Some(4 | 5 | 6 | 7 | 8 | 11)) => Death::Fault,
+            (None, Some(s)) if is_fault(s) => Death::Fault,
             _ => continue,
         };
         found.push((distance(e, moment), 2, death, vec![e]));
@@ -93,7 +94,7 @@ pub fn worker_death<'w>(c: &Case<'w>, moment: Span) -> Option<(Death, Vec<&'w Ev
         };
         let death = match hit.num {
             Some(9) => Death::Killed,
-            Some(4 | 5 | 6 | 7 | 8 | 11 | 31) => Death::Fault,
+            Some(s) if is_fault(s) => Death::Fault,
             _ => continue,
         };
         found.push((distance(e, moment) + SECOND / 2, 4, death, vec![e]));
@@ -308,8 +309,9 @@ pub fn app_exit<'w>(c: &Case<'w>, before_ms: i64, after_ms: i64) -> Option<Exit<
     };
     let ends: Vec<&Ev> =
         c.near(&[Sig::AppExit, Sig::UnitExited], before_ms, after_ms).into_iter().map(|(_, e)| e).filter(|e| fits(e)).collect();
-    let by = |sig: Sig| ends.iter().copied().find(|e| e.e.sig.as_ref().is_some_and(|h| h.sig == sig) && !goes_on(c, e));
-    let (unit, own) = (by(Sig::UnitExited), by(Sig::AppExit));
+    let by = |sig: Sig| ends.iter().copied().find(|e| e.e.sig.as_ref().is_some_and(|h| h.sig == sig));
+    let unit = by(Sig::UnitExited);
+    let own = by(Sig::AppExit).filter(|end| unit.is_some() || !goes_on(c, end));
     let ev = unit.or(own)?;
     let thrown = own.and_then(|end| {
         let near = c.near(&[Sig::AppError], before_ms + 1_000, after_ms).into_iter().map(|(_, e)| e);
@@ -441,7 +443,10 @@ pub fn php_fatal<'w>(c: &Case<'w>) -> Option<Fatal<'w>> {
         unowned && (bare || matches!(e.e.kind, LineKind::Php | LineKind::Fpm) || e.e.stack == Stack::App)
     });
     let found: Vec<&Ev> = found.map(|(_, e)| e).collect();
-    let ev = commonest(c, &found)?;
+    // The fatal that this kind of page has each time it fails goes before the nearest.
+    let shape = c.fact.map_or(0, |f| f.shape);
+    let own = c.server.and_then(|s| found.iter().copied().find(|ev| c.p.fatal_pages.fits(s, shape, ev)));
+    let ev = own.or_else(|| commonest(c, &found))?;
     // PHP's log names no request; what counts is that failures and fatals come in pairs.
     Some(build(ev, Tie::Window, if c.p.windows.fatals(c.server?).one_to_one() { 0.96 } else { 0.45 }))
 }

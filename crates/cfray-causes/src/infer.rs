@@ -23,14 +23,25 @@ const PROCESS_WIDE: &[Cause] = &[
     Cause::EdgeIncident,
 ];
 
+/// Of these, what happens to a connection when it opens: requests on older ones have no share in it.
+const ON_OPENING: &[Cause] = &[Cause::ProxyProtocol, Cause::Throttled, Cause::OriginPullRejected];
+
+/// What a row is without its verdict.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bare {
+    /// The origin wrote no line of it under coverage.
+    pub silent: bool,
+    /// Its connection had surely carried requests before.
+    pub reused: bool,
+}
+
 /// Neighbours on either side that are looked at.
 const NEAREST: usize = 200;
 /// Score of an inferred verdict.
 const SCORE: f64 = 0.62;
 
-/// Fills such gaps. `silent` tells for each row that the origin wrote no line of it under coverage.
-/// Rows come in order of time. Neighbours are sought `reach_s` seconds either way.
-pub fn infer(rows: &mut [Row], silent: &[bool], reach_s: i64) {
+/// Fills such gaps. `bare` has an entry for each row. Rows come in order of time. Neighbours are sought `reach_s` seconds either way.
+pub fn infer(rows: &mut [Row], bare: &[Bare], reach_s: i64) {
     let mut servers: HashMap<String, usize> = HashMap::new();
     let mut number = |name: &str| {
         servers.get(name).copied().unwrap_or_else(|| {
@@ -52,7 +63,8 @@ pub fn infer(rows: &mut [Row], silent: &[bool], reach_s: i64) {
         if !(*cause == Cause::Unknown || (*cause == Cause::KeepaliveRace && *confidence <= 0.6)) {
             continue;
         }
-        if !silent.get(i).copied().unwrap_or(false) || *at == i64::MIN {
+        let bare = bare.get(i).copied().unwrap_or_default();
+        if !bare.silent || *at == i64::MIN {
             continue;
         }
         let mut near: BTreeMap<Cause, (u32, usize)> = BTreeMap::new();
@@ -67,7 +79,7 @@ pub fn infer(rows: &mut [Row], silent: &[bool], reach_s: i64) {
             }
         }
         let Some((cause, (n, example))) = near.into_iter().max_by_key(|(c, (n, _))| (*n, std::cmp::Reverse(*c))) else { continue };
-        if n < 3 || n * 10 < named * 8 || !PROCESS_WIDE.contains(&cause) {
+        if n < 3 || n * 10 < named * 8 || !PROCESS_WIDE.contains(&cause) || (bare.reused && ON_OPENING.contains(&cause)) {
             continue;
         }
         let borrowed = rows.get(example).map(|r| r.verdict.evidence.iter().take(1).cloned().collect::<Vec<_>>()).unwrap_or_default();

@@ -19,6 +19,8 @@ pub struct Judged {
     pub server: Option<usize>,
     /// The origin wrote no line of it although its log covers the moment.
     pub silent: bool,
+    /// Its connection had surely carried requests before.
+    pub reused: bool,
     /// The origin's lines of it, in order of time, where the report shows them.
     pub lines: Vec<TiedLine>,
     /// Idle gap before the request in seconds, to the millisecond.
@@ -68,5 +70,12 @@ fn judge(w: &World, p: &Population, case: &Case<'_>, sentences: &mut Pool) -> Ju
     // The server is shown when something ties the row to it, not merely because it is the only one.
     let tied = verdict.tie != Tie::None || verdict.cause == Cause::KeepaliveRace || silent;
     let gap = case.fact_id.filter(|_| w.edge_kind == EdgeKind::Full).and_then(|f| p.gaps.of(f));
-    Judged { server: case.server.filter(|_| tied), silent, idle_gap_s: gap.map(|g| (g * 1000.0).round() / 1000.0), lines, verdict }
+    Judged {
+        server: case.server.filter(|_| tied),
+        silent,
+        reused: crate::rules::keepalive_race::reused(case),
+        idle_gap_s: gap.map(|g| (g * 1000.0).round() / 1000.0),
+        lines,
+        verdict,
+    }
 }

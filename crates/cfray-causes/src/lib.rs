@@ -236,9 +236,9 @@ fn one_part(mut w: World, keeps: bool, again: bool, sources: &[SourceInfo], repo
     drop(p);
     let kept = keeps.then_some(w);
     let mut rows = Vec::with_capacity(incidents.len());
-    let mut silent = Vec::with_capacity(incidents.len());
+    let mut bare = Vec::with_capacity(incidents.len());
     for ((edge, judged), retry) in incidents.into_iter().zip(judged).zip(retries) {
-        silent.push(judged.silent);
+        bare.push(infer::Bare { silent: judged.silent, reused: judged.reused });
         rows.push(Row {
             source: place(edge.at),
             server: judged.server.and_then(|s| servers.get(s)).cloned().unwrap_or_default(),
@@ -258,7 +258,7 @@ fn one_part(mut w: World, keeps: bool, again: bool, sources: &[SourceInfo], repo
             edge,
         });
     }
-    infer::infer(&mut rows, &silent, reach);
+    infer::infer(&mut rows, &bare, reach);
     gathered.add(rows);
     kept
 }

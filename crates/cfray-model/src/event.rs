@@ -88,6 +88,8 @@ sigs! {
     LimitConnections = "limit-connections";
     /// `access forbidden by rule`, `client denied by server configuration` (valid 403).
     AccessForbidden = "access-forbidden";
+    /// `access forbidden by rule` of nginx's stream module: the connection is closed, nothing is sent.
+    StreamForbidden = "stream-forbidden";
     /// nginx client certificate lines (`client SSL certificate verify error`, `sent no required`).
     ClientCert = "client-cert";
     /// Apache AH02039, AH02276, AH02008, AH02010, AH02011, `peer did not return a certificate`.
@@ -109,7 +111,7 @@ sigs! {
     /// nginx `broken header: ... while reading PROXY protocol`, HAProxy `Received something which does not look like a PROXY
     /// protocol header`.
     ProxyProtocol = "proxy-protocol";
-    /// nginx `client sent too large header`, `http2 flood`, `client sent ... field` on HTTP/2.
+    /// nginx `client sent too large header`, `client exceeded http2_max_field_size limit`, `http2 flood` on HTTP/2.
     Http2TooLarge = "http2-too-large";
     /// HTTP/2 connection errors: invalid preface, GOAWAY, hpack, flow control; HAProxy's session line without a request.
     Http2Error = "http2-error";
@@ -155,7 +157,9 @@ sigs! {
     ModsecDrop = "modsec-drop";
     /// ModSecurity `Access denied with code N`. num = N.
     ModsecDeny = "modsec-deny";
-    /// LiteSpeed `Reached per client ... connection limit`, Apache mod_qos `QS_SrvMaxConnPerIP`.
+    /// A connection ended at a limit per client, outside of any request: LiteSpeed `Reached per client ... connection limit`,
+    /// Apache mod_qos `QS_SrvMaxConnPerIP`, `limiting connections` of nginx's stream module. name = address, where it stands
+    /// in the message.
     LiteSpeedThrottle = "litespeed-throttle";
     /// FPM `child P exited on signal N`. num = N, pid = P, name = pool.
     FpmChildSignal = "fpm-child-signal";

@@ -76,22 +76,63 @@ pub fn clip(text: &str, max: usize) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Stands for what is left out.
+const GAP: &str = " … ";
+
 /// At most `max` characters of a record. A ` … ` stands for the middle: what happened is at a record's start, and the request,
-/// in JSON the status, at its end.
+/// in JSON the status, at its end. Where the middle holds the ray, as among the headers that Caddy and loggers of Node write, the
+/// ray stays with its name.
 pub fn clip_middle(text: &str, max: usize) -> Cow<'_, str> {
-    const GAP: &str = " … ";
     if text.len() <= max || text.char_indices().nth(max).is_none() {
         return Cow::Borrowed(text);
     }
+    let gap = GAP.chars().count();
     let tail = max / 4;
-    let head = max.saturating_sub(tail + GAP.chars().count());
-    let end = text.char_indices().nth(head).map_or(text.len(), |(at, _)| at);
     let from = text.char_indices().rev().nth(tail.saturating_sub(1)).map_or(text.len(), |(at, _)| at);
-    let mut out = String::with_capacity(end + GAP.len() + text.len().saturating_sub(from));
+    let end_of = |head: usize| text.char_indices().nth(head).map_or(text.len(), |(at, _)| at);
+    let head = max.saturating_sub(tail + gap);
+    let ray = ray_of(text).filter(|ray| ray.len() + gap <= head && ray.end > end_of(head) && ray.start < from);
+    // It may begin in the head or reach into the tail: then one of the two gaps has no width, and is none.
+    let (end, kept) = match ray {
+        Some(ray) => {
+            // It is ASCII or nearly so: what its bytes take more is room to spare.
+            (end_of(head.saturating_sub(ray.len() + gap)), Some(ray))
+        }
+        None => (end_of(head), None),
+    };
+    let mut out = String::with_capacity(max + 2 * GAP.len());
     out.push_str(text.get(..end).unwrap_or_default());
-    out.push_str(GAP);
+    if let Some(ray) = kept {
+        if ray.start > end {
+            out.push_str(GAP);
+        }
+        out.push_str(text.get(ray.start.max(end)..ray.end.min(from)).unwrap_or_default());
+        if ray.end < from {
+            out.push_str(GAP);
+        }
+    } else {
+        out.push_str(GAP);
+    }
     out.push_str(text.get(from..).unwrap_or_default());
     Cow::Owned(out)
+}
+
+/// Names under which logs hold the ray, in lower case.
+const RAY_NAMES: [&[u8]; 4] = [b"cf-ray", b"cf_ray", b"rayid", b"ray_id"];
+/// Digits of a ray, and the most that stands between its name and its first digit (`\":[\"`).
+const RAY_DIGITS: usize = 16;
+const BETWEEN: usize = 8;
+
+/// Where a ray stands with its name, the first of them.
+fn ray_of(text: &str) -> Option<std::ops::Range<usize>> {
+    let bytes = text.as_bytes();
+    let named = |at: usize| RAY_NAMES.iter().find(|name| bytes.get(at..at + name.len()).is_some_and(|b| b.eq_ignore_ascii_case(name)));
+    memchr::memchr2_iter(b'c', b'C', bytes).chain(memchr::memchr2_iter(b'r', b'R', bytes)).find_map(|at| {
+        let after = at + named(at)?.len();
+        let between = bytes.get(after..)?.iter().take(BETWEEN + 1).position(u8::is_ascii_hexdigit)?;
+        let digits = bytes.get(after + between..after + between + RAY_DIGITS)?;
+        digits.iter().all(u8::is_ascii_hexdigit).then_some(at..after + between + RAY_DIGITS)
+    })
 }
 
 #[cfg(test)]
@@ -116,6 +157,23 @@ mod tests {
         assert_eq!(clip("", 0), "");
         assert_eq!(clip_middle("日本語日本語日本語日本語", 12), "日本語日本語日本語日本語");
         assert_eq!(clip_middle("0123456789abcdef", 12), "012345 … def");
+    }
+
+    #[test]
+    fn the_ray_stays() {
+        let record = |before: usize, after: usize, name: &str| {
+            format!("{{\"msg\":\"{}\",\"{name}\":[\"9b98ebc46e4dc073-GRU\"],\"{}\":0}}", "x".repeat(before), "y".repeat(after))
+        };
+        for name in ["Cf-Ray", "cf_ray", "RayID"] {
+            for (before, after) in [(0, 500), (250, 500), (300, 300), (350, 30), (500, 90), (500, 60), (500, 20)] {
+                let record = record(before, after, name);
+                let clipped = clip_middle(&record, EVIDENCE_CHARS);
+                assert!(clipped.contains("9b98ebc46e4dc073") && clipped.chars().count() <= EVIDENCE_CHARS, "{before} {after}: {clipped}");
+                assert!(clipped.starts_with("{\"msg\":\"") && clipped.ends_with(":0}"), "{clipped}");
+            }
+        }
+        let other = record(400, 400, "id");
+        assert!(!clip_middle(&other, EVIDENCE_CHARS).contains("9b98ebc46e4dc073"), "any 16 digits are no ray");
     }
 
     proptest! {

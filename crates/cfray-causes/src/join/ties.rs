@@ -115,6 +115,7 @@ pub fn tie(evs: &[Ev], facts: &Facts, keys: &[ComboKeys], index: &FactIndex, col
     by_request(evs, facts, keys, index, columns, kind, &mut ties);
     by_connection(evs, facts, &mut ties);
     by_page(evs, &mut ties);
+    by_dropped_page(evs, facts, keys, &mut ties);
     // Each list is sorted by itself: the order of the map is of no consequence.
     #[allow(clippy::iter_over_hash_type)]
     for list in ties.of_fact.values_mut() {
@@ -190,14 +191,18 @@ fn distance_to_end(ev: &Ev, f: &Fact) -> i64 {
     }
 }
 
+/// Of a request with a body, Apache cannot read what is left from a connection that was dropped: it logs 400 and the size of a
+/// page that nobody gets (`%b`, `%B`); only a count of bytes on the wire (`%O`) would show one that was sent.
+fn unread(access: &Ev) -> bool {
+    access.e.status == Some(400) && access.e.bytes_sent.unwrap_or(0) == 0
+}
+
 /// ModSecurity on Apache names address and path, but no method: such a line goes with the owned access
 /// line of the same server, client and path nearest to it.
 fn by_page(evs: &[Ev], ties: &mut Ties) {
     let mut pages: HashMap<(usize, &str), Vec<u32>> = HashMap::new();
     for (i, ev) in evs.iter().enumerate() {
-        // Of a request with a body, Apache cannot read what is left from a connection that was dropped: 400, and nothing sent.
-        let unread = ev.e.status == Some(400) && ev.e.bytes_sent.or(ev.e.body_bytes).or(ev.e.size) == Some(0);
-        let closing = matches!(ev.e.status, Some(403 | 406 | 408 | 444)) || unread;
+        let closing = matches!(ev.e.status, Some(403 | 406 | 408 | 444)) || unread(ev);
         if ev.e.kind == LineKind::Access && closing && ties.owner.get(i).is_some_and(Option::is_some) {
             pages.entry((ev.server, ev.e.path.as_str())).or_default().push(i as u32);
         }
@@ -210,6 +215,7 @@ fn by_page(evs: &[Ev], ties: &mut Ties) {
         if !named || ties.owner.get(i).is_some_and(Option::is_some) {
             continue;
         }
+        let dropped = ev.e.sig.as_ref().is_some_and(|h| h.sig == Sig::ModsecDrop);
         let path = if ev.e.path.is_empty() { modsec_path(&ev.e.text) } else { ev.e.path.as_str() };
         let best = pages
             .get(&(ev.server, path))
@@ -217,6 +223,8 @@ fn by_page(evs: &[Ev], ties: &mut Ties) {
             .flatten()
             .filter_map(|&a| Some((a, evs.get(a as usize)?)))
             .filter(|(a, _)| owner(ties, *a).is_some_and(|fact| !used.contains(&fact)))
+            // What was answered with a valid 400 was not dropped, unless the rule says so.
+            .filter(|(_, access)| !unread(access) || dropped || ev.e.sig.as_ref().is_some_and(|h| h.num == Some(400)))
             .filter(|(_, access)| ev.e.client == 0 || access.e.client == 0 || ev.e.client == access.e.client)
             .filter_map(|(a, access)| Some((ev.utc?.distance(access.utc?), a)))
             .filter(|(distance, _)| *distance <= 2 * SECOND)
@@ -228,11 +236,56 @@ fn by_page(evs: &[Ev], ties: &mut Ties) {
     }
 }
 
+/// A drop of ModSecurity that no access line goes with (Apache writes it when it gives up reading the body, 20 s later, or it
+/// was not collected): such a line goes with the 520 of the same client, host and path nearest to it that has no line.
+fn by_dropped_page(evs: &[Ev], facts: &Facts, keys: &[ComboKeys], ties: &mut Ties) {
+    let free = |ties: &Ties, i: usize| ties.owner.get(i).is_some_and(Option::is_none);
+    let dropped = |ev: &Ev| ev.e.client != 0 && ev.utc.is_some() && ev.e.sig.as_ref().is_some_and(|h| h.sig == Sig::ModsecDrop);
+    let mut pages: HashMap<u32, Vec<u32>> = HashMap::new();
+    for (_, ev) in evs.iter().enumerate().filter(|(i, ev)| dropped(ev) && free(ties, *i)) {
+        pages.entry(modsec_page(&ev.e.text)).or_default();
+    }
+    if pages.is_empty() {
+        return;
+    }
+    let lined = |ties: &Ties, f: u32| {
+        let lines = ties.of_fact.get(&f).into_iter().flatten().filter_map(|&e| evs.get(e as usize));
+        lines.into_iter().any(|ev| ev.e.kind == LineKind::Access || dropped(ev))
+    };
+    for (f, fact) in facts.iter().enumerate().filter(|(_, fact)| fact.edge_status == 520) {
+        if let Some(list) = pages.get_mut(&fact.page) {
+            list.push(f as u32);
+        }
+    }
+    for (i, ev) in evs.iter().enumerate().filter(|(_, ev)| dropped(ev)) {
+        if !free(ties, i) {
+            continue;
+        }
+        let list = pages.get(&modsec_page(&ev.e.text)).map_or(&[][..], Vec::as_slice);
+        let fits = list.iter().filter_map(|&f| Some((f, facts.get(f as usize)?))).filter(|&(f, fact)| {
+            let edge = keys.get(fact.combo as usize).map_or(0, |k| k.edge_ip);
+            (ev.e.client == edge || ev.e.client as u32 == fact.client) && in_life(ev, fact, SLACK) && !lined(ties, f)
+        });
+        if let Some((fact, _)) = fits.min_by_key(|(id, fact)| (distance_to_end(ev, fact), *id)) {
+            ties.set(i, fact, Tie::Chain);
+        }
+    }
+}
+
+/// Low half of [`cfray_model::key::page_key`] of host and path in ModSecurity's message.
+fn modsec_page(text: &str) -> u32 {
+    cfray_model::key::page_key(modsec_value(text, "[hostname \"").as_bytes(), modsec_path(text).as_bytes()) as u32
+}
+
+/// What stands between a name with its opening quote and the closing one. Quotes of a client's are escaped.
+fn modsec_value<'a>(text: &'a str, name: &str) -> &'a str {
+    let Some(at) = text.find(name) else { return "" };
+    text.get(at + name.len()..).unwrap_or_default().split('"').next().unwrap_or_default()
+}
+
 /// The value of `[uri "..."]`, without its query.
 fn modsec_path(text: &str) -> &str {
-    let Some(at) = text.find("[uri \"") else { return "" };
-    let rest = text.get(at + 6..).unwrap_or_default();
-    rest.split(['"', '?']).next().unwrap_or_default()
+    modsec_value(text, "[uri \"").split('?').next().unwrap_or_default()
 }
 
 struct Candidate {

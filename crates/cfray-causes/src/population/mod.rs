@@ -2,7 +2,9 @@
 //! by every rule.
 
 pub mod compared;
+pub mod cuts;
 pub mod drops;
+pub mod fatals;
 pub mod gaps;
 pub mod origins;
 pub mod sizes;
@@ -11,7 +13,9 @@ pub mod windows;
 use crate::join::coverage::Coverage;
 use crate::join::world::World;
 use cfray_model::{EdgeRow, Fact, FactFlags, LineKind, Stack};
+use cuts::Cuts;
 use drops::Drops;
+use fatals::FatalPages;
 use gaps::Gaps;
 use origins::Origins;
 use sizes::Sizes;
@@ -29,6 +33,10 @@ pub struct Population {
     pub drops: Drops,
     /// Lines near failing and near succeeding requests.
     pub windows: Windows,
+    /// Which fatal of PHP's log goes with which kind of page.
+    pub fatal_pages: FatalPages,
+    /// Requests that one event cut off.
+    pub cuts: Cuts,
     /// How each origin address and colo fares.
     pub origins: Origins,
     /// Usual sizes of answers.
@@ -52,6 +60,8 @@ impl Population {
             s.spawn(|_| p.windows = Windows::build(w, &none));
             s.spawn(|_| p.drops = Drops::build(w, &none));
             s.spawn(|_| p.sizes = Sizes::build(w));
+            s.spawn(|_| p.fatal_pages = FatalPages::build(w));
+            s.spawn(|_| p.cuts = Cuts::build(w, &none));
         });
         p.parents = w.edge.incidents.iter().filter_map(|r| r.parent_ray).map(|r| r.0).collect();
         p

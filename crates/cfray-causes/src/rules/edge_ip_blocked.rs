@@ -1,5 +1,6 @@
 //! A security layer at the origin refuses Cloudflare's own addresses.
 
+use super::keepalive_race::reused;
 use crate::doc::{CauseDoc, Fix};
 use crate::dropped::{self, Kind};
 use crate::join::world::Span;
@@ -15,7 +16,8 @@ pub static DOC: CauseDoc = CauseDoc {
         (because many visitors seem to come from one address, or from an outdated list of ranges) closes those connections, often \
         without an answer: nginx `return 444`, ModSecurity `drop`. Requests that come in through other Cloudflare addresses work.",
     evidence: "Failing depends on EdgeServerIP or its network, and not on visitor or path, and a 444, a `connection close` of \
-        ModSecurity, a ban or a configured list explains it. With real_ip set the access line shows the visitor's address, so the \
+        ModSecurity, a ban or a configured list explains it (`access forbidden by rule while initializing session` names the \
+        address that nginx's stream module turned away). With real_ip set the access line shows the visitor's address, so the \
         edge address comes from Logpush.",
     not_when: "One visitor or one agent fails through every edge address: client-blocked. A valid 403. A ban that refuses or swallows \
         new connections gives 521 or 522; only connections that are already open can give a 520 by it.",
@@ -54,7 +56,19 @@ pub static DOC: CauseDoc = CauseDoc {
 
 /// Closing is a function of the edge address.
 pub fn check(c: &Case<'_>) -> Option<Finding> {
-    banned(c).or_else(|| dropped::finding(c, Kind::EdgeAddress, DOC.cause))
+    banned(c).or_else(|| forbidden(c)).or_else(|| dropped::finding(c, Kind::EdgeAddress, DOC.cause))
+}
+
+/// The stream module in front closed the connection of this very edge address by its list (`deny`).
+fn forbidden(c: &Case<'_>) -> Option<Finding> {
+    if !c.no_line() || c.edge_key() == 0 || reused(c) {
+        return None;
+    }
+    let near = c.near(&[Sig::StreamForbidden], 1_500, 1_500);
+    let (_, ev) = near.into_iter().find(|(_, ev)| ev.e.client == c.edge_key())?;
+    let text = format!("the list refuses {}, a Cloudflare edge address", c.row.edge_ip.as_deref().unwrap_or("the edge"));
+    let f = Finding::new(DOC.cause, 0.94 * c.absence_weight(), Tie::Window).with(c.line(ev));
+    Some(f.with(sentence(EvidenceKind::Field, text)).with(c.timing()))
 }
 
 /// How long a ban explains the end of a connection that was open before it, in milliseconds. Each such connection

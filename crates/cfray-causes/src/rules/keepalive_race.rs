@@ -125,6 +125,14 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
 const ENDS: &[Sig] =
     &[Sig::NginxWorkerSignal, Sig::ApacheChildSignal, Sig::HaProxyWorkerSignal, Sig::NginxStop, Sig::ApacheStop, Sig::LighttpdStop];
 
+/// Had the connection surely carried requests before? A handshake of less than a millisecond shows as 0, so a round trip has to
+/// be long enough to be seen, and the failure itself has to have taken about one.
+pub(crate) fn reused(c: &Case<'_>) -> bool {
+    const SEEN_MS: f64 = 3.0;
+    let took = c.failed_after_ms().unwrap_or(0) as f64;
+    c.row.reused() == Some(true) && c.rtt_ms.is_some_and(|rtt| rtt >= SEEN_MS && took >= 0.5 * rtt)
+}
+
 /// Could a new connection have been told from a reused one? Handshakes are whole milliseconds: TLS always takes
 /// some, TCP only where the colo is not next door.
 fn surely_reused(c: &Case<'_>) -> bool {

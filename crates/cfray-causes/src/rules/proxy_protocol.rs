@@ -1,5 +1,6 @@
 //! The listener expects PROXY protocol, which Cloudflare does not speak.
 
+use super::keepalive_race::reused;
 use crate::doc::{CauseDoc, Fix};
 use crate::dropped;
 use crate::join::Ev;
@@ -94,8 +95,11 @@ fn listener(name: &str) -> Option<IpAddr> {
 fn refused(c: &Case<'_>) -> Option<Finding> {
     // Anybody can reach the port past Cloudflare and be refused there: only what the edge's own connection met counts.
     let mut near = c.near(&[Sig::ProxyProtocol], 2_000, 2_000);
-    near.retain(|(_, ev)| dropped::by_edge_address(c, ev) || from_local_front(ev));
+    // The header opens a connection: one that carried requests before was past that. A front's own connections are its affair.
+    let opened = !reused(c);
     let ray = c.row.ray.map_or(0, |r| r.0);
+    let may_be = |ev: &Ev| opened || (ray != 0 && ev.e.ray == ray);
+    near.retain(|(_, ev)| (may_be(ev) && dropped::by_edge_address(c, ev)) || from_local_front(ev));
     let contrast = c.p.windows.get(c.server?, Sig::ProxyProtocol);
     // The request is quoted in the message; clients write it, so it supports but does not tie.
     let named = near.iter().find(|(_, e)| ray != 0 && e.e.ray == ray);

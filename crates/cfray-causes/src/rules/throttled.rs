@@ -1,9 +1,11 @@
 //! A per-client connection limit hit Cloudflare because visitors' addresses are not restored.
 
+use super::keepalive_race::reused;
 use crate::doc::{CauseDoc, Fix};
 use crate::dropped;
+use crate::join::Ev;
 use crate::rule::{Case, Finding, sentence};
-use cfray_model::{Cause, EvidenceKind, Sig, Tie, key};
+use cfray_model::{Cause, EvidenceKind, Sig, Stack, Tie, key};
 
 /// What a person may read about `throttled`.
 pub static DOC: CauseDoc = CauseDoc {
@@ -11,9 +13,11 @@ pub static DOC: CauseDoc = CauseDoc {
     says: "The origin takes all visitors for one, because it sees only Cloudflare's address, and cut that one off.",
     why: "Limits per client count by address. Without restored addresses hundreds of visitors share one Cloudflare address, and the \
         limit that would stop one abuser stops them all. LiteSpeed then closes the connection without an answer; nginx does so if its \
-        limit has the status 444, and ModSecurity if the rule on its counter drops.",
+        limit has the status 444, its stream module (TCP in front of the web server) with any limit, and ModSecurity if the rule \
+        on its counter drops.",
     evidence: "LiteSpeed's `Reached per client hard connection limit` (or soft) with an address, or nginx `limiting connections ... \
-        by zone` with an address inside Cloudflare's ranges, at the moment of the failure. Or ModSecurity drops the request because \
+        by zone` with an address inside Cloudflare's ranges, at the moment of the failure (with `while initializing session` it is \
+        the stream module's: no access line of the web server follows). Or ModSecurity drops the request because \
         a counter of its collection `IP` is over a threshold (`Operator GT matched 12 at IP:dos_counter`) and the counted address is \
         the edge's.",
     not_when: "The limit answers with a valid 503 (nginx's default) or 429. The address in the line is a visitor's: rule-dropped or \
@@ -40,7 +44,7 @@ pub static DOC: CauseDoc = CauseDoc {
         of the admin pages (a case of 2023).",
     sources: &[
         "openlitespeed src/http/clientinfo.cpp",
-        "nginx src/http/modules/ngx_http_limit_conn_module.c @3f6f782 (2026-08)",
+        "nginx src/http/modules/ngx_http_limit_conn_module.c, src/stream/ngx_stream_limit_conn_module.c @3f6f782 (2026-08)",
         "ModSecurity 2.9.7 apache2/re_operators.c; core rule set, rule 912120",
         "cloudflare-docs page restoring-original-visitor-ips.mdx @2654a88",
         "https://www.cloudflare.com/ips-v4 and /ips-v6 (15 and 7 ranges in October 2026)",
@@ -68,14 +72,29 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     if !c.no_line() {
         return None;
     }
-    let (_, ev) = c.near(&[Sig::LiteSpeedThrottle], 1_500, 1_500).into_iter().find(|(_, e)| counted_edge(c, e))?;
+    // nginx's stream module counts connections when they open: one that carried requests before was let in.
+    let fits = |e: &Ev| counted_edge(c, e) && (e.e.stack != Stack::Nginx || !reused(c));
+    let (_, ev) = c.near(&[Sig::LiteSpeedThrottle], 1_500, 1_500).into_iter().find(|(_, e)| fits(e))?;
     let contrast = c.p.windows.get(c.server?, Sig::LiteSpeedThrottle);
-    let f = Finding::new(DOC.cause, 0.94 * contrast.weight() * c.absence_weight(), Tie::Window).with(c.line(ev));
+    // A line that names this very edge address is more than one that merely stands near.
+    let weight = if names_edge(c, ev) { contrast.weight().max(0.95) } else { contrast.weight() };
+    let f = Finding::new(DOC.cause, 0.94 * weight * c.absence_weight(), Tie::Window).with(c.line(ev));
     Some(f.with(sentence(EvidenceKind::Contrast, contrast.sentence("a client was over its connection limit"))).with(c.timing()))
 }
 
+/// The address that the limit counted, in the message or beside it; 0 where the line has none.
+fn counted(ev: &Ev) -> u64 {
+    let named = ev.e.sig.as_ref().and_then(|h| h.name.as_deref()).map_or(0, |a| key::addr_key(a.as_bytes()));
+    if named != 0 { named } else { ev.e.client }
+}
+
+/// Is it the edge address of this request, both being known?
+fn names_edge(c: &Case<'_>, ev: &Ev) -> bool {
+    c.edge_key() != 0 && counted(ev) == c.edge_key()
+}
+
 /// Did the limit count the edge address of this request (or one that the line or the row leaves open)?
-fn counted_edge(c: &Case<'_>, ev: &crate::join::Ev) -> bool {
+fn counted_edge(c: &Case<'_>, ev: &Ev) -> bool {
     let named = ev.e.sig.as_ref().and_then(|h| h.name.as_deref()).map_or(0, |a| key::addr_key(a.as_bytes()));
     match (named, c.edge_key()) {
         (0, _) => ev.e.client == 0 || dropped::by_edge_address(c, ev),

@@ -2,6 +2,8 @@
 
 use crate::chain::{self, Death};
 use crate::doc::{CauseDoc, Fix};
+use crate::join::Ev;
+use crate::population::cuts::Together;
 use crate::population::windows::{AFTER_MS, BEFORE_MS};
 use crate::rule::{Case, Finding};
 use cfray_model::{Cause, Sig, Stack, Tie};
@@ -56,9 +58,10 @@ pub static DOC: CauseDoc = CauseDoc {
     ],
 };
 
-/// Signals that end a process because of a fault of its own.
-pub(super) const fn is_fault(signal: i64) -> bool {
-    matches!(signal, 4 | 5 | 6 | 7 | 8 | 11 | 31)
+/// Signals that end a process and are nobody's order, as 1, 2, 3, 9 and 15 are: faults, limits of CPU time (24) and file size (25),
+/// pipes and timers that it does not handle. The numbers are Linux's; FreeBSD's bus error is 10, its bad system call 12.
+pub(crate) const fn is_fault(signal: i64) -> bool {
+    matches!(signal, 4..=8 | 10..=14 | 24..=27 | 31)
 }
 
 /// A web server process died under the request, or an FPM child did and its 502 was hidden.
@@ -71,12 +74,19 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         if let Some((_, nearest)) = faults.next() {
             let sig = nearest.e.sig.as_ref()?.sig;
             let contrast = c.p.windows.get(server, sig);
-            let mut f = Finding::new(DOC.cause, 0.96 * contrast.weight() * c.absence_weight(), Tie::Window).with(c.line(nearest));
+            // Where deaths come so often that one is near every request, what ended with this one tells.
+            let together = cut_off(c, nearest);
+            let weight = if together.is_some() { contrast.weight().max(0.95) } else { contrast.weight() };
+            let mut f = Finding::new(DOC.cause, 0.96 * weight * c.absence_weight(), Tie::Window).with(c.line(nearest));
             // A second, independent report (kernel beside the server's own) is worth quoting.
             if let Some((_, other)) = faults.find(|(_, ev)| ev.e.stack != nearest.e.stack) {
                 f = f.with(c.line(other));
             }
             f = f.with(crate::rule::sentence(cfray_model::EvidenceKind::Contrast, contrast.sentence("a process died")));
+            if let Some(t) = together.filter(|_| contrast.weight() < 0.95) {
+                let text = format!("{} requests, under way for {} to {} ms, ended in the same moment", t.count, t.ages_ms.0, t.ages_ms.1);
+                f = f.with(crate::rule::sentence(cfray_model::EvidenceKind::Contrast, text));
+            }
             if c.silent() {
                 f = f.with(c.absence());
             }
@@ -141,15 +151,47 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     None
 }
 
+/// What was cut off together with this request, if the process died right then: nginx's parent reports at once, Apache's
+/// looks once a second.
+fn cut_off(c: &Case<'_>, death: &Ev) -> Option<Together> {
+    let late_ms = if matches!(death.e.stack, Stack::Apache) { 1_100 } else { 300 };
+    let right_then = c.window(BEFORE_MS, late_ms)?.meets(death.utc?);
+    c.p.cuts.together(c.server?, c.end?).filter(|_| right_then)
+}
+
 fn fault_of_front(hit: &cfray_model::SigHit, stack: Option<Stack>) -> bool {
-    let signal = hit.num.unwrap_or(0);
     match hit.sig {
-        Sig::NginxWorkerSignal | Sig::ApacheChildSignal | Sig::HaProxyWorkerSignal => is_fault(signal),
-        Sig::KernelFault | Sig::UnitKilled => is_fault(signal) && hit.name.as_deref().is_some_and(|n| chain::is_front_process(n, stack)),
+        Sig::NginxWorkerSignal | Sig::ApacheChildSignal | Sig::HaProxyWorkerSignal => hit.num.is_some_and(is_fault),
+        // systemd-coredump names no signal: every one that leaves a core dump is a fault.
+        Sig::KernelFault | Sig::UnitKilled => {
+            hit.num.is_none_or(is_fault) && hit.name.as_deref().is_some_and(|n| chain::is_front_process(n, stack))
+        }
         _ => false,
     }
 }
 
 fn killed_front(ev: &crate::join::Ev) -> bool {
     ev.e.sig.as_ref().is_some_and(|h| matches!(h.sig, Sig::NginxWorkerSignal | Sig::HaProxyWorkerSignal) && h.num == Some(9))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cfray_model::SigHit;
+
+    #[test]
+    fn whose_death_it_was() {
+        let hit = |sig, num, name: Option<&str>| SigHit { sig, num, pid: Some(7), name: name.map(Into::into) };
+        let fits = |h: &SigHit| fault_of_front(h, Some(Stack::Nginx));
+        for signal in [4, 5, 6, 7, 8, 11, 24, 25, 31] {
+            assert!(fits(&hit(Sig::NginxWorkerSignal, Some(signal), None)), "{signal}");
+        }
+        for signal in [1, 2, 3, 9, 15] {
+            assert!(!fits(&hit(Sig::NginxWorkerSignal, Some(signal), None)), "{signal}");
+        }
+        // systemd-coredump names no signal.
+        assert!(fits(&hit(Sig::KernelFault, None, Some("nginx"))));
+        assert!(!fits(&hit(Sig::KernelFault, None, Some("mysqld"))));
+        assert!(!fits(&hit(Sig::UnitKilled, Some(15), Some("nginx.service"))));
+    }
 }

@@ -40,7 +40,7 @@ fn render(format: &str, s: &Served) -> String {
         "okhttp/5.1.0",
     ];
     let upstream = if s.status == 200 { ("127.0.0.1:9000", "200", "0.031", "0.000") } else { ("-", "-", "-", "-") };
-    let referer = if s.at % 2 == 0 { "https://www.google.com/" } else { "-" };
+    let referer = if s.at.is_multiple_of(2) { "https://www.google.com/" } else { "-" };
     let (micros, seconds) = (7_000 + s.at * 113, format!("0.{:03}", 3 + s.at));
     [
         ("$time_iso8601", format!("2026-11-22T12:30:{:02}+01:00", s.at)),

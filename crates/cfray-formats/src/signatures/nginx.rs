@@ -58,14 +58,19 @@ const PATTERNS: &[Pattern] = &[
     any(Sig::UpstreamNone, r"^(?:no resolver defined to resolve (?P<name>[^ ,]+)|[^ ,]+ could not be resolved \(\d+: )"),
     // Refused by the configuration.
     any(Sig::LimitRequests, r#"^limiting requests, excess: [0-9.]+ by zone "(?P<name>[^"]*)""#),
+    // The stream module has no status to send: it closes (src/stream, "initializing connection" before 1.11.4).
+    any(Sig::LiteSpeedThrottle, r#"^limiting connections by zone "[^"]*" while initializing (?:connection|session)(?:,|$)"#),
+    any(Sig::StreamForbidden, r"^access forbidden by rule while initializing (?:connection|session)(?:,|$)"),
     any(Sig::LimitConnections, r#"^limiting connections by zone "(?P<name>[^"]*)""#),
     any(Sig::AccessForbidden, r"^access forbidden by rule(?:,|$)"),
     any(Sig::ModsecDrop, r"^(?:\[client [^\]]*\] )?ModSecurity: Access denied with connection close"),
     any(Sig::ModsecDeny, r"^(?:\[client [^\]]*\] )?ModSecurity: Access denied with code (?P<num>\d+)"),
     any(Sig::ClientCert, r"^client (?:SSL certificate verify error: |sent no required SSL certificate)"),
     any(Sig::ProxyProtocol, r#"^broken header: ""#),
-    // HTTP/2. "too large header" is HTTP/2, "too long header line" and "too large request" are HTTP/1.
-    any(Sig::Http2TooLarge, r"^(?:client sent too large header(?: field)?(?: while |, client: |$)|http2 flood detected|client sent header block with too long )"),
+    // HTTP/2. "too large header" is HTTP/2, "too long header line" and "too large request" are HTTP/1. Until 1.19.6 HTTP/2 had
+    // limits of its own (http2_max_field_size, http2_max_header_size). These and the next end the connection with GOAWAY.
+    any(Sig::Http2TooLarge, r"^(?:client sent too large header(?: field)?(?: while |, client: |$)|client exceeded http2_max_(?:field|header)_size limit|http2 flood detected|client sent too many PRIORITY frames|client sent header (?:block|field) with too long )"),
+    any(Sig::Http2Error, r"^client sent (?:header (?:block|field) with incorrect length|invalid encoded header field|zero header name length)(?: while |, client: |$)"),
     any(Sig::Http2Error, r"^(?:invalid connection preface|client violated (?:connection )?flow control|client sent too many refused streams|client sent [A-Z_]+ frame |client sent (?:inappropriate frame|unexpected [A-Z_]+ frame|padded [A-Z_]+ frame)|client sent (?:invalid|out of bound) hpack table index|client sent out of bound hpack|state buffer overflow|http2 preread buffer overflow|concurrent streams exceeded |client sent too many streams at once|client sent stream with |too long response (?:header|trailer) (?:name|value))"),
     // The client.
     any(Sig::ClientTimedOut, r"^client timed out \(110: "),

@@ -18,11 +18,12 @@ type Parts = Vec<String>;
 /// Directory names that say what is in them, not whose it is.
 const GENERIC: &[&str] = &[
     "log", "logs", "var", "access", "error", "errors", "origin", "journal", "kernel", "kern", "syslog", "system", "systemd", "rsyslog",
-    "dmesg", "messages", "os", "archive", "old",
+    "dmesg", "messages", "os", "archive", "old", "stream",
 ];
 /// Software that is run on a server.
 const SOFTWARE: &[&str] = &[
     "nginx",
+    "nginx-stream",
     "apache",
     "apache2",
     "httpd",

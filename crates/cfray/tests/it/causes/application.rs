@@ -49,6 +49,33 @@ fn fatals_apart(site: &mut Site, wire: Wire) -> Vec<String> {
         .collect()
 }
 
+/// Two pages fail, now and then in the same second, each over a fault of its own.
+fn two_pages(site: &mut Site, plugin: &str) -> (Vec<String>, Vec<String>) {
+    let (mut carts, mut rates) = (Vec::new(), Vec::new());
+    for i in 0..18 {
+        for (page, text, rays, alone) in [("/rates/{}/quote", plugin, &mut rates, 1), ("/cart/{}/checkout", OWN, &mut carts, 0)] {
+            if i % 3 != 2 && i % 3 != alone {
+                continue;
+            }
+            let row = site.request(5_000 + i * 4_600).asking("POST", &page.replace("{}", &(40 + i).to_string())).ended(Wire::Closed);
+            let time = super::site::stamp(row.end() - 5, "%d-%b-%Y %H:%M:%S UTC");
+            let text = format!("[{time}] {text}\nStack trace:\n#0 {{main}}\n  thrown in /var/www/x.php on line 88");
+            site.log("php/php_errors.log", row.end() - 5, text);
+            rays.push(end(site, row, Wire::Closed));
+        }
+    }
+    (carts, rates)
+}
+
+#[test]
+fn two_pages_with_a_fault_each() {
+    let mut site = Site::new(Kind::Nginx);
+    let (carts, rates) = two_pages(&mut site, PLUGIN);
+    let report = site.report();
+    report.proves(&carts, "app-fatal", &["request", "window"], "/var/www/shop/lib/cart.php");
+    report.proves(&rates, "plugin-fault", &["request", "window"], "/plugins/acme-shipping/");
+}
+
 #[test]
 fn app_fatal() {
     let mut site = Site::new(Kind::NginxRay);

@@ -212,6 +212,24 @@ fn proxy_protocol_near() {
     site.report().leaves_out(&neighbours).denies(&strangers, "proxy-protocol");
 }
 
+/// The header opens a connection. Those that were open before the listener changed are lost to the reload, not to it.
+#[test]
+fn proxy_protocol_near_open_connections() {
+    let mut site = Site::new(Kind::Nginx);
+    let refused = waits_for_proxy(&mut site, Wire::Closed);
+    let peers: Vec<Row> = site.rows.iter().filter(|row| refused.contains(&row.ray())).take(3).cloned().collect();
+    let rays: Vec<String> = peers
+        .iter()
+        .map(|peer| {
+            let mut row = site.request(peer.start + 10).ended(Wire::Closed);
+            (row.edge_ip, row.colo, row.tcp, row.host) = (peer.edge_ip.clone(), peer.colo.clone(), peer.tcp, peer.host.clone());
+            let row = row.reused().lasting(peer.tcp + 6);
+            site.silent(row)
+        })
+        .collect();
+    site.report().denies(&rays, "proxy-protocol");
+}
+
 /// The origin takes another authority for twenty seconds: every new connection is refused, after the
 /// handshake under TLS 1.3 and in it under TLS 1.2.
 fn other_authority(site: &mut Site, wire: Wire, logged: bool) -> Vec<String> {
@@ -321,18 +339,38 @@ fn request_rejected_near() {
     site.report().leaves_out(&answered).denies(&strangers, "request-rejected");
 }
 
+/// A `408 0` of a request that failed at once ran into no time limit.
+#[test]
+fn request_rejected_near_at_once() {
+    let mut site = Site::new(Kind::NginxRay);
+    let rays: Vec<String> = (0..8)
+        .map(|i| {
+            let row = site.request(6_000 + i * 9_000).asking("POST", &format!("/upload/{i}")).ended(Wire::Closed);
+            let row = row.clone().lasting(row.tcp * 2 + 8);
+            let ray = row.ray();
+            site.answered(row, 408, 0);
+            ray
+        })
+        .collect();
+    site.report().denies(&rays, "request-rejected");
+}
+
 /// One stream's header is over the limit, and the connection ends under the others. Over HTTP/1.1 the same
 /// is a valid 400 for the one.
 fn over_http2(site: &mut Site, wire: Wire) -> Vec<String> {
+    let text = match wire {
+        Wire::Closed => "client sent too large header while processing HTTP/2 connection",
+        Wire::Valid(_) => "client sent too large request while reading client request headers",
+    };
+    too_large(site, wire, text, |row| row.edge_ip.clone())
+}
+
+fn too_large(site: &mut Site, wire: Wire, text: &str, peer: impl Fn(&Row) -> String) -> Vec<String> {
     let mut rays = Vec::new();
     for burst in [17_000, 38_000, 66_000] {
         let culprit = site.request(burst).ended(wire).lasting(90);
         let head = format!("{} [info] 814#814: *{} ", super::site::stamp(burst + 84, "%Y/%m/%d %H:%M:%S"), 7_000 + burst / 1000);
-        let text = match wire {
-            Wire::Closed => "client sent too large header while processing HTTP/2 connection",
-            Wire::Valid(_) => "client sent too large request while reading client request headers",
-        };
-        site.log("nginx/error.log", burst + 84, format!("{head}{text}, client: {}, server: 0.0.0.0:443", culprit.edge_ip));
+        site.log("nginx/error.log", burst + 84, format!("{head}{text}, client: {}, server: 0.0.0.0:443", peer(&culprit)));
         rays.push(culprit.ray());
         match wire {
             Wire::Closed => {
@@ -358,6 +396,27 @@ fn request_rejected_over_http2() {
     let mut site = Site::new(Kind::NginxRay);
     let rays = over_http2(&mut site, Wire::Closed);
     site.report().proves(&rays, "request-rejected", &["ray", "window"], "client sent too large header");
+}
+
+/// nginx 1.9.5 to 1.19.6 had limits of their own for HTTP/2.
+#[test]
+fn request_rejected_over_http2_by_older_limits() {
+    for limit in ["field", "header"] {
+        let mut site = Site::new(Kind::NginxRay);
+        let text = format!("client exceeded http2_max_{limit}_size limit while processing HTTP/2 connection");
+        let rays = too_large(&mut site, Wire::Closed, &text, |row| row.edge_ip.clone());
+        site.report().proves(&rays, "request-rejected", &["ray", "window"], "client exceeded http2_max_");
+    }
+}
+
+/// The connection that ended is that of another edge address.
+#[test]
+fn request_rejected_over_http2_near_another_connection() {
+    let mut site = Site::new(Kind::NginxRay);
+    let text = "client exceeded http2_max_field_size limit while processing HTTP/2 connection";
+    let known: Vec<String> = site.rows.iter().map(|row| row.edge_ip.clone()).collect();
+    let rays = too_large(&mut site, Wire::Closed, text, |row| known.iter().find(|ip| **ip != row.edge_ip).unwrap().clone());
+    site.report().denies(&rays, "request-rejected");
 }
 
 #[test]

@@ -102,10 +102,10 @@ fn mod_qos_counted_somebody_else() {
 }
 
 /// ModSecurity's counter of an address goes over its threshold; the rule drops.
-fn over_the_counter(site: &mut Site, variable: &str, status: u16, client: impl Fn(&Row) -> String) -> Vec<String> {
+fn over_the_counter(site: &mut Site, variable: &str, (status, size): (u16, u64), client: impl Fn(&Row) -> String) -> Vec<String> {
     (0..12)
         .map(|i| {
-            let method = if status == 400 { "POST" } else { "GET" };
+            let method = if matches!(status, 400 | 408) { "POST" } else { "GET" };
             let row = site.request(6_000 + i * 6_500).asking(method, &format!("/p/{i}-lamp")).ended(Wire::Closed).lasting(60);
             let text = format!(
                 "[client {0}] ModSecurity: Access denied with connection close (phase 1). Operator GT matched 12 at {variable}. [file \"/etc/modsecurity/dos.conf\"] [line \"61\"] [id \"912120\"] [hostname \"{1}\"] [uri \"/p/{i}-lamp\"] [unique_id \"aSGw3H8AAQEAAAT{i}\"]",
@@ -114,7 +114,7 @@ fn over_the_counter(site: &mut Site, variable: &str, status: u16, client: impl F
             );
             site.apache_error(row.end() - 20, "security2:error", 2240, Some(&client(&row)), &text);
             let ray = row.ray();
-            site.answered(row, status, 0);
+            site.answered(row, status, size);
             ray
         })
         .collect()
@@ -123,23 +123,67 @@ fn over_the_counter(site: &mut Site, variable: &str, status: u16, client: impl F
 #[test]
 fn a_counter_of_modsecurity_counted_the_edge() {
     let mut site = Site::new(Kind::Apache);
-    let rays = over_the_counter(&mut site, "IP:dos_counter", 403, |row| row.edge_ip.clone());
+    let rays = over_the_counter(&mut site, "IP:dos_counter", (403, 0), |row| row.edge_ip.clone());
     site.report().proves(&rays, "throttled", &["request", "chain"], "at IP:dos_counter");
 }
 
 /// Apache wanted to read the body of what was dropped.
 #[test]
 fn a_counter_of_modsecurity_dropped_a_post() {
-    let mut site = Site::new(Kind::Apache);
-    let rays = over_the_counter(&mut site, "IP:dos_counter", 400, |row| row.edge_ip.clone());
-    site.report().proves(&rays, "throttled", &["request", "chain"], "at IP:dos_counter");
+    // Of the page that it makes nothing is sent; `%b` tells its size. Where it waited for the body it says 408.
+    for answer in [(400, 0), (400, 624), (408, 0)] {
+        let mut site = Site::new(Kind::Apache);
+        let rays = over_the_counter(&mut site, "IP:dos_counter", answer, |row| row.edge_ip.clone());
+        site.report().proves(&rays, "throttled", &["request", "chain"], "at IP:dos_counter");
+    }
+}
+
+/// Bytes on the wire: the 400 went out, so the line beside it is of another request.
+#[test]
+fn a_400_that_was_sent_was_not_dropped() {
+    let mut site = Site::new(Kind::ApacheIo);
+    let rays = over_the_counter(&mut site, "IP:dos_counter", (400, 624), |row| row.edge_ip.clone());
+    site.report().denies(&rays, "throttled");
 }
 
 /// The lines name another client.
 #[test]
 fn a_counter_of_modsecurity_dropped_somebody_elses_post() {
     let mut site = Site::new(Kind::Apache);
-    let rays = over_the_counter(&mut site, "IP:dos_counter", 400, |_| "198.18.7.7".to_owned());
+    let rays = over_the_counter(&mut site, "IP:dos_counter", (400, 624), |_| "198.18.7.7".to_owned());
+    site.report().denies(&rays, "throttled");
+}
+
+/// Drops without an access line: Apache writes it when it gives up waiting for the body, if at all.
+fn dropped_without_a_line(site: &mut Site, client: impl Fn(&Row) -> String, page: &str) -> Vec<String> {
+    (0..12)
+        .map(|i| {
+            let row = site.request(6_000 + i * 6_500).asking("POST", "/basket?add=7").ended(Wire::Closed).lasting(60);
+            let text = format!(
+                "[client {0}] ModSecurity: Access denied with connection close (phase 1). Operator GT matched 12 at IP:dos_counter. [file \"/etc/modsecurity/dos.conf\"] [line \"61\"] [id \"912120\"] [hostname \"{1}\"] [uri \"{page}\"] [unique_id \"aSGw3H8AAQEAAAT{i}\"]",
+                client(&row),
+                row.host
+            );
+            site.apache_error(row.end() - 20, "security2:error", 2240, Some(&client(&row)), &text);
+            site.silent(row)
+        })
+        .collect()
+}
+
+#[test]
+fn a_drop_whose_access_line_is_missing() {
+    let mut site = Site::new(Kind::Apache);
+    let rays = dropped_without_a_line(&mut site, |row| row.edge_ip.clone(), "/basket");
+    site.report().proves(&rays, "throttled", &["chain"], "at IP:dos_counter");
+}
+
+#[test]
+fn a_drop_whose_access_line_is_missing_near() {
+    let mut site = Site::new(Kind::Apache);
+    let rays = dropped_without_a_line(&mut site, |_| "198.18.7.7".to_owned(), "/basket");
+    site.report().denies(&rays, "throttled");
+    let mut site = Site::new(Kind::Apache);
+    let rays = dropped_without_a_line(&mut site, |row| row.edge_ip.clone(), "/cart");
     site.report().denies(&rays, "throttled");
 }
 
@@ -148,9 +192,71 @@ fn a_counter_of_modsecurity_dropped_somebody_elses_post() {
 fn a_counter_of_modsecurity_that_is_no_address() {
     for variable in ["GLOBAL:requests", "TX:blocking_inbound_anomaly_score"] {
         let mut site = Site::new(Kind::Apache);
-        let rays = over_the_counter(&mut site, variable, 403, |row| row.edge_ip.clone());
+        let rays = over_the_counter(&mut site, variable, (403, 0), |row| row.edge_ip.clone());
         site.report().denies(&rays, "throttled");
     }
+}
+
+/// nginx's stream module in front of Apache closes new connections, one a 520. It knows addresses and no requests.
+fn in_front(site: &mut Site, text: &str, address: impl Fn(&Row) -> String) -> Vec<String> {
+    (0..12)
+        .map(|i| {
+            let row = site.request(6_000 + i * 6_500).ended(Wire::Closed);
+            let row = row.clone().lasting(row.tcp * 2 + 2);
+            let at = row.end() - row.tcp / 2;
+            let head = format!("{} [error] 980#980: *{}", stamp(at, "%Y/%m/%d %H:%M:%S"), 159 + i);
+            site.log("stream/error.log", at, format!("{head} {text}, client: {}, server: 192.0.2.10:80", address(&row)));
+            site.silent(row)
+        })
+        .collect()
+}
+
+const STREAM_LIMIT: &str = "limiting connections by zone \"peraddr\" while initializing session";
+const STREAM_LIST: &str = "access forbidden by rule while initializing session";
+
+#[test]
+fn a_limit_of_the_stream_module_counted_the_edge() {
+    for text in [STREAM_LIMIT, "limiting connections by zone \"peraddr\" while initializing connection"] {
+        let mut site = Site::new(Kind::Apache);
+        let rays = in_front(&mut site, text, |row| row.edge_ip.clone());
+        site.report().proves(&rays, "throttled", &["window"], "limiting connections by zone");
+    }
+}
+
+#[test]
+fn a_limit_of_the_stream_module_counted_somebody_else_or_nothing() {
+    let mut site = Site::new(Kind::Apache);
+    let rays = in_front(&mut site, STREAM_LIMIT, |_| "198.18.7.7".to_owned());
+    site.report().denies(&rays, "throttled");
+    let mut site = Site::new(Kind::Apache);
+    let dry = "limiting connections, dry run, by zone \"peraddr\" while initializing session";
+    let rays = in_front(&mut site, dry, |row| row.edge_ip.clone());
+    site.report().denies(&rays, "throttled");
+}
+
+/// The limit is on connections that open: a request on an older one met something else.
+#[test]
+fn a_limit_of_the_stream_module_spares_open_connections() {
+    let mut site = Site::new(Kind::Apache);
+    let rays = in_front(&mut site, STREAM_LIMIT, |row| row.edge_ip.clone());
+    for row in site.rows.iter_mut().filter(|row| rays.contains(&row.ray())) {
+        *row = row.clone().reused();
+    }
+    site.report().denies(&rays, "throttled");
+}
+
+#[test]
+fn a_list_of_the_stream_module_refuses_the_edge() {
+    let mut site = Site::new(Kind::Apache);
+    let rays = in_front(&mut site, STREAM_LIST, |row| row.edge_ip.clone());
+    site.report().proves(&rays, "edge-ip-blocked", &["window"], "access forbidden by rule");
+}
+
+#[test]
+fn a_list_of_the_stream_module_refuses_somebody_else() {
+    let mut site = Site::new(Kind::Apache);
+    let rays = in_front(&mut site, STREAM_LIST, |_| "198.18.7.7".to_owned());
+    site.report().denies(&rays, "edge-ip-blocked");
 }
 
 /// A job filtered to failures: what blocked visitors are compared with stands in the access log only.

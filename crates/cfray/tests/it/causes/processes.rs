@@ -95,6 +95,55 @@ fn worker_crash_of_nginx_near() {
     tree.report().denies(&rays, "worker-crash").proves(&crashed, "worker-crash", &["window"], "exited on signal 11");
 }
 
+/// Workers die every other second, most of them without a request: a death stands near every answer, too.
+fn deaths_all_the_time(site: &mut Site) {
+    for i in 0..45 {
+        site.nginx_error(i * 2_000 + 300, "alert", &format!("worker process {} exited on signal 7", 4_400 + i));
+    }
+}
+
+/// What ended together, waiting for different times, ended with one of them.
+#[test]
+fn worker_crash_of_nginx_among_many_deaths() {
+    let mut site = Site::new(Kind::Nginx);
+    deaths_all_the_time(&mut site);
+    let mut rays = Vec::new();
+    for at in [20_300, 48_300, 70_300] {
+        for row in in_flight(&mut site, at, 8) {
+            rays.push(site.silent(row));
+        }
+    }
+    site.report().proves(&rays, "worker-crash", &["window"], "exited on signal 7");
+}
+
+#[test]
+fn worker_crash_of_nginx_among_many_deaths_near() {
+    let mut site = Site::new(Kind::Nginx);
+    deaths_all_the_time(&mut site);
+    let rays = site.strangers(14);
+    site.report().denies(&rays, "worker-crash");
+}
+
+/// The limit on a file's size, and a bus error as FreeBSD numbers it.
+#[test]
+fn worker_crash_by_other_signals() {
+    for signal in ["25", "10 (core dumped)"] {
+        let mut site = Site::new(Kind::Nginx);
+        let rays = nginx_deaths(&mut site, signal, |pid| format!("nginx[{pid}] left"));
+        site.report().proves(&rays, "worker-crash", &["window"], &format!("exited on signal {}", signal.split(' ').next().unwrap()));
+    }
+}
+
+/// Somebody's order.
+#[test]
+fn worker_crash_by_other_signals_near() {
+    for signal in ["15", "2", "1"] {
+        let mut site = Site::new(Kind::Nginx);
+        let rays = nginx_deaths(&mut site, signal, |pid| format!("nginx[{pid}] left"));
+        site.report().denies(&rays, "worker-crash");
+    }
+}
+
 #[test]
 fn worker_crash_of_apache() {
     let mut site = Site::new(Kind::Apache);
