@@ -11,6 +11,7 @@ mod edge_side;
 mod hardened;
 mod held;
 mod held2;
+mod held3;
 mod limits;
 mod noise;
 mod pool;
@@ -83,7 +84,7 @@ pub fn known() -> Vec<Scenario> {
 
 /// Recorded for scoring what the rules have not seen; `all` on the command line leaves them out.
 pub fn unseen(name: &str) -> bool {
-    ["held-", "held2-", "dev2-"].iter().any(|set| name.starts_with(set))
+    ["held-", "held2-", "held3-", "dev2-"].iter().any(|set| name.starts_with(set))
 }
 
 /// All of them.
@@ -92,6 +93,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(held::table());
     all.extend(dev2::table());
     all.extend(held2::table());
+    all.extend(held3::table());
     all
 }
 
