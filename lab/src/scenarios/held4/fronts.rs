@@ -113,8 +113,8 @@ async fn valid(run: &mut Run) -> Result<()> {
     site::write(run, &[], &[])?;
     gunicorn::start(run, 20, 9722, &["--workers", "12", "--timeout", "7"]).await?;
     let app = nginx::App::Proxy(run.ip(20).to_string() + ":9722");
-    let http = "limit_req_zone $http_cf_connecting_ip zone=visitor:1m rate=2r/s;".into();
-    let in_app = "limit_req zone=visitor burst=5 nodelay;".into();
+    let http = "limit_req_zone $http_cf_connecting_ip zone=visitor:1m rate=15r/m;".into();
+    let in_app = "limit_req zone=visitor burst=4 nodelay;".into();
     nginx::Nginx { app, http, in_app, read_timeout: 5, format: nginx::Format::Timed, ..Default::default() }.start(run).await?;
     run.origin(10, 28080, None);
     let end = run.set.seconds as f64;
