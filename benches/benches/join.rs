@@ -58,7 +58,7 @@ fn check(scans: &Scans, unsure: usize) {
     let report = run(scans, parts(scans));
     assert_eq!(report.rows.len(), scans.truth.len());
     let mut missed: BTreeMap<(String, String), usize> = BTreeMap::new();
-    for row in &report.rows {
+    for row in report.rows.iter() {
         let ray = row.edge.ray.expect("every generated row has a ray").to_string();
         let (cause, accept) = &scans.truth[&ray];
         let said = row.verdict.cause.name();

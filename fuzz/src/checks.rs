@@ -374,7 +374,7 @@ fn analysed(dir: &std::path::Path, threads: usize, block: usize, outputs: bool) 
     let (sources, skipped) = (discovery.sources.clone(), discovery.skipped.clone());
     let part = cfray_causes::Part { edge, origin };
     let report = cfray_causes::analyze(vec![part], &sources, skipped, &cfray_causes::Settings::default());
-    for row in &report.rows {
+    for row in report.rows.iter() {
         let verdict = &row.verdict;
         assert!((0.0..=1.0).contains(&verdict.confidence), "confidence {}", verdict.confidence);
         let named = verdict.cause != cfray_model::Cause::Unknown;

@@ -284,6 +284,41 @@ pub fn app_in_front<'w>(c: &Case<'w>) -> Option<&'w Ev> {
     evs.into_iter().find(|ev| ev.e.sig.as_ref().and_then(|h| h.name.as_deref()).is_some_and(|place| listens_at(place, origin)))
 }
 
+/// How an application's process ended itself over an error: who says so, and what was thrown.
+pub struct Exit<'w> {
+    /// systemd's, PM2's or supervisor's line, or the runtime's own.
+    pub ev: &'w Ev,
+    /// A second one.
+    pub also: Option<&'w Ev>,
+    /// The error that the runtime printed before.
+    pub thrown: Option<&'w Ev>,
+}
+
+/// The process of an application, not of the web server, left with an exit code of its own making at the request's end.
+pub fn app_exit<'w>(c: &Case<'w>, before_ms: i64, after_ms: i64) -> Option<Exit<'w>> {
+    // Codes over 128 speak of a signal: a stop.
+    const BY_SIGNAL: i64 = 128;
+    /// Frames, source line and version stand around the error's own line.
+    const LINES: u64 = 60;
+    let fits = |ev: &Ev| {
+        let Some(hit) = &ev.e.sig else { return false };
+        let unit = hit.sig == Sig::UnitExited;
+        let backend = |n: &str| serves(n) && !is_front_process(n, None) && !n.contains("php");
+        hit.num.is_none_or(|n| n < BY_SIGNAL) && (!unit || hit.name.as_deref().is_some_and(backend))
+    };
+    let ends: Vec<&Ev> =
+        c.near(&[Sig::AppExit, Sig::UnitExited], before_ms, after_ms).into_iter().map(|(_, e)| e).filter(|e| fits(e)).collect();
+    let by = |sig: Sig| ends.iter().copied().find(|e| e.e.sig.as_ref().is_some_and(|h| h.sig == sig));
+    let (unit, own) = (by(Sig::UnitExited), by(Sig::AppExit));
+    let ev = unit.or(own)?;
+    let thrown = own.and_then(|end| {
+        let near = c.near(&[Sig::AppError], before_ms + 1_000, after_ms).into_iter().map(|(_, e)| e);
+        near.filter(|e| e.scan == end.scan && e.e.at.line < end.e.at.line && e.e.at.line + LINES > end.e.at.line)
+            .max_by_key(|e| e.e.at.line)
+    });
+    Some(Exit { ev, also: unit.and(own), thrown })
+}
+
 /// Does a stop line speak of something behind the web server?
 pub fn backend_unit(ev: &Ev) -> bool {
     match &ev.e.sig {

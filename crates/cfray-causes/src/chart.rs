@@ -1,6 +1,7 @@
 //! Incidents by cause over all traffic.
 
-use cfray_model::report::{Bucket, Row, Timeline};
+use crate::brief::Brief;
+use cfray_model::report::{Bucket, Timeline};
 use cfray_model::{Cause, EdgeCounters};
 use std::collections::BTreeMap;
 
@@ -10,8 +11,8 @@ const BARS: i64 = 150;
 const WIDTHS: [i64; 18] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400, 604_800];
 
 /// Buckets over the whole span, as narrow as [`BARS`] and the resolution of the traffic allow.
-pub fn timeline(rows: &[&Row], counters: &EdgeCounters) -> Timeline {
-    let times = rows.iter().filter_map(|r| r.edge.start).map(|s| s.secs());
+pub fn timeline(rows: &[Brief], counters: &EdgeCounters) -> Timeline {
+    let times = rows.iter().filter_map(|r| r.start).map(|s| s.secs());
     let traffic = || counters.traffic.buckets();
     let first = times.clone().chain(traffic().next().map(|(start, _)| start)).min();
     let last = times.chain(traffic().next_back().map(|(start, _)| start)).max();
@@ -28,8 +29,8 @@ pub fn timeline(rows: &[&Row], counters: &EdgeCounters) -> Timeline {
         buckets.entry(second.div_euclid(bucket_s)).or_default().0 += n;
     }
     for r in rows {
-        if let Some(s) = r.edge.start {
-            *buckets.entry(s.secs().div_euclid(bucket_s)).or_default().1.entry(r.verdict.cause).or_default() += 1;
+        if let Some(s) = r.start {
+            *buckets.entry(s.secs().div_euclid(bucket_s)).or_default().1.entry(r.cause()).or_default() += 1;
         }
     }
     let buckets = buckets

@@ -4,7 +4,7 @@
 use crate::chain;
 use crate::join::world::{EdgeKind, Ev};
 use crate::population::drops::{self, Best, Property};
-use crate::rule::{Case, Finding, sentence};
+use crate::rule::{Case, Finding, Owned, sentence};
 use cfray_model::{Cause, EvidenceKind, Sig, Stack, Tie, key};
 
 /// Which of the three rules asks.
@@ -55,12 +55,18 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
     if chain::php_fatal(c).is_some_and(|f| f.tie >= Tie::Chain) {
         return None;
     }
-    if without_certificate(c).is_some() {
+    if without_certificate(c).is_some() || counted_edge(c).is_some() {
         return None;
     }
     // HAProxy's state `PR` without a status is written only where a rule of its own ended the request: it hides nothing.
     let by_proxy = c.access.filter(|a| a.1.e.stack == Stack::HaProxy && a.1.e.sig.as_ref().is_some_and(|h| h.sig == Sig::ClosedByRule));
     let drop_line = c.own(&[Sig::ModsecDrop, Sig::ModsecDeny, Sig::AccessForbidden]);
+    // An application says that it did not answer; why, only the contrast can tell, and what else it may be is a fault of its own.
+    let warned = c.own(&[Sig::AppUnanswered]).filter(|_| c.access.is_none() && drop_line.is_none());
+    if warned.is_some() && kind == Kind::Other {
+        return None;
+    }
+    let drop_line = drop_line.or(warned);
     let tie = c.access.or(drop_line)?.2;
     let lines = |f: Finding| f.with_all(c.access_line()).with_all(drop_line.map(|o| c.line(o.1)));
     // Without an error log of that moment, or after a backend was asked, a hidden fault looks the same.
@@ -85,7 +91,15 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
     };
     // Edge addresses that nothing tells look like their visitors.
     let hidden_edge = kind == Kind::Client && !c.p.drops.knows_edge_addresses(server);
+    if warned.is_some() && !(compared && c.silent()) {
+        return None;
+    }
     let Some(best) = c.p.drops.explains(server, fact) else {
+        // Too few to compare: ModSecurity says what its rule looked at.
+        let looked_at = drop_line.and_then(|o| Some((modsec_kind(&o.1.e.text, by_edge_address(c, o.1))?, o)));
+        if let Some((of, o)) = looked_at.filter(|(of, _)| *of != Kind::Other) {
+            return (of == kind).then(|| lines(Finding::new(cause, 0.85, o.2)).with(c.timing()).or_else(Cause::RuleDropped, 0.1));
+        }
         if kind != Kind::Other {
             return None;
         }
@@ -119,6 +133,71 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
         f = f.or_else(Cause::ClientBlocked, 0.25);
     }
     Some(lacking(c, server, f, has_error_log))
+}
+
+/// ModSecurity's drop of this request because a counter that it keeps for each address went over its threshold, where the
+/// address that it counted is the edge's.
+pub fn counted_edge<'w>(c: &Case<'w>) -> Option<Owned<'w>> {
+    c.own(&[Sig::ModsecDrop, Sig::ModsecDeny]).filter(|o| by_edge_address(c, o.1) && is_counter(&o.1.e.text))
+}
+
+/// Names of the operators that compare numbers (apache2/re_operators.c; version 3 writes `Gt`).
+const OVER: [&str; 2] = ["GT", "GE"];
+/// The core rule set's own flag of its counter (REQUEST-912-DOS-PROTECTION, rule 912120), compared with `@eq 1`.
+const CRS_FLAG: &str = "IP:DOS_BLOCK";
+
+/// Does the message say that a number in the persistent collection `IP` (one record for each address, `initcol:ip=...`)
+/// is over a threshold?
+fn is_counter(text: &str) -> bool {
+    let Some((operator, variable)) = compared_number(text) else { return false };
+    let variable = variable.to_ascii_uppercase();
+    variable == CRS_FLAG || (variable.starts_with("IP:") && OVER.iter().any(|name| operator.eq_ignore_ascii_case(name)))
+}
+
+/// Operator and variable of a comparison of numbers: `Operator GT matched 12 at IP:dos_counter. [file`, or with version 3
+/// `Matched "Operator `Gt' with parameter `12' against variable `IP:dos_counter' (`. It opens the message, so nothing
+/// that a client sent can stand before it.
+fn compared_number(text: &str) -> Option<(&str, &str)> {
+    let message = text.get(text.find("Access denied with ")?..)?;
+    let said = message.split_once("(phase ")?.1.split_once("). ")?.1;
+    if let Some(rest) = said.strip_prefix("Operator ") {
+        let (operator, rest) = rest.split_once(" matched ")?;
+        let (number, rest) = rest.split_once(" at ")?;
+        let whole = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+        return Some((operator, rest.split_once(". [file")?.0)).filter(|_| whole);
+    }
+    let (operator, rest) = said.strip_prefix("Matched \"Operator `")?.split_once("' with parameter `")?;
+    let (_, rest) = rest.split_once("' against variable `")?;
+    Some((operator, rest.split_once('\'')?.0))
+}
+
+/// What a rule of ModSecurity looked at, by the variable in its message: `IPmatch: "..." matched at REMOTE_ADDR. [file`,
+/// `Pattern match "..." at REQUEST_HEADERS:User-Agent. [file` (apache2/re.c), or with version 3 `against variable
+/// `REMOTE_ADDR' (`. Before it stands what the administrator wrote, behind it what a client sent.
+fn modsec_kind(text: &str, edge_address: bool) -> Option<Kind> {
+    let message = text.get(text.find("Access denied with ")?..)?;
+    let old = || {
+        let (_, rest) = message.split_once("\" at ").or_else(|| message.split_once("\" matched at "))?;
+        Some(rest.split_once(". [file")?.0)
+    };
+    let new = || Some(message.split_once("against variable `")?.1.split_once('\'')?.0);
+    let variable = compared_number(text).map(|(_, variable)| variable).or_else(old).or_else(new)?;
+    Some(match variable {
+        "REMOTE_ADDR" if edge_address => Kind::EdgeAddress,
+        "REMOTE_ADDR" | "REMOTE_HOST" => Kind::Client,
+        // The record that it keeps of the address.
+        _ if variable.get(..3).is_some_and(|name| name.eq_ignore_ascii_case("IP:")) => {
+            if edge_address {
+                Kind::EdgeAddress
+            } else {
+                Kind::Client
+            }
+        }
+        _ => match variable.strip_prefix("REQUEST_HEADERS:")?.to_ascii_lowercase().as_str() {
+            "user-agent" | "cf-connecting-ip" | "x-forwarded-for" | "true-client-ip" | "cf-ipcountry" => Kind::Client,
+            _ => Kind::Other,
+        },
+    })
 }
 
 /// A close that takes this much longer than a round trip, in milliseconds, was not decided by a rule alone.
@@ -158,4 +237,55 @@ fn contrast(best: &Best) -> String {
         s.ok_in,
         s.ok_all
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_rule_of_modsecurity_looked_at() {
+        let said = |tail: &str| {
+            format!("[client 203.0.113.7] ModSecurity: Access denied with connection close (phase 1). {tail} [file \"/etc/x.conf\"]")
+        };
+        let address = said("IPmatch: \"203.0.113.0/24\" matched at REMOTE_ADDR.");
+        assert_eq!(modsec_kind(&address, false), Some(Kind::Client));
+        assert_eq!(modsec_kind(&address, true), Some(Kind::EdgeAddress));
+        assert_eq!(modsec_kind(&said("Pattern match \"(?i)scrapy\" at REQUEST_HEADERS:User-Agent."), true), Some(Kind::Client));
+        assert_eq!(modsec_kind(&said("Pattern match \"union\" at ARGS:q."), false), None);
+        let third = "ModSecurity: Access denied with code 444 (phase 1). Matched \"Operator `IpMatch' with parameter `203.0.113.0/24' against variable `REMOTE_ADDR' (Value: `203.0.113.7' ) [file \"/x\"]";
+        assert_eq!(modsec_kind(third, false), Some(Kind::Client));
+        // What a client sends stands behind the variable.
+        let sent = said("Pattern match \"x\" at ARGS:q.") + " [data \"a\" at REMOTE_ADDR. [file\"]";
+        assert_eq!(modsec_kind(&sent, false), None);
+    }
+
+    #[test]
+    fn a_counter_of_the_address() {
+        let said = |how: &str, tail: &str| {
+            format!(
+                "[client 172.66.248.149] ModSecurity: Access denied with {how} (phase 1). {tail} [file \"/x\"] [msg \"GT matched 1 at IP:x. [file\"]"
+            )
+        };
+        for counter in [
+            "Operator GT matched 12 at IP:dos_counter.",
+            "Operator GE matched 100 at ip:requests.",
+            "Operator EQ matched 1 at IP:dos_block.",
+            "Matched \"Operator `Gt' with parameter `12' against variable `IP:dos_counter' (Value: `13' )",
+        ] {
+            assert!(is_counter(&said("connection close", counter)), "{counter}");
+            assert_eq!(modsec_kind(&said("code 444", counter), true), Some(Kind::EdgeAddress), "{counter}");
+            assert_eq!(modsec_kind(&said("code 444", counter), false), Some(Kind::Client), "{counter}");
+        }
+        for other in [
+            // A score of this request, everybody's counter, a mark that earlier sins left, and what a client wrote.
+            "Operator GE matched 5 at TX:blocking_inbound_anomaly_score.",
+            "Operator GT matched 900 at GLOBAL:requests.",
+            "Operator EQ matched 1 at IP:reput_block_flag.",
+            "Pattern match \"Operator GT matched 12 at IP:dos_counter. [file\" at ARGS:q.",
+        ] {
+            assert!(!is_counter(&said("connection close", other)), "{other}");
+        }
+        assert_eq!(modsec_kind(&said("connection close", "Operator EQ matched 1 at IP:reput_block_flag."), true), Some(Kind::EdgeAddress));
+    }
 }

@@ -1,19 +1,19 @@
 //! Bursts that a person can act on: incidents of one cause on one server, with no pause over two minutes.
 
-use cfray_model::key::path_shape;
-use cfray_model::report::{Episode, Row};
-use cfray_model::{Cause, EvidenceKind};
+use crate::brief::{Brief, NONE, Name, top};
+use crate::gathered::Briefs;
+use cfray_model::report::Episode;
+use cfray_model::{EvidenceKind, Rows};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::Hash;
 
 /// Numbers the episodes into the rows and returns them, most incidents first. A pause of more than `pause_s`
 /// seconds ends an episode.
-pub fn episodes(rows: &mut [Row], pause_s: i64) -> Vec<Episode> {
-    let mut open: HashMap<(&str, Cause), (i64, usize)> = HashMap::new();
+pub fn episodes(rows: &mut Rows, briefs: &Briefs, pause_s: i64) -> Vec<Episode> {
+    let mut open: HashMap<(Name, u16), (i64, usize)> = HashMap::new();
     let mut groups: Vec<Vec<usize>> = Vec::new();
-    for (i, row) in rows.iter().enumerate() {
-        let Some(start) = row.edge.start.map(|s| s.secs()) else { continue };
-        let key = (row.server.as_str(), row.verdict.cause);
+    for (i, row) in briefs.list.iter().enumerate() {
+        let Some(start) = row.start.map(|s| s.secs()) else { continue };
+        let key = (row.server, row.cause_number());
         let slot = match open.get(&key) {
             Some((last, group)) if start - last <= pause_s => *group,
             _ => {
@@ -28,49 +28,51 @@ pub fn episodes(rows: &mut [Row], pause_s: i64) -> Vec<Episode> {
     }
     let mut out = Vec::new();
     for (n, group) in groups.into_iter().enumerate() {
-        let number = n as i64 + 1;
+        let number = n as u32 + 1;
         for &i in &group {
-            if let Some(row) = rows.get_mut(i) {
-                row.episode = Some(number);
-            }
+            rows.set_episode(i, number);
         }
-        out.push(describe(number, group, rows));
+        out.push(describe(i64::from(number), group, rows, briefs));
     }
     out.sort_by_key(|e| (std::cmp::Reverse(e.count), e.number));
     out
 }
 
-fn describe(number: i64, group: Vec<usize>, rows: &[Row]) -> Episode {
-    let members: Vec<&Row> = group.iter().filter_map(|&i| rows.get(i)).collect();
-    let counted: Vec<&Row> = members.iter().copied().filter(|r| r.counted).collect();
+fn describe(number: i64, group: Vec<usize>, rows: &Rows, briefs: &Briefs) -> Episode {
+    let names = &briefs.names;
+    let members: Vec<&Brief> = group.iter().filter_map(|&i| briefs.list.get(i)).collect();
+    let counted = || members.iter().copied().filter(|r| r.counted);
     let mut minutes: BTreeMap<i64, u64> = BTreeMap::new();
-    for r in &counted {
-        *minutes.entry(r.edge.start.map_or(0, |s| s.secs().div_euclid(60))).or_default() += 1;
+    for r in counted() {
+        *minutes.entry(r.start.map_or(0, |s| s.secs().div_euclid(60))).or_default() += 1;
     }
-    let clients: HashSet<&str> = counted.iter().filter_map(|r| r.edge.client_ip.as_deref()).collect();
+    let clients: HashSet<Name> = counted().map(|r| r.client).filter(|client| *client != NONE).collect();
     Episode {
         number,
-        cause: members.first().map(|r| r.verdict.cause),
-        confidence: members.iter().map(|r| r.verdict.confidence).sum::<f64>() / members.len().max(1) as f64,
-        from: members.iter().filter_map(|r| r.edge.start).min(),
-        to: members.iter().filter_map(|r| r.edge.end.or(r.edge.start)).max(),
-        count: counted.len() as u64,
+        cause: members.first().map(|r| r.cause()),
+        confidence: members.iter().map(|r| r.confidence).sum::<f64>() / members.len().max(1) as f64,
+        from: members.iter().filter_map(|r| r.start).min(),
+        to: members.iter().filter_map(|r| r.end).max(),
+        count: counted().count() as u64,
         peak_per_minute: minutes.values().copied().max().unwrap_or(0),
         requests: 0,
-        server: members.first().map(|r| r.server.to_string()).unwrap_or_default(),
-        hosts: top(counted.iter().filter_map(|r| r.edge.host.as_deref()), 5),
-        paths: top(counted.iter().filter_map(|r| r.edge.uri.as_deref().map(path_shape)), 5),
-        colos: top(counted.iter().filter_map(|r| r.edge.colo.as_deref()), 5),
+        server: members.first().map(|r| names.text(r.server).to_owned()).unwrap_or_default(),
+        hosts: top(counted().map(|r| r.host), names, 5),
+        paths: top(counted().map(|r| r.path), names, 5),
+        colos: top(counted().map(|r| r.colo), names, 5),
         clients: clients.len() as u64,
-        decisive: decisive(&members),
+        decisive: decisive(&group, &members, rows),
         rows: group,
     }
 }
 
 /// The surest row's lines, or its first sentence when no line is there.
-fn decisive(members: &[&Row]) -> Vec<String> {
-    let Some(best) = members.iter().max_by(|a, b| a.verdict.confidence.total_cmp(&b.verdict.confidence).then(b.edge.at.cmp(&a.edge.at)))
-    else {
+fn decisive(group: &[usize], members: &[&Brief], rows: &Rows) -> Vec<String> {
+    let surest = members.iter().map(|r| r.confidence).max_by(f64::total_cmp);
+    // Of several the one that stands first in the logs. In a large storm the first rows will do.
+    let equal = group.iter().zip(members).filter(|(_, r)| Some(r.confidence) == surest).map(|(i, _)| *i);
+    let most = if rows.kept().is_some() { usize::MAX } else { 1 };
+    let Some(best) = equal.take(most).filter_map(|i| rows.get(i)).min_by_key(|row| row.edge.at) else {
         return Vec::new();
     };
     let mut out: Vec<String> = Vec::new();
@@ -84,16 +86,4 @@ fn decisive(members: &[&Row]) -> Vec<String> {
         }
     }
     out
-}
-
-/// The most frequent values, ties in order of name.
-pub fn top<T: Into<String> + Ord + Hash>(values: impl Iterator<Item = T>, n: usize) -> Vec<(String, u64)> {
-    let mut counts: HashMap<T, u64> = HashMap::new();
-    for v in values {
-        *counts.entry(v).or_default() += 1;
-    }
-    let mut list: Vec<(T, u64)> = counts.into_iter().collect();
-    list.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-    list.truncate(n);
-    list.into_iter().map(|(value, count)| (value.into(), count)).collect()
 }

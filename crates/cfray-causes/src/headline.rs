@@ -1,10 +1,12 @@
 //! The answer in a sentence, and what the rest is.
 
-use cfray_model::report::{CauseSummary, EdgeSummary, Episode, Meta, Row};
+use crate::brief;
+use crate::gathered::Briefs;
+use cfray_model::report::{CauseSummary, EdgeSummary, Episode, Meta};
 use cfray_model::{Cause, Stamp};
 
 /// Most incidents first; then what the rest is.
-pub fn headline(meta: &Meta, edge: &EdgeSummary, causes: &[CauseSummary], episodes: &[Episode], rows: &[&Row]) -> String {
+pub fn headline(meta: &Meta, edge: &EdgeSummary, causes: &[CauseSummary], episodes: &[Episode], rows: &Briefs) -> String {
     let total = edge.incidents;
     let plain = meta.statuses.is_empty() || meta.statuses == "520";
     let (one, many) = if plain {
@@ -27,7 +29,7 @@ pub fn headline(meta: &Meta, edge: &EdgeSummary, causes: &[CauseSummary], episod
         };
     }
     let Some(first) = causes.first() else { return String::new() };
-    let hosts = crate::episodes::top(rows.iter().filter_map(|r| r.edge.host.as_deref()), 2);
+    let hosts = brief::top(rows.list.iter().map(|r| r.host), &rows.names, 2);
     let on = match hosts.as_slice() {
         [(one, _)] => format!(" on {one}"),
         [(one, n), ..] if *n * 10 >= total * 9 => format!(" on {one}"),

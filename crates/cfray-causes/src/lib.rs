@@ -7,6 +7,7 @@
 
 pub mod assemble;
 pub mod audit;
+pub mod brief;
 pub mod chain;
 mod chart;
 pub mod clocks;
@@ -15,6 +16,7 @@ pub mod contrast;
 pub mod doc;
 pub mod dropped;
 pub mod episodes;
+mod gathered;
 mod headline;
 pub mod infer;
 pub mod join;
@@ -38,13 +40,15 @@ pub use own::OwnRule;
 pub use registry::{doc, docs};
 pub use settings::{Settings, ZoneSpec};
 
-use cfray_model::report::{Report, Row, SourceSummary};
+use cfray_model::report::{AuditItem, Report, Row, SourceSummary};
 use cfray_model::source::Skipped;
 use cfray_model::text::Place;
-use cfray_model::{Cause, EdgeScan, OriginScan, SourceInfo, Text};
+use cfray_model::{EdgeScan, OriginScan, Shelf, SourceInfo, Text};
+use gathered::Gathered;
 use join::World;
 use join::world::EdgeKind;
 use population::Population;
+use std::sync::Arc;
 use totals::Totals;
 
 /// One part of the input that stands for itself: its edge rows have nothing to do with the servers
@@ -57,16 +61,31 @@ pub struct Part {
     pub origin: OriginScan,
 }
 
+/// Reads the origin's logs again for a slice of a part, by the part's number.
+pub type Rescan<'a> = dyn FnMut(usize, &EdgeScan) -> OriginScan + 'a;
+
 /// Joins, decides and assembles. `sources` is indexed by `SourceId`.
 pub fn analyze(parts: Vec<Part>, sources: &[SourceInfo], skipped: Vec<Skipped>, settings: &Settings) -> Report {
-    analyze_with(parts, sources, skipped, settings, None)
+    analyze_slices(parts, sources, skipped, settings, &mut |_, _| OriginScan::default())
+}
+
+/// As [`analyze`], where incidents may be too many to be looked at together ([`EdgeScan::slices`]): each slice is joined with
+/// what `rescan` finds for it, and its rows are packed before the next one's turn.
+pub fn analyze_slices(
+    parts: Vec<Part>,
+    sources: &[SourceInfo],
+    skipped: Vec<Skipped>,
+    settings: &Settings,
+    rescan: &mut Rescan<'_>,
+) -> Report {
+    analyze_with(parts, sources, skipped, settings, rescan, None)
 }
 
 /// As [`analyze`], with the joined worlds of the parts, in order: for what a report does not hold, such as
-/// every line that is tied to a request.
+/// every line that is tied to a request. Not for scans with slices.
 pub fn analyze_keeping(parts: Vec<Part>, sources: &[SourceInfo], skipped: Vec<Skipped>, settings: &Settings) -> (Report, Vec<World>) {
     let mut worlds = Vec::with_capacity(parts.len());
-    let report = analyze_with(parts, sources, skipped, settings, Some(&mut worlds));
+    let report = analyze_with(parts, sources, skipped, settings, &mut |_, _| OriginScan::default(), Some(&mut worlds));
     (report, worlds)
 }
 
@@ -75,96 +94,134 @@ fn analyze_with(
     sources: &[SourceInfo],
     skipped: Vec<Skipped>,
     settings: &Settings,
+    rescan: &mut Rescan<'_>,
     mut kept: Option<&mut Vec<World>>,
 ) -> Report {
     let mut report = Report { meta: settings.meta.clone(), skipped, ..Report::default() };
     let mut totals = Totals::default();
     let mut kinds = Vec::new();
     let several = parts.len() > 1;
-    for part in parts {
-        thinned(&part, &mut report);
-        let world = World::build(part.edge, part.origin, settings.clone());
-        if let (Some(world), Some(kept)) =
-            (one_part(world, kept.is_some(), sources, &mut report, &mut totals, &mut kinds), kept.as_deref_mut())
-        {
+    let mut gathered = Gathered::new(parts.iter().any(|part| !part.edge.slices.is_empty()));
+    let mut thin = Thinned::default();
+    for (number, mut part) in parts.into_iter().enumerate() {
+        totals.add(&part.edge);
+        if part.edge.counters.rows > 0 {
+            kinds.push(join::world::edge_kind(&part.edge));
+        }
+        assemble::add_counters(&mut report.edge.counters, &part.edge.counters);
+        edge_sources(&part.edge, sources, &mut report);
+        let keeps = kept.is_some();
+        if !part.edge.slices.is_empty() {
+            report.meta.notes.push(format!(
+                "so many incidents are analysed in slices of time ({} here), each with the requests and lines around it",
+                part.edge.slices.len()
+            ));
+        }
+        let mut one = |edge: EdgeScan, origin: OriginScan, again: bool| {
+            thin.add(&origin);
+            let world = World::build(edge, origin, settings.clone());
+            one_part(world, keeps, again, sources, &mut report, &mut gathered)
+        };
+        let mut world = None;
+        let shifts = if part.edge.slices.is_empty() {
+            Arc::default()
+        } else {
+            let edge = part.edge.measuring();
+            let origin = rescan(number, &edge);
+            Arc::new(World::build(edge, origin, settings.clone()).shifts())
+        };
+        for slice in 0..part.edge.slices.len() {
+            let edge = part.edge.slice(slice, &shifts);
+            if let Some(done) = part.edge.slices.get_mut(slice) {
+                done.rows = Shelf::default();
+            }
+            let origin = rescan(number, &edge);
+            one(edge, origin, slice > 0);
+        }
+        if part.edge.slices.is_empty() {
+            world = one(part.edge, part.origin, false);
+        }
+        if let (Some(world), Some(kept)) = (world, kept.as_deref_mut()) {
             kept.push(world);
         }
     }
-    // Within a part the edge pass has seen to it.
-    if several {
-        once_each(&mut report);
+    thin.tell(&mut report);
+    // Within a part the edge pass has seen to copies.
+    let (rows, mut briefs, copies) = gathered.finish(several);
+    report.rows = rows;
+    if copies > 0 {
+        report.meta.notes.push(format!(
+            "{copies} incidents stand in several directories and are counted once; the totals of requests count them each time"
+        ));
     }
-    report.rows.sort_by(|a, b| (a.edge.start, a.edge.ray, &a.source).cmp(&(b.edge.start, b.edge.ray, &b.source)));
-    report.episodes = episodes::episodes(&mut report.rows, settings.threshold(&settings::EPISODE_PAUSE));
-    totals.episodes(&mut report.episodes, &report.rows);
+    report.edge.uncounted = briefs.list.iter().filter(|b| !b.counted).count() as u64;
+    report.episodes = episodes::episodes(&mut report.rows, &briefs, settings.threshold(&settings::EPISODE_PAUSE));
+    totals.episodes(&mut report.episodes, &briefs);
+    briefs.list.retain(|b| b.counted);
     // Their order says what to change first, so it stays.
     let mut seen = std::collections::BTreeSet::new();
     report.audit.retain(|item| seen.insert(item.clone()));
     report.config.clone_from(&settings.config.report);
-    assemble::finish(&mut report, &kinds, &totals);
+    assemble::finish(&mut report, &briefs, &kinds, &totals);
     report
 }
 
-/// A copy of the same Logpush rows in several parts gives one row each: the one that its logs explain best.
-fn once_each(report: &mut Report) {
-    let before = report.rows.len();
-    let named = |r: &Row| (r.verdict.cause != Cause::Unknown, r.verdict.tie, (r.verdict.confidence * 1e6) as u64);
-    report.rows.sort_by(|a, b| {
-        let same = (a.edge.ray, a.edge.start, &a.edge.source).cmp(&(b.edge.ray, b.edge.start, &b.edge.source));
-        same.then_with(|| named(b).cmp(&named(a))).then_with(|| a.source.cmp(&b.source))
-    });
-    report.rows.dedup_by(|b, a| {
-        a.edge.ray.is_some() && a.edge.ray == b.edge.ray && a.edge.start == b.edge.start && a.edge.source == b.edge.source
-    });
-    let dropped = before - report.rows.len();
-    if dropped > 0 {
-        report.meta.notes.push(format!(
-            "{dropped} incidents stand in several directories and are counted once; the totals of requests count them each time"
-        ));
-    }
+/// What `--max-memory` left of the evidence.
+#[derive(Default)]
+struct Thinned {
+    left: Option<String>,
+    more: u64,
 }
 
-/// Says what `--max-memory` left of the evidence.
-fn thinned(part: &Part, report: &mut Report) {
-    if let Some(left) = &part.origin.thinned {
-        let more: u64 = part.origin.sources.iter().map(|s| s.folded).sum();
+impl Thinned {
+    fn add(&mut self, origin: &OriginScan) {
+        if let Some(left) = &origin.thinned {
+            self.left = Some(left.clone());
+            self.more += origin.sources.iter().map(|s| s.folded).sum::<u64>();
+        }
+    }
+
+    fn tell(self, report: &mut Report) {
+        let Self { left: Some(left), more } = self else { return };
         let note =
             format!("evidence thinned to fit --max-memory: {left}; {more} lines more were counted and not kept; no request was left out");
         report.meta.notes.push(note);
     }
 }
 
-/// Adds a part to the report. Its world is given back where somebody `keeps` it; elsewhere it makes room for the rows.
-fn one_part(
-    mut w: World,
-    keeps: bool,
-    sources: &[SourceInfo],
-    report: &mut Report,
-    totals: &mut Totals,
-    kinds: &mut Vec<EdgeKind>,
-) -> Option<World> {
-    let (p, (retries, ())) = rayon::join(|| Population::build(&w), || rayon::join(|| retry::retries(&w), || totals.add(&w)));
+/// Adds a part to the report, or a slice of one (`again`: not its first). Its world is given back where somebody `keeps` it;
+/// elsewhere it makes room for the rows.
+fn one_part(mut w: World, keeps: bool, again: bool, sources: &[SourceInfo], report: &mut Report, gathered: &mut Gathered) -> Option<World> {
+    let (p, retries) = rayon::join(|| Population::build(&w), || retry::retries(&w));
     let judged = judge::all(&w, &p, w.settings.threads);
     if w.edge.counters.rows > 0 {
-        kinds.push(w.edge_kind);
         notes(&w, report);
     }
-    assemble::add_counters(&mut report.edge.counters, &w.edge.counters);
     for (origin, list) in &w.origin_servers {
         for (server, n) in list {
-            if let Some(s) = w.servers.get(*server) {
-                report.edge.origins.push((origin.clone(), s.name.clone(), *n));
+            let Some(s) = w.servers.get(*server) else { continue };
+            let known = report.edge.origins.iter_mut().find(|(o, name, _)| again && o == origin && *name == s.name);
+            match known {
+                Some((.., ties)) => *ties += n,
+                None => report.edge.origins.push((origin.clone(), s.name.clone(), *n)),
             }
         }
     }
-    edge_sources(&w, sources, report);
     // Origin logs outside every part are read with each; they are listed once.
     for source in sources::origin_sources(&w) {
-        if !report.sources.iter().any(|s| s.info.name == source.info.name) {
-            report.sources.push(source);
+        match report.sources.iter_mut().find(|s| s.info.name == source.info.name) {
+            Some(known) if again => known.tied += source.tied,
+            Some(_) => {}
+            None => report.sources.push(source),
         }
     }
-    report.audit.extend(audit::audit(&w, &p.coverage));
+    for item in audit::audit(&w, &p.coverage) {
+        // Numbers in its words are those of a slice.
+        let known = |i: &AuditItem| (&i.server, &i.causes, &i.paste) == (&item.server, &item.causes, &item.paste);
+        if !(again && report.audit.iter().any(known)) {
+            report.audit.push(item);
+        }
+    }
     let servers: Vec<Text> = w.servers.iter().map(|s| s.name.as_str().into()).collect();
     let reach = w.settings.threshold(&settings::INFER_REACH);
     let files: Vec<Text> = sources.iter().map(|s| s.name.as_str().into()).collect();
@@ -173,14 +230,11 @@ fn one_part(
     let incidents = if keeps { w.edge.incidents.clone() } else { std::mem::take(&mut w.edge.incidents) };
     drop(p);
     let kept = keeps.then_some(w);
-    if report.rows.is_empty() {
-        report.rows.reserve_exact(incidents.len());
-    }
-    let first = report.rows.len();
+    let mut rows = Vec::with_capacity(incidents.len());
     let mut silent = Vec::with_capacity(incidents.len());
     for ((edge, judged), retry) in incidents.into_iter().zip(judged).zip(retries) {
         silent.push(judged.silent);
-        report.rows.push(Row {
+        rows.push(Row {
             source: place(edge.at),
             server: judged.server.and_then(|s| servers.get(s)).cloned().unwrap_or_default(),
             connection: match (edge.contacted(), edge.reused()) {
@@ -199,7 +253,8 @@ fn one_part(
             edge,
         });
     }
-    infer::infer(report.rows.get_mut(first..).unwrap_or_default(), &silent, reach);
+    infer::infer(&mut rows, &silent, reach);
+    gathered.add(rows);
     kept
 }
 
@@ -215,12 +270,12 @@ fn notes(w: &World, report: &mut Report) {
 }
 
 /// Edge logs in the list of sources: their clock is the reference.
-fn edge_sources(w: &World, sources: &[SourceInfo], report: &mut Report) {
+fn edge_sources(edge: &EdgeScan, sources: &[SourceInfo], report: &mut Report) {
     for (id, info) in sources.iter().enumerate() {
-        let listed = || (info.format == "ray-list").then_some(w.edge.counters.rows);
-        let Some(lines) = w.edge.lines.get(&(id as u32)).copied().or_else(listed) else { continue };
-        let rejects: Vec<_> = w.edge.rejects.iter().filter(|r| r.at.source.0 as usize == id).cloned().collect();
-        let rejected = if w.edge.lines.len() == 1 { w.edge.counters.rejected } else { rejects.len() as u64 };
+        let listed = || (info.format == "ray-list").then_some(edge.counters.rows);
+        let Some(lines) = edge.lines.get(&(id as u32)).copied().or_else(listed) else { continue };
+        let rejects: Vec<_> = edge.rejects.iter().filter(|r| r.at.source.0 as usize == id).cloned().collect();
+        let rejected = if edge.lines.len() == 1 { edge.counters.rejected } else { rejects.len() as u64 };
         report.sources.push(SourceSummary {
             info: info.clone(),
             clock: "Cloudflare, UTC (reference)".to_owned(),

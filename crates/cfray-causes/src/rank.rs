@@ -5,7 +5,7 @@ use crate::join::coverage::Covered;
 use crate::registry::RULES;
 use crate::rule::{Case, Finding, sentence};
 use crate::serverconf::support::support;
-use cfray_model::{Cause, EdgeField, EvidenceKind, LineKind, Tie, Verdict};
+use cfray_model::{Cause, EdgeField, EvidenceKind, LineKind, SourceScan, Tie, Verdict};
 use std::borrow::Cow;
 
 /// Below this a cause is not named.
@@ -201,6 +201,12 @@ fn general_missing(c: &Case<'_>) -> Vec<Cow<'static, str>> {
                 out.push("the web server's access log".into());
             } else if c.covered == Covered::No && c.access.is_none() {
                 out.push("an access log that covers the moment".into());
+            }
+            let untimed = |s: &SourceScan| s.kinds.contains_key(&LineKind::Access) && s.first_ns.is_none();
+            if server.scans.iter().filter_map(|&i| c.w.scans.get(i)).any(untimed) {
+                out.push(
+                    "a time in the access log's lines (none has one: a journal or a container's log around them would give it)".into(),
+                );
             }
             if !server.has_error {
                 out.push("the web server's error log".into());

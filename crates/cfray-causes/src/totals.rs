@@ -1,10 +1,11 @@
 //! How often everybody asked the origin for what failed: the normal share beside each share of failures.
 
-use crate::join::World;
-use crate::join::world::EdgeKind;
-use cfray_model::key::{addr_key, shape_key};
-use cfray_model::report::{Episode, Row};
-use cfray_model::{EdgeRow, FactFlags};
+use crate::brief::Name;
+use crate::gathered::Briefs;
+use crate::join::world::{EdgeKind, edge_kind};
+use cfray_model::key::addr_key;
+use cfray_model::report::Episode;
+use cfray_model::{EdgeScan, FactFlags};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Requests to the origin by name. Names that no incident has are not counted, so that it stays small.
@@ -24,32 +25,31 @@ pub struct Totals {
     seconds: BTreeMap<String, BTreeMap<i64, u32>>,
 }
 
-/// Host of a row as combos have it.
-fn host(row: &EdgeRow) -> String {
-    row.host.as_deref().unwrap_or_default().to_ascii_lowercase()
-}
-
 impl Totals {
-    /// Adds one world's facts. A job that delivers failures only has no normal share.
-    pub fn add(&mut self, w: &World) {
-        if !matches!(w.edge_kind, EdgeKind::Full | EdgeKind::Sampled) {
+    /// Adds one scan's facts. A job that delivers failures only has no normal share.
+    pub fn add(&mut self, edge: &EdgeScan) {
+        if !matches!(edge_kind(edge), EdgeKind::Full | EdgeKind::Sampled) {
             return;
         }
-        let hit = |row: &EdgeRow| row.uri.as_deref().map(|uri| shape_key(uri.as_bytes()));
-        let shapes: HashSet<u16> = w.edge.incidents.iter().filter_map(hit).collect();
-        let clients: HashSet<u32> =
-            w.edge.incidents.iter().filter_map(|r| r.client_ip.as_deref()).map(|ip| addr_key(ip.as_bytes()) as u32).collect();
-        let mut spans: BTreeMap<String, (i64, i64)> = BTreeMap::new();
-        for row in &w.edge.incidents {
-            let Some(start) = row.start.map(|s| s.secs()) else { continue };
-            let end = row.end.map_or(start, |s| s.secs());
-            let span = spans.entry(host(row)).or_insert((start, end));
-            *span = (span.0.min(start), span.1.max(end));
+        let (mut shapes, mut clients) = (HashSet::new(), HashSet::new());
+        let mut spans: Vec<Option<(i64, i64)>> = vec![None; edge.combos.len()];
+        for f in edge.facts.iter().filter(|f| f.flags.has(FactFlags::INCIDENT)) {
+            shapes.insert(f.shape);
+            clients.insert(f.client);
+            let (Some(start), Some(end), Some(span)) = (f.start(), f.end(), spans.get_mut(f.combo as usize)) else { continue };
+            let (from, to) = span.unwrap_or((start.secs(), end.secs()));
+            *span = Some((from.min(start.secs()), to.max(end.secs())));
         }
-        let spans: Vec<Option<(i64, i64)>> = w.edge.combos.iter().map(|c| spans.get(&c.host).copied()).collect();
-        let mut by_combo = vec![0u64; w.edge.combos.len()];
+        // Of a host, whatever else its rows differ in.
+        let mut hosts: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+        for (combo, (from, to)) in edge.combos.iter().zip(&spans).filter_map(|(combo, span)| Some((combo, (*span)?))) {
+            let host = hosts.entry(&combo.host).or_insert((from, to));
+            *host = (host.0.min(from), host.1.max(to));
+        }
+        let spans: Vec<Option<(i64, i64)>> = edge.combos.iter().map(|c| hosts.get(c.host.as_str()).copied()).collect();
+        let mut by_combo = vec![0u64; edge.combos.len()];
         let mut by_shape: HashMap<(u32, u16), u64> = HashMap::new();
-        for f in w.edge.facts.iter().filter(|f| !f.flags.has(FactFlags::INTERNAL)) {
+        for f in edge.facts.iter().filter(|f| !f.flags.has(FactFlags::INTERNAL)) {
             self.all += 1;
             if let Some(n) = by_combo.get_mut(f.combo as usize) {
                 *n += 1;
@@ -63,7 +63,7 @@ impl Totals {
             let second = f.start_ms.div_euclid(1000);
             if let Some((from, to)) = spans.get(f.combo as usize).copied().flatten()
                 && (from..=to).contains(&second)
-                && let Some(combo) = w.edge.combos.get(f.combo as usize)
+                && let Some(combo) = edge.combos.get(f.combo as usize)
             {
                 // The name is copied once a host, not once a row.
                 if !self.seconds.contains_key(&combo.host) {
@@ -74,7 +74,7 @@ impl Totals {
                 }
             }
         }
-        for (c, n) in w.edge.combos.iter().zip(by_combo) {
+        for (c, n) in edge.combos.iter().zip(by_combo) {
             for (dimension, value) in [("host", &c.host), ("colo", &c.colo), ("origin_ip", &c.origin_ip), ("method", &c.method)] {
                 if !value.is_empty() {
                     *self.by.entry((dimension, value.clone())).or_default() += n;
@@ -84,43 +84,37 @@ impl Totals {
         let by_shape: BTreeMap<(u32, u16), u64> = by_shape.into_iter().collect();
         for ((combo, shape), n) in by_shape {
             *self.shapes.entry(shape).or_default() += n;
-            if let Some(c) = w.edge.combos.get(combo as usize) {
+            if let Some(c) = edge.combos.get(combo as usize) {
                 *self.endpoints.entry((c.method.clone(), c.host.clone(), shape)).or_default() += n;
             }
         }
     }
 
-    /// Requests with this value; `rows` are the incidents that have it. `None` when not known.
-    pub fn of(&self, dimension: &'static str, value: &str, rows: &[&Row]) -> Option<u64> {
+    /// Requests with this value, which `count` incidents have, with paths of these shapes. `None` when not known.
+    pub fn of(&self, dimension: &'static str, value: &str, count: u64, shapes: &BTreeSet<u16>) -> Option<u64> {
         let total = match dimension {
             "client" => self.clients.get(&(addr_key(value.as_bytes()) as u32)).copied(),
-            "path" => Some(shapes(rows).iter().filter_map(|s| self.shapes.get(s)).sum()),
+            "path" => Some(shapes.iter().filter_map(|s| self.shapes.get(s)).sum()),
             _ => self.by.get(&(dimension, value.to_owned())).copied(),
         };
-        total.filter(|total| *total >= rows.len() as u64)
+        total.filter(|total| *total >= count)
     }
 
-    /// Requests for the endpoint that all of `rows` have in common.
-    pub fn endpoint(&self, rows: &[&Row]) -> Option<u64> {
-        let first = rows.first()?;
-        let method = first.edge.method.as_deref().unwrap_or_default().to_owned();
-        let host = host(&first.edge);
-        let total: u64 = shapes(rows).iter().filter_map(|s| self.endpoints.get(&(method.clone(), host.clone(), *s))).sum();
-        (total >= rows.len() as u64).then_some(total)
+    /// Requests for an endpoint, which `count` incidents asked for.
+    pub fn endpoint(&self, method: &str, site: &str, count: u64, shapes: &BTreeSet<u16>) -> Option<u64> {
+        let key = |shape: u16| (method.to_owned(), site.to_owned(), shape);
+        let total: u64 = shapes.iter().filter_map(|s| self.endpoints.get(&key(*s))).sum();
+        (total >= count).then_some(total)
     }
 
     /// Fills [`Episode::requests`].
-    pub fn episodes(&self, episodes: &mut [Episode], rows: &[Row]) {
+    pub fn episodes(&self, episodes: &mut [Episode], rows: &Briefs) {
         for e in episodes {
             let (Some(from), Some(to)) = (e.from, e.to) else { continue };
-            let hosts: BTreeSet<String> = e.rows.iter().filter_map(|i| rows.get(*i)).map(|r| host(&r.edge)).collect();
-            let seconds = hosts.iter().filter_map(|h| self.seconds.get(h));
+            let sites: BTreeSet<Name> = e.rows.iter().filter_map(|i| rows.list.get(*i)).map(|r| r.site).collect();
+            let seconds = sites.iter().filter_map(|site| self.seconds.get(rows.names.text(*site)));
             let all: u64 = seconds.flat_map(|s| s.range(from.secs()..=to.secs())).map(|(_, n)| u64::from(*n)).sum();
             e.requests = if all >= e.count { all } else { 0 };
         }
     }
-}
-
-fn shapes(rows: &[&Row]) -> BTreeSet<u16> {
-    rows.iter().filter_map(|r| r.edge.uri.as_deref()).map(|uri| shape_key(uri.as_bytes())).collect()
 }

@@ -5,7 +5,7 @@
 //! its escapes (`\"`, `\xc3` in lower case), `-` as a size, `host:port` in front, its own dummy
 //! requests. Without any of these a file counts as nginx's until a neighbouring error log says otherwise.
 
-use crate::clf::{self, Learned, learn};
+use crate::clf::{self, Learned, free_learn, learn};
 use crate::fields::time::ClfMemo;
 use crate::nginx_access::{share, why};
 use crate::spec::{Detection, FormatSpec, Glance, LineError, RecordParser, Sample};
@@ -55,7 +55,8 @@ impl RecordParser for ApacheAccess {
 
 fn detect(sample: &Sample<'_>) -> Option<Detection> {
     let lesson = learn::learn(sample);
-    if lesson.lines == 0 || lesson.apache <= lesson.nginx {
+    if lesson.lines == 0 || lesson.apache <= lesson.nginx || (lesson.ray_place.is_empty() && free_learn::better(sample, &lesson).is_some())
+    {
         return None;
     }
     let score = share(lesson.lines, sample.lines.len());

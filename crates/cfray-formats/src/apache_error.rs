@@ -97,6 +97,22 @@ fn pid_tid(input: &[u8]) -> Parsed<'_, (u64, Option<u64>)> {
     delimited(tag(&b"[pid "[..]), (number, opt(preceded(tag(&b":tid "[..]), number))), char(']')).parse(input)
 }
 
+/// Fields of an `ErrorLogFormat` of one's own that stand among the usual ones: `[R:%L]`, `[C:%{c}L]`, `[vhost %v]`. Only
+/// values of the server's making are passed over, and only under such a name: nothing that a client sends.
+fn extras(mut input: &[u8]) -> &[u8] {
+    const NAMES: &[&[u8]] =
+        &[b"R:", b"C:", b"L:", b"vhost ", b"vhost:", b"host ", b"server ", b"unique_id ", b"uid ", b"id ", b"req ", b"conn "];
+    const MOST: usize = 5;
+    for _ in 0..MOST {
+        let Some(inside) = input.strip_prefix(b"[") else { break };
+        let Some(value) = NAMES.iter().find_map(|name| inside.strip_prefix(*name)) else { break };
+        let end = value.iter().position(|b| !(b.is_ascii_alphanumeric() || b"._:@/+=?-".contains(b))).unwrap_or(value.len());
+        let Some(after) = value.get(end..).and_then(|rest| rest.strip_prefix(b"]")) else { break };
+        input = after.strip_prefix(b" ").unwrap_or(after);
+    }
+    input
+}
+
 /// `[client ADDR:PORT]` or `[remote ADDR:PORT]`: the address with its port.
 fn peer(input: &[u8]) -> Parsed<'_, &[u8]> {
     let (rest, _) = alt((tag(&b"[client "[..]), tag(&b"[remote "[..]))).parse(input)?;
@@ -137,6 +153,7 @@ pub fn parse(record: &[u8]) -> Result<Line<'_>, LineError> {
     let mut line = Line::new(LineKind::Error, Stack::Apache);
     let (text, stamp) = opt(terminated(time, opt(char(' ')))).parse(record).map_err(|_| NO_PREFIX)?;
     line.time = stamp;
+    let text = if stamp.is_some() { extras(text) } else { text };
     let Ok((text, (module, level))) = terminated(module_level, opt(char(' '))).parse(text) else {
         if stamp.is_none() && ah_code(record).is_some() {
             return Ok(unprefixed(record));
@@ -145,7 +162,9 @@ pub fn parse(record: &[u8]) -> Result<Line<'_>, LineError> {
     };
     line.level = Some(level);
     line.module = module.and_then(present).map(Cow::Borrowed);
+    let text = if stamp.is_some() { extras(text) } else { text };
     let (text, ids) = opt(terminated(pid_tid, opt(char(' ')))).parse(text).map_err(|_| NO_PREFIX)?;
+    let text = if stamp.is_some() { extras(text) } else { text };
     // A bare `[error]` is how many programs write a level: without time or pid it is not Apache's.
     if stamp.is_none() && ids.is_none() {
         return Err(NO_PREFIX);
@@ -273,6 +292,22 @@ mod tests {
         assert!(parse(b"[error] something").is_err());
         assert!(parse(b"plain text").is_err());
         assert!(ApacheError.parse(b"sh: 1: convert: not found").unwrap().raw_text);
+    }
+
+    #[test]
+    fn fields_of_a_format_of_ones_own() {
+        // The advanced example of httpd's documentation of ErrorLogFormat, and a virtual host in front.
+        let line = parse(b"[2026-11-22 12:30:36.123456] [proxy_http:error] [R:W2cNbM6Xq3E] [C:W2cNbM6Xq3E] (104)Connection reset by peer: AH01102: error reading status line from remote server 127.0.0.1:8080").unwrap();
+        assert_eq!((line.code, line.pid, line.time.is_some()), (Some(1102), None, true));
+        let line = parse(b"[Sun Nov 22 12:30:36.1 2026] [vhost www.example.com] [core:notice] [pid 7:tid 8] AH00052: child pid 9 exit signal Segmentation fault (11)").unwrap();
+        assert_eq!((line.code, line.pid, line.level), (Some(52), Some(7), Some(Level::Notice)));
+        for text in [
+            &b"[Sun Nov 22 12:30:36.1 2026] [Mozilla/5.0] [core:notice] [pid 7] AH00052: x"[..],
+            b"[Sun Nov 22 12:30:36.1 2026] [R:a b] [core:notice] [pid 7] AH00052: x",
+            b"[R:a] [core:notice] [pid 7] AH00052: x",
+        ] {
+            assert!(parse(text).is_err());
+        }
     }
 
     #[test]

@@ -106,8 +106,9 @@ impl Inner {
         for (tag, lines) in unread {
             let sample = Sample { lines };
             // Formats in the order of the registry; the first of the best scores.
-            let found =
-                ["apache-access", "json-access", "nginx-access"].into_iter().filter_map(|name| (registry::by_name(name)?.detect)(&sample));
+            let found = ["apache-access", "custom-access", "json-access", "nginx-access", "uvicorn"]
+                .into_iter()
+                .filter_map(|name| (registry::by_name(name)?.detect)(&sample));
             let best = found.reduce(|best, next| if next.score > best.score { next } else { best });
             if let Some(best) = best.filter(|b| b.score >= 300) {
                 access.insert(tag, best.parser);

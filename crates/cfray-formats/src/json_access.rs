@@ -1,18 +1,19 @@
 //! Access lines as JSON objects: nginx `escape=json`, an Apache `LogFormat` that spells JSON, Caddy.
 
 use crate::access::{Role, put};
+use crate::fields::number::integer;
 use crate::json::learn::{Keys, learn};
 use crate::json::scan::scan;
 use crate::nginx_access::share;
 use crate::signatures::peer_of_handshake;
 use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
-use cfray_model::{Line, LineKind, Stack};
+use cfray_model::{Level, Line, LineKind, Stack};
 use std::borrow::Cow;
 
 /// The registry's entry.
 pub static FORMAT: FormatSpec = FormatSpec {
     name: "json-access",
-    title: "JSON access log (nginx, Apache, Caddy)",
+    title: "JSON access log (nginx, Apache, Caddy, loggers of Node)",
     docs: "https://nginx.org/en/docs/http/ngx_http_log_module.html#log_format",
     stack: Stack::Nginx,
     detect,
@@ -54,9 +55,12 @@ pub fn parse<'a>(record: &'a [u8], keys: &Keys) -> Result<Line<'a>, LineError> {
     let mut ray_values = 0;
     let mut at = 0;
     let mut said: Option<Cow<'a, [u8]>> = None;
+    let mut level = None;
     scan(record, &mut |name, value| {
         if name == b"msg" {
             said = Some(value.plain());
+        } else if keys.node && name == b"level" {
+            level = node_level(&value.plain());
         }
         let count = keys.roles.len();
         let found =
@@ -82,6 +86,9 @@ pub fn parse<'a>(record: &'a [u8], keys: &Keys) -> Result<Line<'a>, LineError> {
     if let Some(query) = query {
         put(&mut line, Role::Query, query);
     }
+    if keys.node && line.status.is_none() {
+        return Ok(node_line(record, line, level));
+    }
     if line.status.is_none() && line.uri.is_none() {
         // Caddy's other lines stand beside its access lines: what Go says of a refused handshake names the peer.
         let peer = said.as_deref().and_then(peer_of_handshake).map(<[u8]>::to_vec);
@@ -95,6 +102,34 @@ pub fn parse<'a>(record: &'a [u8], keys: &Keys) -> Result<Line<'a>, LineError> {
         return Err(LineError::new("an object without status and request: not an access line", 0));
     }
     Ok(line)
+}
+
+/// Levels of pino and bunyan are numbers (pino lib/levels.js), winston's are words.
+fn node_level(value: &[u8]) -> Option<Level> {
+    Some(match integer(value) {
+        Some(60..) => Level::Crit,
+        Some(50..) => Level::Error,
+        Some(40..) => Level::Warn,
+        Some(30..) => Level::Info,
+        Some(_) => Level::Debug,
+        None => return crate::support::level(value),
+    })
+}
+
+/// A line without a response: the application's own words, about a request or not. What it says of a request's address,
+/// agent and path is the logger's, so that it may be tied to the request.
+fn node_line<'a>(record: &'a [u8], parsed: Line<'a>, level: Option<Level>) -> Line<'a> {
+    let mut line = Line::new(LineKind::Other, Stack::App);
+    let named = parsed.method.is_some() && parsed.uri.is_some();
+    if named {
+        line = Line { kind: LineKind::Other, ..parsed };
+    } else {
+        (line.time, line.pid) = (parsed.time, parsed.pid);
+    }
+    line.level = level;
+    line.raw_text = !named;
+    line.message = Cow::Borrowed(record);
+    line
 }
 
 fn detect(sample: &Sample<'_>) -> Option<Detection> {
@@ -174,6 +209,34 @@ mod tests {
         assert_eq!((l.stack, l.duration_us, l.client.as_deref()), (Stack::App, Some(12_400), Some(&b"172.70.240.118"[..])));
         assert_eq!((l.visitor.as_deref(), l.ray), (Some(&b"198.51.100.91"[..]), RayId::parse(b"9fef46c6d38a0720")));
         assert_eq!(l.agent.as_deref(), Some(&b"curl/8"[..]));
+    }
+
+    #[test]
+    fn loggers_of_node() {
+        let text = concat!(
+            r#"{"level":30,"time":1795420738624,"pid":905,"hostname":"web1","req":{"id":1,"method":"POST","url":"/v1/collect?a=1","headers":{"host":"api.example.com","user-agent":"okhttp/5","cf-ray":"9fef46c6d38a0720-FRA","cf-connecting-ip":"198.51.100.7"},"remoteAddress":"172.67.67.166","remotePort":4711},"res":{"statusCode":201},"responseTime":23,"msg":"request completed"}"#,
+            "\n",
+            r#"{"level":40,"time":1795420740898,"pid":905,"hostname":"web1","req":{"id":44,"method":"GET","url":"/favicon.ico","headers":{"user-agent":"Scrapy/2"},"remoteAddress":"104.23.109.23"},"msg":"blocked"}"#,
+            "\n",
+            r#"{"level":30,"time":1795420740899,"pid":905,"hostname":"web1","msg":"Server listening at http://192.0.2.157:80"}"#,
+        );
+        let found = detect(&Sample::from_bytes(text.as_bytes())).expect("pino");
+        let lines: Vec<Line<'_>> = text.lines().map(|l| found.parser.parse(l.as_bytes()).unwrap()).collect();
+        let [done, open, start] = &lines[..] else { panic!("three lines") };
+        assert_eq!((done.kind, done.stack, done.status, done.duration_us), (LineKind::Access, Stack::App, Some(201), Some(23_000)));
+        assert_eq!((done.uri.as_deref(), done.method.as_deref()), (Some(&b"/v1/collect?a=1"[..]), Some(&b"POST"[..])));
+        assert_eq!((done.host.as_deref(), done.agent.as_deref()), (Some(&b"api.example.com"[..]), Some(&b"okhttp/5"[..])));
+        assert_eq!((done.client.as_deref(), done.visitor.as_deref()), (Some(&b"172.67.67.166"[..]), Some(&b"198.51.100.7"[..])));
+        assert_eq!((done.ray, done.time.unwrap().precision_ns), (RayId::parse(b"9fef46c6d38a0720"), 1_000_000));
+        assert_eq!((open.kind, open.level, open.uri.as_deref()), (LineKind::Other, Some(Level::Warn), Some(&b"/favicon.ico"[..])));
+        assert_eq!((start.kind, start.uri.as_deref(), start.raw_text), (LineKind::Other, None, true));
+        let flat = r#"{"name":"shop","hostname":"web1","pid":7,"level":30,"remote-address":"172.67.67.166","method":"GET","url":"/a","user-agent":"x","response-time":12.5,"status-code":200,"time":"2026-11-22T12:24:07.123Z","v":0}"#;
+        assert_eq!((line(flat).duration_us, line(flat).status, line(flat).stack), (Some(12_500), Some(200), Stack::App));
+        let winston = r#"{"level":"info","message":"HTTP GET /a","timestamp":"2026-11-22T12:24:07.123Z","meta":{"req":{"url":"/a","headers":{"host":"h"},"method":"GET","httpVersion":"1.1","originalUrl":"/a"},"res":{"statusCode":200},"responseTime":7}}"#;
+        assert_eq!(
+            (line(winston).duration_us, line(winston).status, line(winston).uri.as_deref()),
+            (Some(7_000), Some(200), Some(&b"/a"[..]))
+        );
     }
 
     #[test]

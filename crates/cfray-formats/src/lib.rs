@@ -25,6 +25,7 @@ pub mod apache_access;
 pub mod apache_error;
 pub mod app;
 pub mod container;
+pub mod custom_access;
 pub mod fail2ban;
 pub mod firewall;
 pub mod haproxy;
@@ -45,6 +46,7 @@ pub mod php_fpm_access;
 pub mod php_slow;
 pub mod syslog;
 pub mod systemd;
+pub mod uvicorn;
 pub mod uwsgi;
 
 pub use cloudflare::{cloudflare_ranges, is_cloudflare};

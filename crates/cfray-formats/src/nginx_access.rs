@@ -1,7 +1,7 @@
 //! nginx's access log in the CLF family: `combined`, `main`, Cloudflare's documented form with
 //! `$http_cf_ray` behind, and the like. A `log_format` of another shape is given as a template.
 
-use crate::clf::{self, Learned, learn};
+use crate::clf::{self, Learned, free_learn, learn};
 use crate::fields::time::ClfMemo;
 use crate::spec::{Detection, FormatSpec, Glance, LineError, RecordParser, Sample};
 use cfray_model::{Line, Stack};
@@ -55,7 +55,7 @@ impl RecordParser for NginxAccess {
 
 fn detect(sample: &Sample<'_>) -> Option<Detection> {
     let lesson = learn::learn(sample);
-    if lesson.lines == 0 || lesson.apache > lesson.nginx {
+    if lesson.lines == 0 || lesson.apache > lesson.nginx || (lesson.ray_place.is_empty() && free_learn::better(sample, &lesson).is_some()) {
         return None;
     }
     let score = share(lesson.lines, sample.lines.len());

@@ -8,6 +8,7 @@ pub static FORMATS: &[&FormatSpec] = &[
     &crate::apache_error::FORMAT,
     &crate::app::FORMAT,
     &crate::container::FORMAT,
+    &crate::custom_access::FORMAT,
     &crate::fail2ban::FORMAT,
     &crate::haproxy::FORMAT,
     &crate::journal_export::FORMAT,
@@ -24,6 +25,7 @@ pub static FORMATS: &[&FormatSpec] = &[
     &crate::php_fpm_access::FORMAT,
     &crate::php_slow::FORMAT,
     &crate::syslog::FORMAT,
+    &crate::uvicorn::FORMAT,
     &crate::uwsgi::FORMAT,
 ];
 

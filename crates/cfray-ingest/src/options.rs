@@ -49,6 +49,8 @@ pub struct Options {
     pub fifos: bool,
     /// Bytes of facts about rows that stay in memory; more go to a temporary file.
     pub facts_in_memory: usize,
+    /// Incidents that are analysed at once. More are cut into slices of time: see [`cfray_model::Slice`].
+    pub incidents_at_once: usize,
     /// Where that file is made; the system's directory for temporary files when not given.
     pub temp_dir: Option<PathBuf>,
     /// Files that must not be read although they lie in a scanned directory (reports being written).
@@ -74,6 +76,7 @@ impl Default for Options {
             block: 1 << 20,
             fifos: true,
             facts_in_memory: 48 << 20,
+            incidents_at_once: 250_000,
             temp_dir: None,
             exclude: Vec::new(),
         }

@@ -2,6 +2,7 @@
 
 use serde::{Serialize, Serializer};
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 macro_rules! causes {
     ($( $(#[$doc:meta])* $variant:ident = $name:literal, $family:ident; )*) => {
@@ -119,17 +120,51 @@ pub struct OwnCause {
     pub to_do: &'static str,
 }
 
+/// Causes of the user's, as they were made.
+static OWN: Mutex<Vec<&'static OwnCause>> = Mutex::new(Vec::new());
+
+impl crate::shelf::Pack for Cause {
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.number().pack(out);
+    }
+    fn unpack(from: &mut crate::shelf::Unpack<'_>) -> Self {
+        Self::from_number(u16::unpack(from))
+    }
+}
+
 impl Cause {
     /// Makes a cause of the user's. See [`OwnCause`] for the texts.
     pub fn own(name: &str, family: Family, says: &str, evidence: &str, to_do: &str) -> Self {
         let keep = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
-        Self::Own(Box::leak(Box::new(OwnCause {
-            name: keep(name),
-            family,
-            says: keep(says),
-            evidence: keep(evidence),
-            to_do: keep(to_do),
-        })))
+        let made: &'static OwnCause =
+            Box::leak(Box::new(OwnCause { name: keep(name), family, says: keep(says), evidence: keep(evidence), to_do: keep(to_do) }));
+        let mut known = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+        // Two that are equal in everything are one.
+        let one = known.iter().copied().find(|known| *known == made).unwrap_or(made);
+        if std::ptr::eq(one, made) {
+            known.push(made);
+        }
+        Self::Own(one)
+    }
+
+    /// A number for the cause, for as long as the process lives: where there are millions of them.
+    pub fn number(self) -> u16 {
+        let built_in = Self::ALL.len();
+        let place = match self {
+            Self::Own(own) => {
+                let known = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+                built_in + known.iter().position(|k| *k == own).unwrap_or(usize::from(u16::MAX))
+            }
+            known => Self::ALL.iter().position(|c| *c == known).unwrap_or_default(),
+        };
+        u16::try_from(place).unwrap_or(u16::MAX)
+    }
+
+    /// The cause with the number; [`Cause::Unknown`] where there is none.
+    pub fn from_number(number: u16) -> Self {
+        let place = usize::from(number);
+        let own = || OWN.lock().unwrap_or_else(PoisonError::into_inner).get(place - Self::ALL.len()).copied();
+        Self::ALL.get(place).copied().or_else(|| own().map(Self::Own)).unwrap_or(Self::Unknown)
     }
 
     /// Looks the fixed name of a built-in cause up.

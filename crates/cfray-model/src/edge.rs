@@ -3,16 +3,18 @@
 //! Field names and meanings: developers.cloudflare.com, Logs > Logpush > datasets > HTTP requests
 //! (state of 2026-08-20). A job delivers only the fields its owner chose, so every field is optional.
 
-use crate::event::IncidentIndex;
 use crate::fact::Combo;
 use crate::facts::Facts;
+use crate::index::IncidentIndex;
 use crate::ray::RayId;
+use crate::slice::{IncidentKeys, Slice, SliceTime};
 use crate::source::LineRef;
 use crate::text::Text;
 use crate::time::Stamp;
 use crate::traffic::Traffic;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 macro_rules! edge_fields {
     ($( $variant:ident = $name:literal $(| $alias:literal)* ; $why:literal; )*) => {
@@ -151,7 +153,47 @@ pub struct EdgeRow {
     pub pathing_status: Option<Text>,
 }
 
+crate::shelf::pack_struct!(EdgeRow {
+    at,
+    ray,
+    start,
+    end,
+    precision_ns,
+    host,
+    method,
+    uri,
+    client_ip,
+    client_asn,
+    client_country,
+    user_agent,
+    referer,
+    protocol,
+    request_bytes,
+    source,
+    colo,
+    edge_ip,
+    origin_ip,
+    origin_tls,
+    edge_status,
+    origin_status,
+    tcp_ms,
+    tls_ms,
+    header_ms,
+    duration_ms,
+    cache,
+    parent_ray,
+    worker_subrequest,
+    o2o,
+    pathing_op,
+    pathing_status
+});
+
 impl EdgeRow {
+    /// Incidents stand in this order: by start, then ray, then place.
+    pub const fn order(&self) -> (Option<Stamp>, Option<RayId>, LineRef) {
+        (self.start, self.ray, self.at)
+    }
+
     /// `Some(false)` when the row says that no request went to the origin: `EdgeServerIP` or
     /// `OriginIP` present and empty. `None` when neither field is delivered.
     pub fn contacted(&self) -> Option<bool> {
@@ -266,6 +308,12 @@ pub struct EdgeCounters {
 pub struct EdgeScan {
     /// Incidents, complete; ordered by (start, ray, place) once the scan is finished.
     pub incidents: Vec<EdgeRow>,
+    /// The incidents where they are too many for memory: then `incidents` is empty.
+    pub slices: Vec<Slice>,
+    /// The time of a slice; `None` for a whole scan.
+    pub time: Option<SliceTime>,
+    /// The keys of the incidents of all slices.
+    pub everybody: Option<Arc<IncidentKeys>>,
     /// One fact for each row that touched the origin or has status 500 or more (incidents
     /// included), ordered by (start, ray) once the scan is finished.
     pub facts: Facts,

@@ -1,14 +1,13 @@
-//! What the origin pass keeps: events, coverage, and the index that decides what is kept.
+//! What the origin pass keeps: events and coverage.
 
-use crate::edge::{EdgeScan, Reject};
-use crate::fact::{Fact, FactFlags};
-use crate::key;
+use crate::answer::AnsweredLine;
+use crate::edge::Reject;
 use crate::line::{Level, LineKind, Stack};
 use crate::source::{LineRef, SourceInfo};
 use crate::text::Text;
 use crate::time::LogTime;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 macro_rules! sigs {
     ($( $(#[$doc:meta])* $variant:ident = $name:literal; )*) => {
@@ -176,6 +175,12 @@ sigs! {
     AppQueueFull = "app-queue-full";
     /// An application reports an exception that it did not catch, with the path of the request: Flask, Django, gunicorn.
     AppException = "app-exception";
+    /// A logger of Node names a request in a warning or an error, and no response (pino, bunyan, winston).
+    AppUnanswered = "app-unanswered";
+    /// The application ended itself over an error: Node's last line on standard error; PM2, supervisor: exit code not 0.
+    AppExit = "app-exit";
+    /// `TypeError: text`, as JavaScript's engines print an error: context of [`Sig::AppExit`].
+    AppError = "app-error";
     /// An application server says where it listens: gunicorn, uvicorn, Fastify. name = address and port.
     AppListening = "app-listening";
     /// FPM `seems busy`.
@@ -198,6 +203,8 @@ sigs! {
     UnitStart = "unit-start";
     /// systemd: `Main process exited, code=killed|dumped, status=N/NAME`. num = N, name = unit.
     UnitKilled = "unit-killed";
+    /// systemd: `Main process exited, code=exited, status=N/NAME`, N not 0. num = N, name = unit.
+    UnitExited = "unit-exited";
     /// systemd: killed by the OOM killer, `Failed with result 'oom-kill'`.
     UnitOom = "unit-oom";
     /// fail2ban `[JAIL] Ban ADDR`; client = ADDR, name = jail.
@@ -255,13 +262,13 @@ pub struct OriginEvent {
     pub log_id: u64,
     /// Ray (0: none).
     pub ray: u64,
-    /// [`key::request_key`] (0: names no request).
+    /// [`crate::key::request_key`] (0: names no request).
     pub request: u64,
-    /// [`key::host_key`].
+    /// [`crate::key::host_key`].
     pub host: u64,
-    /// [`key::addr_key`] of the logged client.
+    /// [`crate::key::addr_key`] of the logged client.
     pub client: u64,
-    /// [`key::addr_key`] of the second address in the line.
+    /// [`crate::key::addr_key`] of the second address in the line.
     pub visitor: u64,
     /// Hash of the user agent as logged, unescaped (0: not in the line).
     pub agent: u64,
@@ -296,31 +303,6 @@ impl OriginEvent {
     pub fn hung_up(&self) -> bool {
         self.kind == LineKind::Access && (self.status == Some(444) || self.sig.as_ref().is_some_and(|h| h.sig == Sig::ClosedByRule))
     }
-}
-
-/// What is kept of an ordinary answer in an access log: hashes to compare failing requests with.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct AnsweredLine {
-    /// Hash of its place: the lines with the smallest are kept.
-    pub hash: u64,
-    /// When, as stated.
-    pub time: Option<LogTime>,
-    /// [`key::addr_key`] of the logged client.
-    pub client: u64,
-    /// [`key::network_key`] of it.
-    pub network: u64,
-    /// [`key::addr_key`] of the second address in the line.
-    pub visitor: u64,
-    /// Hash of the user agent as logged, unescaped (0: not in the line).
-    pub agent: u64,
-    /// Hash of the path without query, in its canonical spelling.
-    pub path: u64,
-    /// [`key::shape_key`] of it.
-    pub shape: u16,
-    /// [`key::host_key`] (0: not in the line).
-    pub host: u64,
-    /// Hash of the method.
-    pub method: u64,
 }
 
 /// What one source covers and how it was read. Merges by addition, union, minimum.
@@ -373,7 +355,7 @@ pub struct SourceScan {
     pub events: Vec<OriginEvent>,
     /// Events not kept because one second held too many of one signature.
     pub folded: u64,
-    /// A choice of its ordinary answers, where [`IncidentIndex::answers`] asks for them.
+    /// A choice of its ordinary answers, where [`crate::IncidentIndex::answers`] asks for them.
     pub answers: Vec<AnsweredLine>,
     /// What went wrong while the source was read (ends early, became shorter, cap reached), one clause each.
     pub problems: Vec<String>,
@@ -393,105 +375,4 @@ pub struct OriginScan {
     pub sources: Vec<SourceScan>,
     /// What is left of the events where memory was short: a clause for people.
     pub thinned: Option<String>,
-}
-
-/// Small broadcast index: which origin lines are worth keeping.
-#[derive(Clone, Debug, Default)]
-pub struct IncidentIndex {
-    /// Rays of incidents (and of their parents), and of the rows chosen for measuring clocks.
-    pub rays: HashSet<u64>,
-    /// Low halves of request keys, likewise.
-    pub requests: HashSet<u32>,
-    /// Keep every line that names a request (for `cfray ray` without Logpush data: rays only).
-    pub only_rays: bool,
-    /// Keep a choice of ordinary answers: the edge rows lack something that failing requests have to be
-    /// compared by (succeeding requests, or the edge address).
-    pub answers: bool,
-}
-
-/// Upper bound on rows chosen for measuring clocks.
-const CLOCK_ROWS: usize = 2048;
-/// Rows chosen around incidents, for each slot of this many milliseconds.
-const COVER_ROWS: usize = 12;
-/// See [`COVER_ROWS`].
-const COVER_SLOT_MS: i64 = 10_000;
-
-impl IncidentIndex {
-    /// Incidents, plus the rows with the smallest ray hash for clocks: a choice that depends only
-    /// on the set of rows, not on their order.
-    pub fn build(scan: &EdgeScan) -> Self {
-        let mut index =
-            Self { answers: !scan.incidents.is_empty() && (scan.counters.below_500 == 0 || !scan.tells_edge_address()), ..Self::default() };
-        let mut lossy = false;
-        for row in &scan.incidents {
-            index.rays.extend(row.ray.map(|r| r.0));
-            index.rays.extend(row.parent_ray.map(|r| r.0));
-            if let (Some(method), Some(uri)) = (&row.method, &row.uri) {
-                index.requests.insert(key::request_key(method.as_bytes(), uri.as_bytes()) as u32);
-                lossy |= uri.contains(char::REPLACEMENT_CHARACTER) || method.contains(char::REPLACEMENT_CHARACTER);
-            }
-        }
-        // A row holds text. Where bytes were no UTF-8, only its fact knows what the origin's log has.
-        if lossy {
-            index.requests.extend(scan.facts.iter().filter(|f| f.flags.has(FactFlags::INCIDENT) && f.request != 0).map(|f| f.request));
-        }
-        // A choice by hash depends on the set of rows only, not on their order.
-        let hash = |f: &Fact| key::bytes_key(&[f.ray.to_le_bytes(), f.start_ms.to_le_bytes()].concat());
-        let timed = || scan.facts.iter().filter(|f| f.flags.has(FactFlags::CONTACTED) && f.start_ms != i64::MIN);
-        // Some from anywhere, for clocks and usual sizes ...
-        let mut chosen: Vec<(u64, u64, u32)> = Vec::new();
-        let fewest = |chosen: &mut Vec<(u64, u64, u32)>| {
-            if chosen.len() > CLOCK_ROWS {
-                chosen.select_nth_unstable(CLOCK_ROWS);
-                chosen.truncate(CLOCK_ROWS);
-            }
-        };
-        // ... and some from the seconds around each incident, to know whether the logs cover them.
-        let slot = |ms: i64| ms.div_euclid(COVER_SLOT_MS);
-        let mut slots: BTreeMap<i64, Vec<(u64, u64, u32)>> = BTreeMap::new();
-        for row in &scan.incidents {
-            if let Some(at) = row.end.or(row.start).map(|t| slot(t.millis())) {
-                for near in at - 1..=at + 1 {
-                    slots.entry(near).or_default();
-                }
-            }
-        }
-        for f in timed() {
-            let entry = (hash(f), f.ray, f.request);
-            chosen.push(entry);
-            if chosen.len() >= 4 * CLOCK_ROWS {
-                fewest(&mut chosen);
-            }
-            let Some(list) = slots.get_mut(&slot(f.start_ms)) else { continue };
-            list.push(entry);
-            if list.len() >= 4 * COVER_ROWS {
-                list.select_nth_unstable(COVER_ROWS);
-                list.truncate(COVER_ROWS);
-            }
-        }
-        fewest(&mut chosen);
-        for mut list in slots.into_values() {
-            list.sort_unstable();
-            list.truncate(COVER_ROWS);
-            chosen.append(&mut list);
-        }
-        for (_, ray, request) in chosen {
-            if ray != 0 {
-                index.rays.insert(ray);
-            }
-            if request != 0 {
-                index.requests.insert(request);
-            }
-        }
-        index
-    }
-
-    /// Is a line with this ray or request key wanted?
-    pub fn wants(&self, ray: u64, request: u64) -> bool {
-        // A line with a ray of its own belongs to that ray's row whatever it asks for.
-        if ray != 0 {
-            return self.rays.contains(&ray);
-        }
-        !self.only_rays && request != 0 && self.requests.contains(&(request as u32))
-    }
 }

@@ -15,18 +15,22 @@ pub trait FactStore: Send + Sync + fmt::Debug {
 }
 
 /// Facts ordered by (start, ray): a slice, whose memory is given back behind whoever walks it when it lies in a store.
-#[derive(Clone, Default)]
-pub struct Facts(Inner);
+#[derive(Clone)]
+pub struct Facts {
+    all: Inner,
+    /// Which of them these are.
+    range: Range<usize>,
+}
 
 #[derive(Clone)]
 enum Inner {
-    Memory(Vec<Fact>),
+    Memory(Arc<Vec<Fact>>),
     Stored(Arc<dyn FactStore>, Arc<AtomicU32>),
 }
 
-impl Default for Inner {
+impl Default for Facts {
     fn default() -> Self {
-        Self::Memory(Vec::new())
+        Self::from(Vec::new())
     }
 }
 
@@ -38,17 +42,25 @@ const LOOK_UPS: u32 = 256;
 impl Facts {
     /// Facts that a store holds.
     pub fn stored(store: Arc<dyn FactStore>) -> Self {
-        Self(Inner::Stored(store, Arc::default()))
+        let range = 0..store.facts().len();
+        Self { all: Inner::Stored(store, Arc::default()), range }
+    }
+
+    /// Those of a range of indexes, as facts of their own. Nothing is copied.
+    #[must_use]
+    pub fn within(&self, range: Range<usize>) -> Self {
+        let at = |index: usize| self.range.start + index.min(self.len());
+        Self { all: self.all.clone(), range: at(range.start)..at(range.end.max(range.start)) }
     }
 
     /// Do they lie outside of memory?
     pub fn is_stored(&self) -> bool {
-        matches!(self.0, Inner::Stored(..))
+        matches!(self.all, Inner::Stored(..))
     }
 
     /// One fact.
     pub fn get(&self, index: usize) -> Option<&Fact> {
-        if let Inner::Stored(store, looks) = &self.0
+        if let Inner::Stored(store, looks) = &self.all
             && looks.fetch_add(1, Ordering::Relaxed) % LOOK_UPS == LOOK_UPS - 1
         {
             store.release(0..store.facts().len());
@@ -63,25 +75,25 @@ impl Facts {
 
     /// The facts of a range of indexes, as far as there are any.
     pub fn part(&self, range: Range<usize>) -> Iter<'_> {
-        let store = match &self.0 {
-            Inner::Memory(_) => None,
-            Inner::Stored(store, _) => Some(&**store),
+        let (facts, store): (&[Fact], _) = match &self.all {
+            Inner::Memory(facts) => (facts, None),
+            Inner::Stored(store, _) => (store.facts(), Some(&**store)),
         };
-        let end = range.end.min(self.len());
-        let from = range.start.min(end);
-        Iter { facts: self, store, held: from, next: from, end }
+        let end = self.range.start + range.end.min(self.len());
+        let from = (self.range.start + range.start.min(self.len())).min(end);
+        Iter { facts, store, held: from, next: from, end }
     }
 }
 
 impl From<Vec<Fact>> for Facts {
     fn from(facts: Vec<Fact>) -> Self {
-        Self(Inner::Memory(facts))
+        Self { range: 0..facts.len(), all: Inner::Memory(Arc::new(facts)) }
     }
 }
 
 impl FromIterator<Fact> for Facts {
     fn from_iter<I: IntoIterator<Item = Fact>>(facts: I) -> Self {
-        Self(Inner::Memory(facts.into_iter().collect()))
+        Self::from(facts.into_iter().collect::<Vec<_>>())
     }
 }
 
@@ -89,10 +101,11 @@ impl Deref for Facts {
     type Target = [Fact];
 
     fn deref(&self) -> &[Fact] {
-        match &self.0 {
+        let all = match &self.all {
             Inner::Memory(facts) => facts,
             Inner::Stored(store, _) => store.facts(),
-        }
+        };
+        all.get(self.range.clone()).unwrap_or_default()
     }
 }
 
@@ -225,5 +238,17 @@ mod tests {
         let all = 0..facts.len();
         assert_eq!(*shelf.1.lock().unwrap(), vec![all]);
         assert_eq!(stored.get(facts.len()), None);
+    }
+
+    #[test]
+    fn a_part_is_facts_of_its_own() {
+        let facts: Vec<Fact> = (0..100).map(|i| Fact { start_ms: i, ..Fact::default() }).collect();
+        for all in [Facts::from(facts.clone()), Facts::stored(Arc::new(Shelf(facts.clone(), Mutex::default())))] {
+            let some = all.within(10..90).within(5..1000);
+            assert_eq!((some.len(), some.get(0), some.get(75)), (75, facts.get(15), None));
+            assert_eq!(some, Facts::from(facts[15..90].to_vec()));
+            assert!(some.iter().rev().eq(facts[15..90].iter().rev()) && some.part(70..200).eq(&facts[85..90]));
+            assert!(all.within(7..7).is_empty() && all.within(200..300).is_empty());
+        }
     }
 }

@@ -11,29 +11,39 @@
 //! This crate does no I/O and knows no pattern; everything else in the workspace may use it.
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod cause;
 pub mod edge;
 pub mod event;
 pub mod fact;
 pub mod facts;
+pub mod index;
 pub mod key;
 pub mod line;
 pub mod ray;
 pub mod report;
+pub mod rows;
 pub mod serverconf;
+pub mod shelf;
+pub mod slice;
 pub mod source;
 pub mod text;
 pub mod time;
 pub mod traffic;
 pub mod verdict;
 
+pub use answer::AnsweredLine;
 pub use cause::{Cause, Family, OwnCause};
 pub use edge::{EdgeCounters, EdgeField, EdgeFilter, EdgeRow, EdgeScan};
-pub use event::{AnsweredLine, IncidentIndex, OriginEvent, OriginScan, Sig, SigHit, SourceScan};
+pub use event::{OriginEvent, OriginScan, Sig, SigHit, SourceScan};
 pub use fact::{Combo, Fact, FactFlags};
 pub use facts::{FactStore, Facts};
+pub use index::IncidentIndex;
 pub use line::{Level, Line, LineKind, Stack};
 pub use ray::RayId;
+pub use rows::Rows;
+pub use shelf::Shelf;
+pub use slice::{IncidentKeys, Slice, SliceTime};
 pub use source::{LineRef, SourceId, SourceInfo};
 pub use text::{Pool, Text};
 pub use time::{LogTime, Stamp};

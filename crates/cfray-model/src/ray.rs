@@ -25,6 +25,16 @@ static DIGITS: [u8; 256] = {
     table
 };
 
+/// As it is: its digits are as good as random.
+impl crate::shelf::Pack for RayId {
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.0.to_le_bytes().pack(out);
+    }
+    fn unpack(from: &mut crate::shelf::Unpack<'_>) -> Self {
+        Self(u64::from_le_bytes(crate::shelf::Pack::unpack(from)))
+    }
+}
+
 impl RayId {
     /// Reads `9e0ad402c9afa70a` or `9e0ad402c9afa70a-FRA`; anything else, the empty string, and
     /// Logpush's "no parent" value `00` give `None`.

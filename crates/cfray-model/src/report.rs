@@ -2,7 +2,9 @@
 
 use crate::cause::Cause;
 use crate::edge::{EdgeCounters, EdgeRow, Reject};
+use crate::rows::Rows;
 use crate::serverconf::ConfigReport;
+use crate::shelf::{Pack, Unpack, pack_struct};
 use crate::source::{Skipped, SourceInfo};
 use crate::text::{Place, Text};
 use crate::time::Stamp;
@@ -21,7 +23,7 @@ pub struct Report {
     /// The edge log as a whole.
     pub edge: EdgeSummary,
     /// One row an incident, ordered by edge time, ray, source.
-    pub rows: Vec<Row>,
+    pub rows: Rows,
     /// Bursts, worst first.
     pub episodes: Vec<Episode>,
     /// Causes with counts, most frequent first (counted rows only).
@@ -170,6 +172,45 @@ pub struct Row {
     pub lines: Vec<TiedLine>,
 }
 
+/// Words of [`Row::connection`].
+const CONNECTIONS: [&str; 4] = ["", "none", "reused", "new"];
+/// Words of [`Row::retry`].
+const RETRIES: [&str; 3] = ["", "cleared", "persisted"];
+
+impl Pack for Row {
+    fn pack(&self, out: &mut Vec<u8>) {
+        let Self { edge, source, server, connection, idle_gap_s, verdict, episode, retry, cleared_after_s, counted, lines } = self;
+        edge.pack(out);
+        source.pack(out);
+        server.pack(out);
+        out.push(CONNECTIONS.iter().position(|word| word == connection).unwrap_or(0) as u8);
+        idle_gap_s.pack(out);
+        verdict.pack(out);
+        episode.pack(out);
+        out.push(RETRIES.iter().position(|word| word == retry).unwrap_or(0) as u8);
+        cleared_after_s.pack(out);
+        counted.pack(out);
+        lines.pack(out);
+    }
+
+    fn unpack(from: &mut Unpack<'_>) -> Self {
+        let word = |words: &[&'static str], number: u8| words.get(usize::from(number)).copied().unwrap_or_default();
+        Self {
+            edge: Pack::unpack(from),
+            source: Pack::unpack(from),
+            server: Pack::unpack(from),
+            connection: word(&CONNECTIONS, u8::unpack(from)),
+            idle_gap_s: Pack::unpack(from),
+            verdict: Pack::unpack(from),
+            episode: Pack::unpack(from),
+            retry: word(&RETRIES, u8::unpack(from)),
+            cleared_after_s: Pack::unpack(from),
+            counted: Pack::unpack(from),
+            lines: Pack::unpack(from),
+        }
+    }
+}
+
 /// Most [`Row::lines`].
 pub const LINES: usize = 10;
 
@@ -189,6 +230,8 @@ pub struct TiedLine {
     /// Raw text (secrets not yet masked). Empty when an item of evidence of the same file and line has it.
     pub text: Text,
 }
+
+pack_struct!(TiedLine { tie, source, line, time_ms, error_ms, text });
 
 /// A burst of incidents that a person can act on.
 #[derive(Clone, Debug, Default, Serialize)]

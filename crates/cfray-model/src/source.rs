@@ -18,6 +18,17 @@ pub struct LineRef {
     pub offset: u64,
 }
 
+impl crate::shelf::Pack for SourceId {
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.0.pack(out);
+    }
+    fn unpack(from: &mut crate::shelf::Unpack<'_>) -> Self {
+        Self(u32::unpack(from))
+    }
+}
+
+crate::shelf::pack_struct!(LineRef { source, line, offset });
+
 /// What one source is.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct SourceInfo {

@@ -53,6 +53,8 @@ impl Place {
     }
 }
 
+crate::shelf::pack_struct!(Place { file, line });
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;

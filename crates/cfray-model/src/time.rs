@@ -6,6 +6,15 @@ use serde::Serialize;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize)]
 pub struct Stamp(pub i64);
 
+impl crate::shelf::Pack for Stamp {
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.0.pack(out);
+    }
+    fn unpack(from: &mut crate::shelf::Unpack<'_>) -> Self {
+        Self(i64::unpack(from))
+    }
+}
+
 /// Nanoseconds in a second.
 pub const SECOND: i64 = 1_000_000_000;
 /// Nanoseconds in a millisecond.

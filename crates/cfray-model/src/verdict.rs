@@ -35,6 +35,8 @@ impl Tie {
     }
 }
 
+crate::shelf::pack_listed!(Tie, [Tie::None, Tie::Window, Tie::Chain, Tie::Request, Tie::Ray]);
+
 /// Kinds of evidence.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -64,6 +66,11 @@ impl EvidenceKind {
     }
 }
 
+crate::shelf::pack_listed!(
+    EvidenceKind,
+    [EvidenceKind::Line, EvidenceKind::Field, EvidenceKind::Contrast, EvidenceKind::Absence, EvidenceKind::Config]
+);
+
 /// One item of evidence. At most 5 an incident, at most 400 characters of text each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Evidence {
@@ -81,6 +88,8 @@ pub struct Evidence {
     pub text: Text,
 }
 
+crate::shelf::pack_struct!(Evidence { kind, source, line, time_ms, offset_ms, text });
+
 /// The verdict on one incident.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
@@ -97,3 +106,5 @@ pub struct Verdict {
     /// The next likely cause and its probability.
     pub runner_up: Option<(Cause, f64)>,
 }
+
+crate::shelf::pack_struct!(Verdict { cause, confidence, tie, evidence, missing, runner_up });

@@ -117,7 +117,7 @@ mod tests {
         let rows: Vec<::csv::StringRecord> = reader.records().collect::<Result<_, _>>().unwrap();
         let report = example::report();
         assert_eq!(rows.len(), report.rows.len());
-        for (record, row) in rows.iter().zip(&report.rows) {
+        for (record, row) in rows.iter().zip(report.rows.iter()) {
             assert_eq!(record.len(), columns().len());
             let wanted = crate::mask::mask(row.edge.uri.as_deref().unwrap_or_default()).into_owned();
             assert_eq!(record.get(uri).unwrap(), wanted.replace('\x1b', "\\x1B"));

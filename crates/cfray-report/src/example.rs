@@ -256,7 +256,7 @@ pub fn report() -> Report {
         },
         timeline: timeline(),
         headline: "4 of 7 520s on shop.example.com between 10:02 and 10:04 came from PHP-FPM workers running out; 2 from blocked Cloudflare addresses.".to_owned(),
-        rows,
+        rows: rows.into(),
     }
 }
 
@@ -363,7 +363,7 @@ fn timeline() -> Timeline {
 pub fn empty() -> Report {
     let full = report();
     Report {
-        rows: vec![],
+        rows: cfray_model::Rows::default(),
         episodes: vec![],
         causes: vec![],
         endpoints: vec![],

@@ -3,17 +3,18 @@
 use crate::RenderOptions;
 use crate::escape::{EVIDENCE_CHARS, clip_middle, controls};
 use crate::mask::Masker;
-use cfray_model::Text;
 use cfray_model::report::{Breakdown, Episode, Report, Row, Share, SourceSummary, Timeline};
 use cfray_model::serverconf::ConfigReport;
+use cfray_model::{Rows, Text};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// A masked report. Rows are masked one by one, on demand: there may be millions.
 #[derive(Debug)]
 pub struct View<'a> {
     /// Everything but the rows.
     pub head: Report,
-    rows: &'a [Row],
+    rows: &'a Rows,
     masker: Masker,
     threads: usize,
 }
@@ -43,7 +44,7 @@ impl<'a> View<'a> {
 
     /// One row, masked.
     pub fn row(&self, index: usize) -> Option<Cow<'a, Row>> {
-        self.rows.get(index).map(|row| mask_row(row, &self.masker, &mut Clean::default()))
+        mask_all(self.rows.range(index..index + 1), &self.masker).pop()
     }
 
     /// All rows, masked, in order.
@@ -53,18 +54,16 @@ impl<'a> View<'a> {
 
     /// The rows of a range, masked, in order. Where nothing had to be masked it is the report's own row.
     pub fn batch(&self, from: usize, to: usize) -> Vec<Cow<'a, Row>> {
-        let rows = self.rows.get(from..to.min(self.rows.len())).unwrap_or_default();
-        let masked = |rows: &'a [Row]| {
-            let mut clean = Clean::default();
-            rows.iter().map(|row| mask_row(row, &self.masker, &mut clean)).collect::<Vec<_>>()
-        };
+        let rows = from.min(self.len())..to.min(self.len());
+        let masked = |rows: Range<usize>| mask_all(self.rows.range(rows), &self.masker);
         let threads = self.threads.min(rows.len() / SHARE).max(1);
         if threads == 1 {
             return masked(rows);
         }
-        let masked = &masked;
+        let (masked, each) = (&masked, rows.len().div_ceil(threads));
         std::thread::scope(|scope| {
-            let workers: Vec<_> = rows.chunks(rows.len().div_ceil(threads)).map(|part| scope.spawn(move || masked(part))).collect();
+            let parts = rows.clone().step_by(each).map(|from| from..(from + each).min(rows.end));
+            let workers: Vec<_> = parts.map(|part| scope.spawn(move || masked(part))).collect();
             let mut all = Vec::with_capacity(rows.len());
             for worker in workers {
                 match worker.join() {
@@ -77,7 +76,7 @@ impl<'a> View<'a> {
     }
 
     /// The rows themselves, for choosing among them only: what they hold is not masked.
-    pub(crate) fn unmasked(&self) -> &'a [Row] {
+    pub(crate) const fn unmasked(&self) -> &'a Rows {
         self.rows
     }
 }
@@ -130,6 +129,20 @@ impl Clean {
                 }
                 None
             }
+        }
+    }
+}
+
+/// [`mask_row`] of rows, in order.
+fn mask_all<'r>(rows: Cow<'r, [Row]>, masker: &Masker) -> Vec<Cow<'r, Row>> {
+    let mut clean = Clean::default();
+    match rows {
+        Cow::Borrowed(rows) => rows.iter().map(|row| mask_row(row, masker, &mut clean)).collect(),
+        Cow::Owned(rows) => {
+            // All stay where they are until the last is masked: clean texts are known by their place.
+            let changed = |row| if let Cow::Owned(row) = mask_row(row, masker, &mut clean) { Some(row) } else { None };
+            let changed: Vec<Option<Row>> = rows.iter().map(changed).collect();
+            rows.into_iter().zip(changed).map(|(row, changed)| Cow::Owned(changed.unwrap_or(row))).collect()
         }
     }
 }
@@ -256,7 +269,7 @@ fn mask_head(report: &Report, masker: &Masker) -> Report {
             .map(|s| cfray_model::source::Skipped { name: own(&s.name), what: text(&s.what), hint: own(&s.hint), ..s.clone() })
             .collect(),
         edge,
-        rows: Vec::new(),
+        rows: Rows::default(),
         episodes: report.episodes.iter().map(episode).collect(),
         causes: report.causes.iter().map(|c| cfray_model::report::CauseSummary { check: own(&c.check), ..c.clone() }).collect(),
         endpoints: report.endpoints.iter().map(share).collect(),
@@ -280,5 +293,37 @@ fn mask_head(report: &Report, masker: &Masker) -> Report {
         impact: cfray_model::report::Impact { methods: pairs(&report.impact.methods), ..report.impact.clone() },
         timeline: Timeline { bucket_s: report.timeline.bucket_s, buckets: report.timeline.buckets.clone() },
         headline: text(&report.headline),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{FORMATS, OutputFormat, example, render};
+    use cfray_model::Shelf;
+
+    #[test]
+    fn packed_rows_are_rendered_like_others() {
+        let kept = example::report();
+        let mut shelf = Shelf::default();
+        shelf.put(kept.rows.kept().unwrap());
+        let mut rows = Rows::packed(shelf, (0..kept.rows.len() as u32).collect());
+        for (index, row) in kept.rows.iter().enumerate() {
+            rows.set_episode(index, row.episode.map_or(0, |number| number as u32));
+        }
+        let packed = Report { rows, ..kept.clone() };
+        for redact in [None, Some([7u8; 32])] {
+            let options = RenderOptions { redact, threads: 2, ..RenderOptions::default() };
+            for format in FORMATS {
+                let write = |report: &Report| {
+                    let mut out = Vec::new();
+                    render(report, OutputFormat::from_name(format.name).unwrap(), &options, &mut out).unwrap();
+                    out
+                };
+                assert!(write(&kept) == write(&packed), "{}", format.name);
+                assert!(!String::from_utf8_lossy(&write(&packed)).contains("hunter2"), "{}", format.name);
+            }
+        }
     }
 }

@@ -318,8 +318,8 @@ pub struct ReadArgs {
     /// Most times its own size that a compressed file may expand to
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_ratio: Option<u64>,
-    /// Memory that should do, such as 2G: evidence is thinned to fit (fewer lines of one meaning a second), and the
-    /// summary says so; no request is left out
+    /// Memory that should do, such as 2G: large storms are cut into smaller slices of time, evidence is thinned to fit (fewer
+    /// lines of one meaning a second), and the summary says so; no request is left out
     #[arg(long, value_name = "SIZE")]
     pub max_memory: Option<Size>,
     /// May files be mapped into memory?

@@ -7,7 +7,7 @@ use crate::values::glob;
 use crate::{diag, rays};
 use cfray_causes::{Part, Settings, serverconf};
 use cfray_ingest::Discovery;
-use cfray_model::report::Meta;
+use cfray_model::report::{Meta, Report};
 use cfray_model::serverconf::ConfTree;
 use cfray_model::source::Skipped;
 use cfray_model::{EdgeScan, RayId, SourceId, SourceInfo};
@@ -155,7 +155,9 @@ pub fn scan(
                 discovery.focus(scope);
             }
             let edge = cfray_ingest::scan_edge(discovery, &selection.filter, &reading.options, progress);
-            parts.push(part(edge, discovery, reading, ray, progress));
+            // Where incidents are too many, the origin's lines are looked for slice by slice: see [`report`].
+            let sliced = !edge.slices.is_empty();
+            parts.push(if sliced { Part { edge, ..Part::default() } } else { part(edge, discovery, reading, ray, progress) });
         }
     }
     progress.clear();
@@ -164,8 +166,30 @@ pub fn scan(
     let skipped = discovery.skipped.clone();
     let configs = discovery.configs.clone();
     sources.extend(list);
-    let flawed = complain(&parts) || skipped.iter().any(|s| s.failed) || configs.iter().flat_map(|c| &c.problems).any(|p| p.failed);
+    let flawed = complain(&parts, &mut BTreeSet::new())
+        || skipped.iter().any(|s| s.failed)
+        || configs.iter().flat_map(|c| &c.problems).any(|p| p.failed);
     Ok(Scanned { parts, sources, skipped, configs, flawed, notes })
+}
+
+/// Joins and decides. In a large storm the origin's logs are read again for each slice of time. The second value: something
+/// could not be read or was rejected, now or before.
+pub fn report(scanned: Scanned, discovery: &mut Discovery, reading: &Reading, settings: &Settings, progress: &Display) -> (Report, bool) {
+    let scopes = discovery.scopes();
+    let mut flawed = scanned.flawed;
+    let mut told = BTreeSet::new();
+    let mut rescan = |number: usize, edge: &EdgeScan| {
+        if let Some(scope) = scopes.get(number).filter(|_| scopes.len() > 1) {
+            discovery.focus(scope);
+        }
+        let origin = cfray_ingest::scan_origin(discovery, &edge.index(), &reading.options, progress);
+        progress.clear();
+        let part = Part { origin, ..Part::default() };
+        flawed |= complain(std::slice::from_ref(&part), &mut told);
+        part.origin
+    };
+    let report = cfray_causes::analyze_slices(scanned.parts, &scanned.sources, scanned.skipped, settings, &mut rescan);
+    (report, flawed)
 }
 
 /// The origin pass beside an edge pass.
@@ -190,13 +214,16 @@ fn listed(path: &Path, discovery: &Discovery, selection: &Selection) -> Outcome<
     Ok((scan, info))
 }
 
-/// Names what went wrong while reading. True if anything was unreadable or rejected.
-fn complain(parts: &[Part]) -> bool {
+/// Names what went wrong while reading, unless it was `told` before: each slice of a storm meets the same. True if anything was
+/// unreadable or rejected.
+fn complain(parts: &[Part], told: &mut BTreeSet<String>) -> bool {
     let mut problems: BTreeSet<String> = parts.iter().flat_map(|part| part.edge.problems.iter().cloned()).collect();
     let origin = || parts.iter().flat_map(|part| &part.origin.sources);
     problems.extend(origin().flat_map(|s| s.problems.iter().map(move |problem| format!("{}: {problem}", s.info.name))));
     for problem in &problems {
-        diag::warning(problem);
+        if told.insert(problem.clone()) {
+            diag::warning(problem);
+        }
     }
     !problems.is_empty() || parts.iter().any(|part| part.edge.counters.rejected > 0) || origin().any(|s| s.rejected > 0)
 }

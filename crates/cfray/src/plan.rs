@@ -95,6 +95,7 @@ pub fn reading(paths: &[PathBuf], args: &ReadArgs) -> Outcome<Reading> {
         Some(Mmap::Never) => MmapPolicy::Never,
         Some(Mmap::Auto) | None => MmapPolicy::Auto,
     };
+    let max_memory = args.max_memory.or(config.max_memory).map(|size| size.0);
     let options = Options {
         threads: args.threads.or(config.threads).map_or(defaults.threads, usize::from),
         mmap,
@@ -106,10 +107,17 @@ pub fn reading(paths: &[PathBuf], args: &ReadArgs) -> Outcome<Reading> {
         own: own.patterns.clone(),
         max_inflate: args.max_inflate.or(config.max_inflate).map_or(defaults.max_inflate, |size| size.0),
         max_ratio: args.max_ratio.or(config.max_ratio).unwrap_or(defaults.max_ratio),
-        max_memory: args.max_memory.or(config.max_memory).map(|size| size.0),
+        max_memory,
+        incidents_at_once: max_memory.map_or(defaults.incidents_at_once, at_once),
         ..defaults
     };
     Ok(Reading { inputs, options, zones, patterns, ranges, config, own, notes: found.note.into_iter().collect(), set })
+}
+
+/// Incidents that are analysed at once within some memory: one with its lines, ties and verdict takes about 2.5 KB; the rest is for
+/// what stays of the others and for the reading.
+fn at_once(max_memory: u64) -> usize {
+    usize::try_from(max_memory / 8 / 2560).unwrap_or(usize::MAX).clamp(10_000, Options::default().incidents_at_once)
 }
 
 /// Reads a list of networks that replaces the built-in one.

@@ -68,6 +68,8 @@ impl Coverage {
                 *word |= 1 << (fact % 64);
             }
         }
+        // Lines without a time are tied where a request is the only one of its kind: of others they would tell nothing.
+        let timed = |ev: &Ev| ev.utc.is_some() || ev.e.time.is_some();
         let owns = |i: usize| owning.get(i / 64).is_some_and(|word| word & (1 << (i % 64)) != 0);
         for (i, f) in w.edge.facts.iter().enumerate() {
             // A job that delivers failures only still has those that the origin itself answered with.
@@ -76,7 +78,10 @@ impl Coverage {
             let (true, Some(end)) = (valid, f.end()) else { continue };
             let lines = if owns(i) { w.ties.of_fact.get(&(i as u32)) } else { None };
             let owner = lines.and_then(|list| {
-                list.iter().filter_map(|&e| w.evs.get(e as usize)).find(|ev: &&Ev| ev.e.kind == LineKind::Access).map(|ev| ev.server)
+                list.iter()
+                    .filter_map(|&e| w.evs.get(e as usize))
+                    .find(|ev: &&Ev| ev.e.kind == LineKind::Access && timed(ev))
+                    .map(|ev| ev.server)
             });
             let slot = end.0.div_euclid(SLOT);
             let host = w.keys.get(f.combo as usize).map_or(0, |k| k.host);

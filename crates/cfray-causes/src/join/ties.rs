@@ -38,6 +38,10 @@ fn explains(ev: &Ev, f: &Fact, kind: EdgeKind) -> Option<u8> {
     if e.kind == LineKind::Error {
         return Some(error_explains(e.sig.as_ref(), f));
     }
+    if e.kind == LineKind::Other {
+        // An application warns of requests that it answers, too.
+        return Some(1);
+    }
     if e.hung_up() {
         return (f.edge_status == 520).then_some(0).or((f.edge_status >= 499).then_some(3));
     }
@@ -191,11 +195,15 @@ fn distance_to_end(ev: &Ev, f: &Fact) -> i64 {
 fn by_page(evs: &[Ev], ties: &mut Ties) {
     let mut pages: HashMap<(usize, &str), Vec<u32>> = HashMap::new();
     for (i, ev) in evs.iter().enumerate() {
-        let closing = matches!(ev.e.status, Some(403 | 406 | 408 | 444));
+        // Of a request with a body, Apache cannot read what is left from a connection that was dropped: 400, and nothing sent.
+        let unread = ev.e.status == Some(400) && sent_nothing(ev);
+        let closing = matches!(ev.e.status, Some(403 | 406 | 408 | 444)) || unread;
         if ev.e.kind == LineKind::Access && closing && ties.owner.get(i).is_some_and(Option::is_some) {
             pages.entry((ev.server, ev.e.path.as_str())).or_default().push(i as u32);
         }
     }
+    // By request: an access log may be written twice.
+    let owner = |ties: &Ties, access: u32| Some(ties.owner.get(access as usize).copied().flatten()?.0);
     let mut used: HashSet<u32> = HashSet::new();
     for (i, ev) in evs.iter().enumerate() {
         let named = matches!(ev.e.sig.as_ref().map(|h| h.sig), Some(Sig::ModsecDrop | Sig::ModsecDeny));
@@ -208,13 +216,13 @@ fn by_page(evs: &[Ev], ties: &mut Ties) {
             .into_iter()
             .flatten()
             .filter_map(|&a| Some((a, evs.get(a as usize)?)))
-            .filter(|(a, access)| !used.contains(a) && (ev.e.client == 0 || access.e.client == 0 || ev.e.client == access.e.client))
+            .filter(|(a, _)| owner(ties, *a).is_some_and(|fact| !used.contains(&fact)))
+            .filter(|(_, access)| ev.e.client == 0 || access.e.client == 0 || ev.e.client == access.e.client)
             .filter_map(|(a, access)| Some((ev.utc?.distance(access.utc?), a)))
             .filter(|(distance, _)| *distance <= 2 * SECOND)
             .min();
-        let owner = best.and_then(|(_, a)| Some((a, ties.owner.get(a as usize).copied().flatten()?.0)));
-        if let Some((access, fact)) = owner {
-            used.insert(access);
+        if let Some(fact) = best.and_then(|(_, a)| owner(ties, a)) {
+            used.insert(fact);
             ties.set(i, fact, Tie::Chain);
         }
     }
@@ -245,7 +253,9 @@ fn by_request(evs: &[Ev], facts: &Facts, keys: &[ComboKeys], index: &FactIndex, 
     }
     let mut candidates: Vec<Candidate> = Vec::new();
     for (i, ev) in evs.iter().enumerate() {
-        let names_request = matches!(ev.e.kind, LineKind::Access | LineKind::Error | LineKind::Audit) && ev.e.request != 0;
+        let logger = || ev.e.sig.as_ref().is_some_and(|h| h.sig == Sig::AppUnanswered);
+        let servers = matches!(ev.e.kind, LineKind::Access | LineKind::Error | LineKind::Audit);
+        let names_request = (servers || logger()) && ev.e.request != 0;
         // A line with a ray of its own belongs to that ray's row or to a row that was not logged.
         if !names_request || ties.owner.get(i).is_some_and(Option::is_some) || ev.e.ray != 0 || ev.e.stack == Stack::Fpm {
             continue;

@@ -10,7 +10,7 @@ use crate::trust;
 use cfray_model::serverconf::Software;
 use cfray_model::time::SECOND;
 use cfray_model::{
-    EdgeRow, EdgeScan, Fact, FactFlags, Facts, IncidentIndex, LineKind, OriginEvent, OriginScan, Sig, SourceScan, Stack, Text,
+    EdgeRow, EdgeScan, Fact, FactFlags, Facts, IncidentIndex, LineKind, OriginEvent, OriginScan, Sig, SourceId, SourceScan, Stack, Text,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -316,6 +316,21 @@ impl World {
         Some(stated - clock.shift_near(stated))
     }
 
+    /// By source how far its stamps are off at least and at most: stated minus true time, in nanoseconds. Sources whose clock is
+    /// not known, or stands on one side only, are left out.
+    pub fn shifts(&self) -> BTreeMap<SourceId, (i64, i64)> {
+        let mut out: BTreeMap<SourceId, Option<(i64, i64)>> = BTreeMap::new();
+        for ev in &self.evs {
+            out.entry(ev.e.at.source).or_insert(Some((i64::MAX, i64::MIN)));
+            let stated = ev.e.time.map(|t| t.stated_ns());
+            let range = stated.zip(ev.utc).map(|(stated, utc)| (stated - utc.hi, stated - utc.lo));
+            if let Some(slot) = out.get_mut(&ev.e.at.source) {
+                *slot = slot.zip(range).map(|(a, b)| (a.0.min(b.0), a.1.max(b.1)));
+            }
+        }
+        out.into_iter().filter_map(|(source, range)| Some((source, range?))).collect()
+    }
+
     /// Was the origin pass looking for this row's line? Logs that carry rays are searched by ray only.
     pub fn wanted(&self, f: &Fact) -> bool {
         let by_ray = f.ray != 0 && self.index.rays.contains(&f.ray);
@@ -414,7 +429,7 @@ fn client_column(scan: &SourceScan, facts: &Facts, keys: &[ComboKeys], index: &F
 }
 
 /// Recognises jobs with a filter or a sample rate.
-fn edge_kind(edge: &EdgeScan) -> EdgeKind {
+pub fn edge_kind(edge: &EdgeScan) -> EdgeKind {
     let c = &edge.counters;
     if c.rows == 0 {
         EdgeKind::None

@@ -261,5 +261,8 @@ pub fn unexplained(w: &World, fact: u32) -> Option<usize> {
     if evs().any(|ev| ev.e.sig.as_ref().is_some_and(|h| EXPLAINS_CLOSE.contains(&h.sig))) {
         return None;
     }
-    evs().find(|ev| ev.e.hung_up() || ev.e.sig.as_ref().is_some_and(|h| h.sig == Sig::ModsecDrop)).map(|ev| ev.server)
+    // The application names the request in a warning and logs no answer to it.
+    let unanswered = evs().all(|ev| ev.e.kind != LineKind::Access);
+    let closing = |sig| sig == Sig::ModsecDrop || (sig == Sig::AppUnanswered && unanswered);
+    evs().find(|ev| ev.e.hung_up() || ev.e.sig.as_ref().is_some_and(|h| closing(h.sig))).map(|ev| ev.server)
 }

@@ -119,6 +119,8 @@ const PROCESS_WIDE: &[Sig] = &[
     Sig::KernelFault,
     Sig::UnitKilled,
     Sig::UnitOom,
+    Sig::UnitExited,
+    Sig::AppExit,
     Sig::AppWorkerTimeout,
     Sig::UnitStop,
     Sig::LiteSpeedThrottle,

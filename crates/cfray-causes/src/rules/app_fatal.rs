@@ -2,18 +2,22 @@
 
 use crate::chain;
 use crate::doc::{CauseDoc, Fix};
-use crate::rule::{Case, Finding};
-use cfray_model::Cause;
+use crate::population::windows::{AFTER_MS, BEFORE_MS};
+use crate::rule::{Case, Finding, sentence};
+use cfray_model::{Cause, EvidenceKind, Sig, Tie};
 
 /// What a person may read about `app-fatal`.
 pub static DOC: CauseDoc = CauseDoc {
     cause: Cause::AppFatal,
     says: "The application failed with a fatal error, and the server closed the connection instead of sending an error page.",
     why: "A PHP fatal error normally becomes a valid 500, also with an empty page. It becomes a 520 when nothing is sent in its \
-        place: a rule such as `error_page 500 = @drop` with `return 444` closes the connection, so Cloudflare reads zero bytes.",
+        place: a rule such as `error_page 500 = @drop` with `return 444` closes the connection, so Cloudflare reads zero bytes. An \
+        application that is the origin itself (Node, and others) and ends over an error that nobody catches cuts off every request \
+        it had in hand.",
     evidence: "A PHP fatal line (`PHP Fatal error`, `Uncaught`, `Allowed memory size`, `Maximum execution time`) or an exception in Monolog's form (Laravel, Symfony) that \
         belongs to the same request by ray, request or connection number, with an access line of 444, or no access line although the log covers the \
-        moment.",
+        moment. Without a web server in front: the application's process left with an exit code (systemd `status=1/FAILURE`, Node's last \
+        lines, PM2, supervisor) at the end of requests that have no line, and not near answered ones.",
     not_when: "The fatal was answered with a valid 500: then Cloudflare shows 500. A fatal of another request in the same second. The \
         failing file lies in a plugin, theme or middleware: plugin-fault.",
     fix: Fix {
@@ -43,7 +47,7 @@ pub static DOC: CauseDoc = CauseDoc {
 
 /// A fatal error in the application's own code, its 500 hidden.
 pub fn check(c: &Case<'_>) -> Option<Finding> {
-    let fatal = chain::php_fatal(c)?;
+    let Some(fatal) = chain::php_fatal(c) else { return exited(c) };
     let in_plugin = fatal.plugin.is_some();
     let score = match (in_plugin, fatal.memory) {
         (false, _) => fatal.score,
@@ -51,4 +55,29 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         (true, false) => fatal.score * 0.08,
     };
     Some(Finding::new(DOC.cause, score, fatal.tie).with(c.line(fatal.ev)).with_all(c.access_line()).with(c.timing()))
+}
+
+/// The application's process ended itself over an error, and with it every request that it had in hand: its connections
+/// are Cloudflare's, or the web server in front hides its 502.
+fn exited(c: &Case<'_>) -> Option<Finding> {
+    let lines = |f: Finding, exit: &chain::Exit<'_>| {
+        let said = [Some(exit.ev), exit.thrown, exit.also];
+        f.with_all(said.into_iter().flatten().map(|ev| c.line(ev))).with_all(c.access_line()).with(c.timing())
+    };
+    if c.no_line()
+        && let Some(listens) = chain::app_in_front(c)
+    {
+        let exit = chain::app_exit(c, BEFORE_MS, AFTER_MS)?;
+        let contrast = c.p.windows.get(c.server?, exit.ev.e.sig.as_ref()?.sig);
+        // What only the application's own text says may be anybody's.
+        let trust = if exit.ev.e.raw_text { 0.85 } else { 0.95 };
+        let f = Finding::new(DOC.cause, trust * contrast.weight() * c.absence_weight(), Tie::Window);
+        let f = lines(f, &exit).with(sentence(EvidenceKind::Contrast, contrast.sentence("the application's process ended")));
+        return Some(f.with(c.line(listens)).or_else(Cause::ServerRestart, 0.2));
+    }
+    let own =
+        c.own(&[Sig::UpstreamReset, Sig::UpstreamClosed, Sig::ProxyDispatch]).filter(|o| c.hidden_failure() && !chain::is_fastcgi(o.1))?;
+    let exit = chain::app_exit(c, BEFORE_MS, AFTER_MS)?;
+    let score = if exit.ev.e.raw_text { 0.8 } else { 0.92 };
+    Some(lines(Finding::new(DOC.cause, score, Tie::Chain), &exit).with(c.line(own.1)).or_else(Cause::BackendClosed, 0.2))
 }

@@ -13,7 +13,8 @@ pub static DOC: CauseDoc = CauseDoc {
         `return 444`). Cloudflare cannot tell that from a crash and reports 520 to exactly those visitors. It is a block that looks \
         like an error.",
     evidence: "Failing depends on the visitor's address, network or agent, on paths where other visitors succeed in the same minutes \
-        (at least 5 requests, p < 0.001), with 444 lines or drop lines at the origin for them.",
+        (at least 5 requests, p < 0.001), with 444 lines or drop lines at the origin for them, or a Node logger's warnings that name the \
+        request and no response. Too few to compare: ModSecurity's own word that its rule looked at the address or the agent.",
     not_when: "Everybody fails on that path: rule-dropped. Failing depends on Cloudflare's address: edge-ip-blocked. An error line of \
         the same request (crash, fatal, full pool) stands behind the 444. A 403, which is an open refusal.",
     fix: Fix {

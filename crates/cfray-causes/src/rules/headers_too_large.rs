@@ -3,7 +3,7 @@
 use crate::doc::{CauseDoc, Fix};
 use crate::population::sizes::Excess;
 use crate::rule::{Case, Finding, sentence};
-use cfray_model::{Cause, EvidenceKind};
+use cfray_model::{Cause, EvidenceKind, Tie};
 
 /// What a person may read about `headers-too-large`.
 pub static DOC: CauseDoc = CauseDoc {
@@ -92,8 +92,9 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             return None;
         }
         if matches!(e.status, Some(200..=399)) {
+            let usual = a.2 == Tie::Ray || c.fact.is_none_or(|f| c.p.sizes.ordinary_is_usual(f));
             return Some(
-                Finding::new(DOC.cause, 0.5, a.2)
+                Finding::new(DOC.cause, if usual { 0.5 } else { 0.4 }, a.2)
                     .with(c.line(a.1))
                     .with(sentence(EvidenceKind::Field, "the origin logged an ordinary answer, Cloudflare refused it"))
                     .lacking("$bytes_sent and $body_bytes_sent (Apache %O and %B) in the access log: their difference is the header's size")
@@ -105,7 +106,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     // No origin line at all: a status that was parsed says that a header came and was refused.
     let status = c.row.origin_status?;
     matches!(status, 200..=399).then(|| {
-        Finding::new(DOC.cause, 0.48, cfray_model::Tie::None)
+        Finding::new(DOC.cause, 0.48, Tie::None)
             .with(sentence(EvidenceKind::Field, format!("Cloudflare parsed status {status} from the origin and still answered 520")))
             .lacking("an origin access log with the size of the header")
             .or_else(Cause::MalformedResponse, 0.35)

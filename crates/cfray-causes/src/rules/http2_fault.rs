@@ -4,7 +4,7 @@ use crate::doc::{CauseDoc, Fix};
 use crate::dropped;
 use crate::join::Ev;
 use crate::rule::{Case, Finding, sentence};
-use cfray_model::{Cause, EvidenceKind, Sig, Stack, Tie};
+use cfray_model::{Cause, EvidenceKind, Sig, Stack, Tie, key};
 
 /// What a person may read about `http2-fault`.
 pub static DOC: CauseDoc = CauseDoc {
@@ -75,9 +75,9 @@ fn from_edge_or_terminator(c: &Case<'_>, ev: &crate::join::Ev) -> bool {
     if ev.e.client == 0 || c.w.keys.iter().any(|k| k.edge_ip == ev.e.client) {
         return true;
     }
+    // The client's column, wherever the format has it: nothing else that stands in the line counts.
     ev.e.text
-        .split([' ', '"', ','])
-        .take(12)
-        .filter_map(|word| word.parse::<std::net::IpAddr>().ok())
-        .any(cfray_formats::fields::addr::is_local)
+        .split([' ', '\t', '|', ';', '"', '\'', ',', '[', ']', '(', ')', '='])
+        .filter_map(|word| Some((word, word.parse::<std::net::IpAddr>().ok()?)))
+        .any(|(word, addr)| key::addr_key(word.as_bytes()) == ev.e.client && cfray_formats::fields::addr::is_local(addr.to_canonical()))
 }

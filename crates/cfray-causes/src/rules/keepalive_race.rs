@@ -3,8 +3,9 @@
 use crate::doc::{CauseDoc, Fix};
 use crate::join::coverage::Covered;
 use crate::population::gaps::within_round_trip;
+use crate::population::windows::{AFTER_MS, BEFORE_MS};
 use crate::rule::{Case, Finding, sentence};
-use cfray_model::{Cause, EvidenceKind, Tie};
+use cfray_model::{Cause, EvidenceKind, Sig, Tie};
 
 /// What a person may read about `keepalive-race`.
 pub static DOC: CauseDoc = CauseDoc {
@@ -87,6 +88,10 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         (_, gap) if c.p.gaps.silent(origin).on_any_connection() => {
             (0.4, gap.map(|g| sentence(EvidenceKind::Field, format!("idle for {g:.1} s before"))))
         }
+        // A process of the web server that ended in that second takes idle connections along, too.
+        (_, gap) if !c.near(ENDS, BEFORE_MS, AFTER_MS).is_empty() => {
+            (0.45, gap.map(|g| sentence(EvidenceKind::Field, format!("idle for {g:.1} s before"))))
+        }
         (_, gap) => (0.6, gap.map(|g| sentence(EvidenceKind::Field, format!("idle for {g:.1} s before")))),
     };
     // The reset needs its way back, and a row that does not say whom it asked says nothing of reuse either.
@@ -115,6 +120,10 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     }
     Some(f)
 }
+
+/// Ends of the web server's processes.
+const ENDS: &[Sig] =
+    &[Sig::NginxWorkerSignal, Sig::ApacheChildSignal, Sig::HaProxyWorkerSignal, Sig::NginxStop, Sig::ApacheStop, Sig::LighttpdStop];
 
 /// Could a new connection have been told from a reused one? Handshakes are whole milliseconds: TLS always takes
 /// some, TCP only where the colo is not next door.

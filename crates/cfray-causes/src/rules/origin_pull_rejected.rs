@@ -71,7 +71,12 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     let server = c.server?;
     if let Some((_, ev)) = c.nearest(&[Sig::ApacheClientCert], 1_500, 1_500) {
         let contrast = c.p.windows.get(server, Sig::ApacheClientCert);
-        let f = Finding::new(DOC.cause, 0.95 * contrast.weight() * c.absence_weight(), Tie::Window).with(c.line(ev));
+        // A line about this very edge address is this connection's, or that of one beside it, if it fails at once. A connection in
+        // use was let in.
+        let at_once = c.failed_after_ms().is_some_and(|ms| within_round_trip(ms, c.rtt_ms));
+        let of_peer = at_once && c.row.reused() == Some(false) && c.edge_key() != 0 && ev.e.client == c.edge_key();
+        let weight = if of_peer { contrast.weight().max(0.9) } else { contrast.weight() };
+        let f = Finding::new(DOC.cause, 0.95 * weight * c.absence_weight(), Tie::Window).with(c.line(ev));
         return Some(f.with(sentence(EvidenceKind::Contrast, contrast.sentence("a client certificate was refused"))).with(c.timing()));
     }
     refused_by_name(c).or_else(|| silent_at_warn(c))

@@ -11,9 +11,11 @@ pub static DOC: CauseDoc = CauseDoc {
     says: "The origin takes all visitors for one, because it sees only Cloudflare's address, and cut that one off.",
     why: "Limits per client count by address. Without restored addresses hundreds of visitors share one Cloudflare address, and the \
         limit that would stop one abuser stops them all. LiteSpeed then closes the connection without an answer; nginx does so if its \
-        limit has the status 444.",
+        limit has the status 444, and ModSecurity if the rule on its counter drops.",
     evidence: "LiteSpeed's `Reached per client hard connection limit` (or soft) with an address, or nginx `limiting connections ... \
-        by zone` with an address inside Cloudflare's ranges, at the moment of the failure.",
+        by zone` with an address inside Cloudflare's ranges, at the moment of the failure. Or ModSecurity drops the request because \
+        a counter of its collection `IP` is over a threshold (`Operator GT matched 12 at IP:dos_counter`) and the counted address is \
+        the edge's.",
     not_when: "The limit answers with a valid 503 (nginx's default) or 429. The address in the line is a visitor's: rule-dropped or \
         client-blocked.",
     fix: Fix {
@@ -39,6 +41,7 @@ pub static DOC: CauseDoc = CauseDoc {
     sources: &[
         "openlitespeed src/http/clientinfo.cpp",
         "nginx src/http/modules/ngx_http_limit_conn_module.c @3f6f782 (2026-08)",
+        "ModSecurity 2.9.7 apache2/re_operators.c; core rule set, rule 912120",
         "cloudflare-docs page restoring-original-visitor-ips.mdx @2654a88",
         "https://www.cloudflare.com/ips-v4 and /ips-v6 (15 and 7 ranges in October 2026)",
         "mcbsys.com, \"Using OpenLiteSpeed behind Cloudflare\" (2023-12)",
@@ -54,6 +57,13 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             format!("the limit counted {}, a Cloudflare edge address", c.row.edge_ip.as_deref().unwrap_or("the edge")),
         );
         return Some(Finding::new(DOC.cause, score, o.2).with(c.line(o.1)).with_all(c.access_line()).with(seen));
+    }
+    if let Some(o) = dropped::counted_edge(c) {
+        let seen = sentence(
+            EvidenceKind::Field,
+            format!("ModSecurity counted {}, a Cloudflare edge address", c.row.edge_ip.as_deref().unwrap_or("the edge")),
+        );
+        return Some(Finding::new(DOC.cause, 0.96, o.2).with(c.line(o.1)).with_all(c.access_line()).with(seen).with(c.timing()));
     }
     if !c.no_line() {
         return None;

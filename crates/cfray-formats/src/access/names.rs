@@ -21,43 +21,62 @@ pub fn role_of_name(name: &[u8]) -> Option<(Role, u8)> {
 /// Names by role, best first. A name that is in use with two meanings (`ua`, `t`, `time`) stands
 /// where most use it; learning from the values may overrule it.
 static TABLE: &[(Role, &str)] = &[
-    (Role::Ray, "httpcfray cfray cfrayid rayid ray requestheaderscfray requestheaderscfrayid"),
+    (Role::Ray, "httpcfray cfray cfrayid rayid ray requestheaderscfray requestheaderscfrayid reqheaderscfray metareqheaderscfray"),
     (
         Role::Visitor,
         "httpcfconnectingip cfconnectingip cfconnectingipv6 trueclientip httptrueclientip httpxrealip xrealip realip httpxforwardedfor xforwardedfor \
-         forwardedfor xff proxyaddxforwardedfor visitor visitorip requestclientip requestheadersxforwardedfor requestheaderscfconnectingip",
+         forwardedfor xff proxyaddxforwardedfor visitor visitorip requestclientip requestheadersxforwardedfor requestheaderscfconnectingip \
+         reqheaderscfconnectingip reqheadersxforwardedfor reqheadersxrealip metareqheaderscfconnectingip metareqheadersxforwardedfor",
     ),
     (
         Role::Client,
         "remoteaddr remoteip remotehost clientip client clientaddr clientaddress remoteaddress remote cip ip addr address h requestremoteip \
-         requestremoteaddr binaryremoteaddr realipremoteaddr",
+         requestremoteaddr binaryremoteaddr realipremoteaddr reqremoteaddress reqremoteaddr reqip metareqip",
     ),
-    (Role::Host, "httphost host requesthost vhost virtualhost domain servername site v canonicalservername fqdn"),
+    (
+        Role::Host,
+        "httphost host requesthost vhost virtualhost domain servername site v canonicalservername fqdn reqheadershost reqhost reqhostname metareqheadershost",
+    ),
     (Role::Request, "request requestline req r httprequest firstline"),
-    (Role::Method, "requestmethod method requestmethodname httpmethod verb m"),
-    (Role::Uri, "requesturi requesturl originaluri url rawuri target requesttarget"),
+    (Role::Method, "requestmethod method requestmethodname httpmethod verb m reqmethod metareqmethod"),
+    (
+        Role::Uri,
+        "requesturi requesturl originaluri url rawuri target requesttarget reqoriginalurl requrl requri metareqoriginalurl metarequrl",
+    ),
     (Role::Path, "uri path documenturi requestpath u"),
     (Role::Query, "args querystring query q requestquery"),
-    (Role::Protocol, "serverprotocol protocol requestprotocol requestproto httpversion proto requesthttpversion"),
-    (Role::Status, "status statuscode httpstatus responsestatus responsecode responsestatuscode st code response s"),
-    (Role::BodyBytes, "bodybytessent bodybytes bbs bodysent bodysize responsebodysize"),
+    (
+        Role::Protocol,
+        "serverprotocol protocol requestprotocol requestproto httpversion proto requesthttpversion reqhttpversion metareqhttpversion",
+    ),
+    (
+        Role::Status,
+        "status statuscode httpstatus responsestatus responsecode responsestatuscode st code response s resstatuscode resstatus metaresstatuscode",
+    ),
+    (Role::BodyBytes, "bodybytessent bodybytes bbs bodysent bodysize responsebodysize body"),
     (Role::BytesSent, "bytessent bs bytesout totalbytessent"),
     (Role::Size, "size bytes responsesize responselength length responsebytes sentbytes b o"),
-    (Role::Millis, "durationms requesttimems responsetimems elapsedms timetakenms requestdurationms latencyms ms"),
+    (Role::Millis, "durationms requesttimems responsetimems elapsedms timetakenms requestdurationms latencyms ms metaresponsetime"),
     (
         Role::Micros,
-        "durationus requesttimeus responsetimeus elapsedus durationusec requesttimemicros microseconds timeus durationmicros latencyus d",
+        "durationus requesttimeus reqtimemicrosec responsetimeus elapsedus durationusec requesttimemicros microseconds timeus durationmicros latencyus d",
     ),
     (Role::Nanos, "durationns requesttimens elapsedns latencyns"),
     (
         Role::Duration,
-        "requesttime rt duration requestduration responsetime elapsed elapsedtime latency timetaken took processingtime servetime",
+        "requesttime reqtime rt duration requestduration responsetime elapsed elapsedtime latency timetaken took processingtime servetime",
     ),
     (Role::UpstreamStatus, "upstreamstatus ust us upstreamresponsestatus upstreamcode upstatus"),
     (Role::Verify, "sslclientverify clientverify certverify clientcertverify tlsclientverify sslverify"),
     (Role::Upstream, "upstreamaddr upstream upstreamaddress upstreamhost upaddr backend"),
-    (Role::Agent, "httpuseragent useragent agent ua requestheadersuseragent httpagent"),
-    (Role::Referer, "httpreferer referer referrer httpreferrer ref requestheadersreferer"),
+    (
+        Role::Agent,
+        "httpuseragent useragent agent ua requestheadersuseragent httpagent reqheadersuseragent reqheaderuseragent metareqheadersuseragent",
+    ),
+    (
+        Role::Referer,
+        "httpreferer referer referrer httpreferrer ref requestheadersreferer reqheadersreferer reqheadersreferrer metareqheadersreferer",
+    ),
     (Role::Cid, "connection connectionid conn connid cid connectionserial"),
     (Role::LogId, "uniqueid logid requestlogid errorlogid connlogid"),
     (Role::Pid, "pid processid workerpid"),

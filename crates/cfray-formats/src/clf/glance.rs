@@ -70,7 +70,10 @@ pub fn glance<'a>(record: &'a [u8], stack: Stack, learned: &Learned, memo: &mut 
 /// Client and virtual host from what stands before the time.
 #[allow(clippy::type_complexity)]
 fn head(head: &[u8], head_ray: Option<usize>) -> Option<(&[u8], Option<Ipv4Addr>, Option<&[u8]>)> {
-    // Words before the time are few and short: no search that has to be set up.
+    // Words before the time are few and short: no search that has to be set up. Between tabs they are the parser's.
+    if head.contains(&b'\t') {
+        return None;
+    }
     let (first, rest) = head.split_at(head.iter().position(|b| *b == b' ')?);
     let bare = |word: &'_ [u8]| word.len() - usize::from(word.ends_with(b","));
     if let Some(addr) = plain_v4(first) {

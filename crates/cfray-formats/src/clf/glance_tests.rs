@@ -69,6 +69,23 @@ fn ordinary_lines_need_no_parser() {
 }
 
 #[test]
+fn tabs_are_for_the_parser() {
+    let mut memo = ClfMemo::default();
+    let line = LINES[3];
+    assert!(holds(line.as_bytes(), &learned(line), &mut memo));
+    for (from, to) in [
+        ("www.example", "www.\tx-ample"),
+        (":443 172", ":443\t172"),
+        (" - - ", "\t-\t-\t"),
+        (" 200 5587", "\t200\t5587"),
+        (" 5587", " 5587\t"),
+    ] {
+        let line = line.replacen(from, to, 1);
+        assert!(!holds(line.as_bytes(), &learned(LINES[3]), &mut memo), "{line:?}");
+    }
+}
+
+#[test]
 fn odd_quotes_sizes_and_spaces() {
     let mut memo = ClfMemo::default();
     for (from, to, read) in [

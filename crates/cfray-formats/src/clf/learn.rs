@@ -7,6 +7,7 @@ use crate::access::names::role_of_name;
 use crate::access::{Role, verified};
 use crate::fields::addr::{is_addr, split_port};
 use crate::fields::number::{has_places, list_first, list_last};
+use crate::fields::request;
 use crate::fields::text::present;
 use crate::spec::Sample;
 use cfray_model::RayId;
@@ -34,15 +35,15 @@ pub struct Lesson {
 
 /// Counts over one field position.
 #[derive(Clone, Copy, Debug, Default)]
-struct Slot {
-    kind: Kind,
-    named: Option<Role>,
-    values: usize,
-    rays: usize,
+pub(super) struct Slot {
+    pub(super) kind: Kind,
+    pub(super) named: Option<Role>,
+    pub(super) values: usize,
+    pub(super) rays: usize,
     addrs: usize,
     millis: usize,
-    agents: usize,
-    urls: usize,
+    pub(super) agents: usize,
+    pub(super) urls: usize,
     hosts: usize,
     peers: usize,
     verdicts: usize,
@@ -53,18 +54,18 @@ struct Slot {
 /// A response header seldom takes less or more than this.
 const HEADER: std::ops::RangeInclusive<u64> = 60..=8_192;
 
-fn number(text: &[u8]) -> Option<u64> {
+pub(super) fn number(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 impl Slot {
     /// Counts a bare number that may be the size on the wire beside the body's.
-    fn add_size(&mut self, token: &Token<'_>, size: Option<u64>) {
+    pub(super) fn add_size(&mut self, token: &Token<'_>, size: Option<u64>) {
         let above = size.zip(number(token.value)).and_then(|(size, value)| value.checked_sub(size));
         self.wires += usize::from(token.kind == Kind::Bare && above.is_some_and(|header| HEADER.contains(&header)));
     }
 
-    fn add(&mut self, token: &Token<'_>) {
+    pub(super) fn add(&mut self, token: &Token<'_>) {
         self.kind = token.kind;
         self.named = token.key.and_then(role_of_name).map(|(role, _)| role);
         let Some(value) = present(token.value) else { return };
@@ -81,7 +82,7 @@ impl Slot {
     }
 
     /// Do most of the values that are there have a property?
-    const fn most(&self, count: usize) -> bool {
+    pub(super) const fn most(&self, count: usize) -> bool {
         count * 2 > self.values
     }
 }
@@ -100,12 +101,12 @@ fn looks_like_host(value: &[u8]) -> bool {
 
 /// All lines of one arrangement.
 #[derive(Debug, Default)]
-struct Group {
+pub(super) struct Group {
     signature: u64,
-    lines: usize,
-    slots: Vec<Slot>,
+    pub(super) lines: usize,
+    pub(super) slots: Vec<Slot>,
     /// Lines whose size no request line and no header reaches.
-    large: usize,
+    pub(super) large: usize,
 }
 
 /// Learns from a sample.
@@ -113,10 +114,12 @@ pub fn learn(sample: &Sample<'_>) -> Lesson {
     let mut lesson = Lesson::default();
     let mut groups: Vec<Group> = Vec::new();
     let mut head_rays = [0usize; 3];
+    let mut odd = 0usize;
     for line in &sample.lines {
         let Ok(shape) = shape::split(line) else { continue };
         let Some(client) = client_at(&shape) else { continue };
         lesson.lines += 1;
+        odd += usize::from(is_odd(shape.request));
         lesson.with_host += usize::from(client > 0 && shape.head().first().is_some_and(|w| RayId::parse(w).is_none()));
         for (i, word) in shape.head().iter().enumerate().take(client) {
             if let Some(count) = head_rays.get_mut(i) {
@@ -146,6 +149,10 @@ pub fn learn(sample: &Sample<'_>) -> Lesson {
             }
         }
     }
+    // Another field than the request was taken for it: the fields stand in an order of their own.
+    if odd * 2 > lesson.lines {
+        return Lesson::default();
+    }
     // Stable: equal counts stay in the order of first appearance.
     groups.sort_by_key(|g| std::cmp::Reverse(g.lines));
     lesson.learned.head_ray = head_rays.iter().position(|&count| count * 2 > lesson.lines && count > 0);
@@ -174,8 +181,13 @@ pub fn learn(sample: &Sample<'_>) -> Lesson {
     lesson
 }
 
+/// Text that is neither a request nor what clients send in its place.
+fn is_odd(request: &[u8]) -> bool {
+    present(request).is_some() && request::split(request).method.is_none() && memchr::memchr(b'\\', request).is_none() && request.is_ascii()
+}
+
 /// Roles of the fields of one arrangement.
-fn roles(group: &Group, want_ray: bool) -> Vec<Role> {
+pub(super) fn roles(group: &Group, want_ray: bool) -> Vec<Role> {
     let slots = &group.slots;
     let mut roles: Vec<Role> = slots.iter().map(|s| s.named.unwrap_or_default()).collect();
     let free = |roles: &[Role], i: usize| roles.get(i) == Some(&Role::Ignore) && slots.get(i).is_some_and(|s| s.named.is_none());

@@ -8,6 +8,9 @@
 //! every line with the same arrangement of fields, so that no single line can decide which of its
 //! fields is the ray.
 
+pub mod cut;
+pub mod free;
+pub mod free_learn;
 pub mod glance;
 pub mod learn;
 pub mod shape;

@@ -167,3 +167,41 @@ proptest! {
         prop_assert_eq!(line.time.unwrap().offset_s, Some(19_800));
     }
 }
+
+#[test]
+fn the_time_in_other_forms_and_places() {
+    let usual = r#"172.70.240.118 - - [22/Nov/2026:12:27:43 +0000] "GET /a HTTP/1.1" 444 0 "-" "curl/8""#;
+    let usual = parse_plain(usual.as_bytes(), Stack::Nginx).unwrap();
+    for text in [
+        r#"172.70.240.118 - - [2026-11-22T12:27:43+00:00] "GET /a HTTP/1.1" 444 0 "-" "curl/8""#,
+        r#"172.70.240.118 - - [2026-11-22T12:27:43+0000] "GET /a HTTP/1.1" 444 0 "-" "curl/8""#,
+        r#"[22/Nov/2026:12:27:43 +0000] 172.70.240.118 - - "GET /a HTTP/1.1" 444 0 "-" "curl/8""#,
+        r#"[2026-11-22T12:27:43+00:00] 172.70.240.118 "GET /a HTTP/1.1" 444 0 "-" "curl/8""#,
+        r#"2026-11-22T12:27:43+00:00 172.70.240.118 "GET /a HTTP/1.1" 444 0 "-" "curl/8""#,
+        "172.70.240.118\t-\t-\t[22/Nov/2026:12:27:43 +0000]\t\"GET /a HTTP/1.1\"\t444\t0\t\"-\"\t\"curl/8\"",
+        "2026-11-22T12:27:43+00:00\twww.example.com\t172.70.240.118\t\"GET /a HTTP/1.1\"\t444\t0\t\"-\"\t\"curl/8\"",
+    ] {
+        let line = parse_plain(text.as_bytes(), Stack::Nginx).expect(text);
+        assert_eq!(
+            (line.time, &line.client, &line.uri, line.status, line.size),
+            (usual.time, &usual.client, &usual.uri, Some(444), Some(0)),
+            "{text}"
+        );
+        assert_eq!(line.agent, usual.agent, "{text}");
+    }
+}
+
+#[test]
+fn a_time_in_a_user_name_is_not_the_time() {
+    let text = r#"172.70.240.118 - [2020-01-01T00:00:00+00:00] [2026-11-22T12:27:43+00:00] "GET /a HTTP/1.1" 444 0"#;
+    let line = parse_plain(text.as_bytes(), Stack::Nginx).unwrap();
+    assert_eq!(line.time.unwrap().civil_ns / 1_000_000_000 / 86_400, 20_779, "2026-11-22");
+}
+
+/// The second log of RHEL's ssl.conf has sizes where others have a status.
+#[test]
+fn the_request_log_of_mod_ssl_has_no_status() {
+    let text = r#"[22/Nov/2026:12:27:43 +0000] 172.70.240.118 TLSv1.3 TLS_AES_256_GCM_SHA384 "GET /a HTTP/1.1" 403"#;
+    assert!(parse_plain(text.as_bytes(), Stack::Apache).is_err());
+    assert!(!looks_plain(text.as_bytes()));
+}

@@ -1,7 +1,7 @@
 //! The fields after the size: bare, quoted or bracketed, with or without a name.
 
 use crate::fields::text::closing_token_quote;
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr2, memchr3};
 
 /// How a field is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -101,7 +101,7 @@ pub fn next(text: &[u8]) -> (Token<'_>, &[u8]) {
             }
             None => bare(text, None),
         },
-        _ => match memchr2(b' ', b'=', text) {
+        _ => match memchr3(b' ', b'\t', b'=', text) {
             Some(at) if text.get(at) == Some(&b'=') && is_key(text.get(..at).unwrap_or_default()) => {
                 let key = text.get(..at);
                 let value = text.get(at + 1..).unwrap_or_default();
@@ -112,11 +112,11 @@ pub fn next(text: &[u8]) -> (Token<'_>, &[u8]) {
     }
 }
 
-fn is_key(text: &[u8]) -> bool {
+pub(super) fn is_key(text: &[u8]) -> bool {
     (1..=32).contains(&text.len()) && text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
 }
 
-fn quoted<'a>(text: &'a [u8], key: Option<&'a [u8]>) -> (Token<'a>, &'a [u8]) {
+pub(super) fn quoted<'a>(text: &'a [u8], key: Option<&'a [u8]>) -> (Token<'a>, &'a [u8]) {
     match closing_token_quote(text, 1) {
         Some(end) => {
             (Token { kind: Kind::Quoted, key, value: text.get(1..end).unwrap_or_default() }, text.get(end + 1..).unwrap_or_default())
@@ -131,7 +131,7 @@ fn bare<'a>(text: &'a [u8], key: Option<&'a [u8]>) -> (Token<'a>, &'a [u8]) {
     let mut end = 0;
     loop {
         let word = text.get(end..).unwrap_or_default();
-        end += memchr(b' ', word).unwrap_or(word.len());
+        end += memchr2(b' ', b'\t', word).unwrap_or(word.len());
         let rest = text.get(end..).unwrap_or_default();
         let goes_on = text.get(..end).is_some_and(|t| t.ends_with(b",") || t.ends_with(b" :")) || rest.starts_with(b" : ");
         if !goes_on || rest.len() < 2 {

@@ -8,7 +8,7 @@ use crate::fields::number::list_first;
 use crate::fields::text::present;
 use crate::fields::time::any_time;
 use crate::spec::Sample;
-use cfray_model::{RayId, Stack};
+use cfray_model::{LineKind, RayId, Stack};
 
 /// The keys of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Keys {
     pub roles: Vec<(Box<[u8]>, Role)>,
     /// Which software wrote it.
     pub stack: Stack,
+    /// A logger of Node wrote it: application lines stand beside the lines of requests.
+    pub node: bool,
 }
 
 /// What a sample says about a file.
@@ -111,13 +113,15 @@ pub fn learn(sample: &Sample<'_>) -> Option<Lesson> {
     if objects == 0 {
         return None;
     }
-    let stack = stack(&keys, lower, upper);
-    let roles = roles(&keys, stack);
+    let node = of_node(&keys);
+    let stack = if node { Stack::App } else { stack(&keys, lower, upper) };
+    let roles = roles(&keys, stack, node);
     let cloudflare = is_cloudflare(&keys);
     let with_ray = roles.iter().zip(&keys).filter(|(r, _)| **r == Role::Ray).map(|(_, k)| k.rays).sum();
     let names = keys.into_iter().map(|k| k.name);
-    let keys = Keys { roles: names.zip(roles).filter(|(_, role)| *role != Role::Ignore).collect(), stack };
-    let lines = sample.lines.iter().filter(|line| crate::json_access::parse(line, &keys).is_ok()).count();
+    let keys = Keys { roles: names.zip(roles).filter(|(_, role)| *role != Role::Ignore).collect(), stack, node };
+    let access = |line: &[u8]| crate::json_access::parse(line, &keys).is_ok_and(|l| l.kind == LineKind::Access);
+    let lines = sample.lines.iter().filter(|line| access(line)).count();
     Some(Lesson { keys, lines, with_ray, cloudflare })
 }
 
@@ -163,7 +167,17 @@ fn stack(keys: &[Key], lower: usize, upper: usize) -> Stack {
     if bracketed || lower > upper { Stack::Apache } else { Stack::Nginx }
 }
 
-fn roles(keys: &[Key], stack: Stack) -> Vec<Role> {
+/// Loggers of Node: pino and bunyan open every object with level, process and host, and their request serialisers write
+/// `req.method` and `res.statusCode` (pino-std-serializers lib/req.js and lib/res.js, bunyan lib/bunyan.js), which
+/// express-winston puts below `meta`.
+fn of_node(keys: &[Key]) -> bool {
+    let has = |name: &str| keys.iter().any(|k| k.folded() == name);
+    let serialised = |meta: &str| has(&format!("{meta}reqmethod")) && has(&format!("{meta}resstatuscode"));
+    let logger = has("level") && has("pid") && has("hostname") && has("method") && has("statuscode");
+    serialised("") || serialised("meta") || logger
+}
+
+fn roles(keys: &[Key], stack: Stack, node: bool) -> Vec<Role> {
     let mut roles = vec![Role::Ignore; keys.len()];
     let mut ranks: Vec<(Role, u8, usize)> = Vec::new();
     for (i, key) in keys.iter().enumerate() {
@@ -173,6 +187,8 @@ fn roles(keys: &[Key], stack: Stack) -> Vec<Role> {
             Role::Agent if key.values > 0 && key.most(key.peers) => Role::Upstream,
             Role::Ray if key.values > 0 && !key.most(key.rays) => continue,
             Role::Millis | Role::Micros if key.values > 0 && key.most(key.times) => continue,
+            // Milliseconds in all of Node's middleware (pino-http lib `responseTime`, the package response-time).
+            Role::Duration if node && key.folded() == "responsetime" => Role::Millis,
             // Whole seconds (`%T`): nearly every request takes none.
             Role::Duration if key.values > 0 && key.most(key.zeros) => Role::Seconds,
             other => other,

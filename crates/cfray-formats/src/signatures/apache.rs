@@ -41,7 +41,8 @@ fn strip(mut text: &[u8]) -> Bare<'_> {
 /// mod_qos `QS_SrvMaxConnPerIP`: the connection is closed without an answer (mod_qos.c, message 031). The
 /// address is the peer's.
 fn throttled(line: &Line<'_>, text: &[u8]) -> Option<SigHit> {
-    if line.module.as_deref() != Some(b"qos") || !text.starts_with(b"mod_qos(031): access denied, QS_SrvMaxConnPerIP rule: ") {
+    // A format without `%m` leaves the module out.
+    if line.module.as_deref().is_some_and(|m| m != b"qos") || !text.starts_with(b"mod_qos(031): access denied, QS_SrvMaxConnPerIP rule: ") {
         return None;
     }
     let address = text.rsplit(|&b| b == b'=').next().unwrap_or_default();

@@ -6,7 +6,7 @@
 use super::table::{Pattern, Scope, Table, any};
 use crate::fields::addr;
 use crate::fields::time::apache_error_time;
-use cfray_model::{Line, Sig, SigHit};
+use cfray_model::{Level, Line, Sig, SigHit};
 use regex::bytes::{Regex, RegexBuilder};
 use std::sync::LazyLock;
 
@@ -18,6 +18,11 @@ pub(super) fn signature(line: &Line<'_>) -> Option<SigHit> {
     let first = after_stamp(first).trim_ascii_end();
     if let Some(hit) = exception(&line.message) {
         return Some(hit);
+    }
+    // A logger wrote the request's fields itself; text that others wrote has none.
+    let warned = line.level.is_some_and(|level| level <= Level::Warn);
+    if warned && !line.raw_text && line.method.is_some() && line.uri.is_some() && line.status.is_none() {
+        return Some(super::table::bare(Sig::AppUnanswered));
     }
     let mut hit = TABLE.find(line, first)?;
     // Signals are written by name.
@@ -87,7 +92,8 @@ fn number(name: &str) -> Option<i64> {
 }
 
 // gunicorn/arbiter.py (19.x to 23.x); uWSGI core/master_checks.c, core/master_utils.c; unicorn lib/unicorn/http_server.rb and
-// configurator.rb; puma lib/puma/cluster.rb (3.x to 8.x); PM2 lib/God.js; supervisor/process.py; V8 api.cc.
+// configurator.rb; puma lib/puma/cluster.rb (3.x to 8.x); PM2 lib/God.js; supervisor/process.py; V8 api.cc;
+// node src/node_errors.cc (TriggerUncaughtException prints the error, then the version: 17 and newer).
 #[rustfmt::skip]
 const PATTERNS: &[Pattern] = &[
     any(Sig::AppWorkerTimeout, r"^\[\d+\] \[CRITICAL\] WORKER TIMEOUT \(pid: ?(?P<pid>\d+)\)$"),
@@ -102,7 +108,12 @@ const PATTERNS: &[Pattern] = &[
     any(Sig::AppWorkerTimeout, r"^worker=\d+ PID:(?P<pid>\d+) timeout \(\d+s > \d+s\), killing$"),
     any(Sig::AppWorkerSignal, r"^reaped #<Process::Status: pid (?P<pid>\d+) SIG[A-Z]+ \(signal (?P<num>\d+)\)(?: \(core dumped\))?> worker=(?:\d+|unknown)$"),
     any(Sig::AppWorkerTimeout, r"^\[\d+\] ! Terminating timed out worker(?: \(worker failed to check in within \d+ seconds\))?: (?P<pid>\d+)$"),
+    // PM2 gives SIGINT as the signal of every process that ended itself.
+    any(Sig::AppExit, r"^(?:: )?(?:PM2 log: )?App \[[!-Z^-~ ]+:\d+\] exited with code \[(?P<num>[1-9]\d{0,2})\] via signal \[SIGINT\]$"),
     any(Sig::AppWorkerSignal, r"^(?:: )?(?:PM2 log: )?App \[[!-Z^-~ ]+:\d+\] exited with code \[\d+\] via signal \[(?P<name>SIG[A-Z]+)\]$"),
+    any(Sig::AppExit, r"^(?:INFO|WARN) exited: [!-~]+ \(exit status (?P<num>[1-9]\d{0,2}); not expected\)$"),
+    any(Sig::AppExit, r"^Node\.js v\d{2,3}\.\d+\.\d+(?:-[0-9A-Za-z.-]{1,40})?$"),
+    any(Sig::AppError, r"^(?:Uncaught )?(?:[A-Z][A-Za-z]{0,40})?Error(?: \[[A-Z0-9_]{1,60}\])?: [^\n]{1,2000}$"),
     any(Sig::AppWorkerSignal, r"^(?:INFO|WARN) exited: [!-~]+ \(terminated by (?P<name>SIG[A-Z]+)(?: \(core dumped\))?; not expected\)$"),
     Pattern { sig: Some(Sig::AppWorkerSignal), scope: Scope::Any, num: Some(6), regex: r"^FATAL ERROR: [A-Za-z_ -]{0,60}Allocation failed - JavaScript heap out of memory$" },
     any(Sig::AppException, EXCEPTION),
@@ -184,7 +195,10 @@ mod tests {
         assert_eq!(sig("PM2 log: App [store:1] exited with code [0] via signal [SIGKILL]"), killed);
         assert_eq!(sig(": PM2 log: App [store:1] exited with code [0] via signal [SIGKILL]"), killed, "behind its stamp");
         assert_eq!(sig("WARN exited: gunicorn (terminated by SIGKILL; not expected)"), killed);
-        assert_eq!(sig("WARN exited: gunicorn (exit status 1; not expected)"), None);
+        assert_eq!(sig("WARN exited: gunicorn (exit status 1; not expected)"), Some((Sig::AppExit, Some(1), None)));
+        assert_eq!(sig("INFO exited: gunicorn (exit status 0; expected)"), None);
+        let ended = "PM2 log: App [store:1] exited with code [1] via signal [SIGINT]";
+        assert_eq!(sig(ended), Some((Sig::AppExit, Some(1), None)), "SIGINT stands there whatever ended it");
         let reaped = "#20536] ERROR -- : reaped #<Process::Status: pid 456 SIGKILL (signal 9)> worker=0";
         assert_eq!(sig(reaped), Some((Sig::AppWorkerSignal, Some(9), Some(456))));
         assert_eq!(sig("#20536]  INFO -- : reaped #<Process::Status: pid 456 exit 0> worker=0"), None);
@@ -198,6 +212,20 @@ mod tests {
         let heap = "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory";
         assert_eq!(sig(heap), Some((Sig::AppWorkerSignal, Some(6), None)));
         assert_eq!(sig("WARN FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory"), None);
+    }
+
+    #[test]
+    fn node_ends_itself() {
+        assert_eq!(sig("Node.js v20.20.2"), Some((Sig::AppExit, None, None)));
+        assert_eq!(sig("Node.js v20.20.2 is what we run"), None);
+        let mut line = Line::new(LineKind::Other, Stack::App);
+        (line.method, line.uri) = (Some(Cow::Borrowed(&b"GET"[..])), Some(Cow::Borrowed(&b"/a"[..])));
+        line.level = Some(Level::Warn);
+        assert_eq!(signature(&line).map(|h| h.sig), Some(Sig::AppUnanswered));
+        line.level = Some(Level::Info);
+        assert!(signature(&line).is_none(), "a request that came in");
+        (line.level, line.raw_text) = (Some(Level::Error), true);
+        assert!(signature(&line).is_none(), "text of others");
     }
 
     #[test]

@@ -94,6 +94,7 @@ const SYSTEMD_PATTERNS: &[Pattern] = &[
     any(Sig::UnitOom, r"^(?P<name>[^ :]+(?::[^ :]+)*): (?:A process of this unit has been killed by the OOM killer\.|Failed with result 'oom-kill'\.)$"),
     any(Sig::UnitOom, r"^Killed (?:/[^ ]*/)?(?P<name>[^ /]+) due to memory "),
     any(Sig::UnitKilled, r"^(?P<name>[^ :]+(?::[^ :]+)*): [Mm]ain process exited, code=(?:killed|dumped), status=(?P<num>\d+)/[A-Z0-9+]+$"),
+    any(Sig::UnitExited, r"^(?P<name>[^ :]+(?::[^ :]+)*): [Mm]ain process exited, code=exited, status=(?P<num>[1-9]\d{0,2})(?:/[A-Z0-9_]+|/n/a)?$"),
     any(Sig::UnitStop, r"^(?P<name>[^ :]+(?::[^ :]+)*): (?:Deactivated successfully\.|Succeeded\.|Stopping timed out\. (?:Killing|Terminating)\.|State 'stop-sigterm' timed out\. Killing\.)$"),
     any(Sig::UnitStop, r"^(?:Stopping|Stopped) (?P<name>.+?)(?: - .*)?\.*$"),
     any(Sig::UnitStart, r"^Started (?P<name>.+?)(?: - .*)?\.*$"),

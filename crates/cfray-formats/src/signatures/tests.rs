@@ -209,6 +209,9 @@ fn positives() -> Vec<(Stack, &'static str, SigHit)> {
         (App, "[11531] [CRITICAL] WORKER TIMEOUT (pid:12009)", hit(AppWorkerTimeout, None, Some(12009), None)),
         (App, "[11531] [ERROR] Worker (pid:12009) was sent SIGKILL! Perhaps out of memory?", hit(AppWorkerSignal, Some(9), Some(12009), None)),
         (App, "- *** uWSGI listen queue of socket \"127.0.0.1:9441\" (fd: 3) full !!! (11/10) ***", hit(AppQueueFull, None, None, Some("127.0.0.1:9441"))),
+        (Systemd, "api.service: Main process exited, code=exited, status=1/FAILURE", hit(UnitExited, Some(1), None, Some("api.service"))),
+        (App, "WARN exited: api (exit status 1; not expected)", hit(AppExit, Some(1), None, None)),
+        (App, "TypeError: Cannot read properties of undefined (reading 'net')", hit(AppError, None, None, None)),
         (App, "[24274] [ERROR] Exception on /invoice/325 [GET]", hit(AppException, None, None, None)),
         (App, "[9890] [INFO] Listening at: http://192.0.2.33:80 (9890)", hit(AppListening, None, None, Some("192.0.2.33:80"))),
         (Firewall, "iptables-dropped: IN=eth0 OUT= SRC=172.70.240.21 DST=192.0.2.7 PROTO=ICMP", hit(FirewallBlock, None, None, None)),
@@ -225,7 +228,7 @@ fn what_a_message_means() {
 #[test]
 fn no_signature_is_without_a_message() {
     let mut seen: BTreeSet<Sig> = positives().into_iter().map(|(_, _, hit)| hit.sig).collect();
-    seen.extend([Sig::H2Preface, Sig::ClosedByRule]); // from access lines, below
+    seen.extend([Sig::H2Preface, Sig::ClosedByRule, Sig::AppUnanswered]); // from access lines, below; from fields of a logger, in app.rs
     for sig in Sig::ALL {
         assert!(seen.contains(sig), "{}", sig.name());
     }
@@ -312,7 +315,7 @@ const NEAR: &[(Stack, &str, Option<Sig>)] = &[
     (Stack::Kernel, "nf_conntrack: nf_conntrack: table full, dropping packet", None),
     (Stack::Kernel, "Memory cgroup stats for /mem2: cache:0KB rss:980KB", None),
     (Stack::Kernel, "audit: type=1701 comm=\"nginx\" sig=11 segfault at", None),
-    (Stack::Systemd, "nginx.service: Main process exited, code=exited, status=1/FAILURE", None),
+    (Stack::Systemd, "nginx.service: Main process exited, code=exited, status=0/SUCCESS", None),
     (Stack::Systemd, "nginx.service: Failed with result 'exit-code'.", None),
     (Stack::Systemd, "Starting nginx.service - A high performance web server...", None),
     (Stack::Systemd, "Started Session 12 of user root.", None),

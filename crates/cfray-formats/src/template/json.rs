@@ -48,7 +48,7 @@ pub fn compile(tokens: &[Token], stack: Stack) -> Result<JsonAccess, TemplateErr
     if roles.is_empty() {
         return Err(TemplateError::new("no variable of the JSON format string is known"));
     }
-    Ok(JsonAccess::new(Keys { roles, stack }))
+    Ok(JsonAccess::new(Keys { roles, stack, node: false }))
 }
 
 const MARK: u8 = 1;

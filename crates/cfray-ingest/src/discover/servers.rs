@@ -375,7 +375,7 @@ fn stacks(found: &mut [Found]) {
 
 /// Formats that several servers write alike.
 fn is_shared_format(format: &str) -> bool {
-    matches!(format, "nginx-access" | "apache-access")
+    matches!(format, "nginx-access" | "apache-access" | "custom-access")
 }
 
 /// The server software that a path names, the file's name first.

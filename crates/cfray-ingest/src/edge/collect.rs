@@ -111,7 +111,7 @@ impl Collector {
         let row = row::edge_row(values, at, found_in, &mut self.shared);
         let wanted = self.filter.wants(&row);
         if wanted {
-            self.part.incidents.push(row);
+            self.part.incident(row);
         }
         wanted
     }

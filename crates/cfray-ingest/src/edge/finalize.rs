@@ -2,9 +2,11 @@
 
 use super::part::{EdgePart, fields, place};
 use super::settle::{Duplicate, settle};
-use cfray_model::{Combo, EdgeCounters, EdgeRow, EdgeScan, LineRef};
+use super::slice;
+use cfray_model::{Combo, EdgeCounters, EdgeRow, EdgeScan, IncidentKeys, LineRef};
 use rayon::slice::ParallelSliceMut;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Finishes a scan. The result depends on the rows and their places only, not on how they were cut
 /// into parts.
@@ -21,15 +23,25 @@ pub fn finalize(mut part: EdgePart) -> EdgeScan {
     }
     let dropped = settled.dropped;
 
-    let mut incidents = std::mem::take(&mut part.incidents);
-    if !dropped.is_empty() {
-        incidents.retain(|row| !dropped.contains(&place(row.at.source.0, row.at.offset)));
-    }
     let starts = line_starts(&part);
-    for row in &mut incidents {
-        row.at = settle_line(&starts, row.at);
+    let finish = |mut rows: Vec<EdgeRow>| {
+        if !dropped.is_empty() {
+            rows.retain(|row| !dropped.contains(&place(row.at.source.0, row.at.offset)));
+        }
+        rows.iter_mut().for_each(|row| row.at = settle_line(&starts, row.at));
+        rows
+    };
+    let (mut incidents, packed) = (std::mem::take(&mut part.incidents), std::mem::take(&mut part.packed));
+    let at_once = part.spill.as_ref().map_or(usize::MAX, |spill| spill.incidents_at_once);
+    let mut slices = Vec::new();
+    if incidents.len() + packed.len() > at_once {
+        slices = slice::slices(incidents, packed, &settled.facts, at_once, finish);
+        incidents = Vec::new();
+    } else {
+        incidents.extend(packed.read(0..usize::MAX));
+        incidents = finish(incidents);
+        incidents.par_sort_unstable_by_key(EdgeRow::order);
     }
-    incidents.par_sort_unstable_by_key(|row: &EdgeRow| (row.start, row.ray, row.at));
     let mut rejects = std::mem::take(&mut part.rejects);
     for reject in &mut rejects {
         reject.at = settle_line(&starts, reject.at);
@@ -40,7 +52,19 @@ pub fn finalize(mut part: EdgePart) -> EdgeScan {
     for (&(source, _), n) in &part.segments {
         *lines.entry(source).or_default() += n;
     }
-    EdgeScan { incidents, facts: settled.facts, combos, counters, rejects, problems: settled.problems, lines }
+    let everybody = (!slices.is_empty()).then(|| Arc::new(IncidentKeys::of(&settled.facts)));
+    EdgeScan {
+        incidents,
+        slices,
+        time: None,
+        everybody,
+        facts: settled.facts,
+        combos,
+        counters,
+        rejects,
+        problems: settled.problems,
+        lines,
+    }
 }
 
 /// Counters with duplicates still in.

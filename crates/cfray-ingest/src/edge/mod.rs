@@ -37,6 +37,7 @@ mod scan;
 mod scanner;
 mod settle;
 mod simd;
+mod slice;
 mod spill;
 mod subrequests;
 mod time;

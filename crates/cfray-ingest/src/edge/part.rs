@@ -2,7 +2,7 @@
 
 use super::spill::{Run, Spill};
 use cfray_model::edge::Reject;
-use cfray_model::{Combo, EdgeField, EdgeRow, Fact, Stamp, Traffic};
+use cfray_model::{Combo, EdgeField, EdgeRow, Fact, Shelf, Stamp, Traffic};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -10,6 +10,9 @@ use std::sync::Arc;
 pub(crate) const REJECTS: usize = 8;
 /// Facts a page: pages are sorted when they are full, and never copied when parts merge.
 const PAGE: usize = if cfg!(test) { 64 } else { 1 << 14 };
+
+/// Incidents after which a scanner looks whether they are many.
+const INCIDENTS: usize = if cfg!(test) { 16 } else { 1 << 12 };
 
 /// A place as one number: source, then offset. The order of places within a source and between
 /// sources is that of [`cfray_model::LineRef`].
@@ -64,6 +67,8 @@ struct Desk {
 pub struct EdgePart {
     /// Incidents; line numbers still relative to their segment.
     pub(crate) incidents: Vec<EdgeRow>,
+    /// Those that were packed because there are many.
+    pub(crate) packed: Shelf<EdgeRow>,
     /// The page that is being filled.
     open: Vec<Kept>,
     desk: Desk,
@@ -98,6 +103,15 @@ impl EdgePart {
     /// Rows read so far, duplicates included.
     pub fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// Keeps an incident.
+    pub(crate) fn incident(&mut self, row: EdgeRow) {
+        self.incidents.push(row);
+        if self.incidents.len().is_multiple_of(INCIDENTS) && self.spill.as_ref().is_some_and(|spill| spill.many_incidents(INCIDENTS)) {
+            self.packed.put(&self.incidents);
+            self.incidents.clear();
+        }
     }
 
     /// Keeps a fact.
@@ -195,6 +209,7 @@ impl EdgePart {
         }
         self.spill = self.spill.or(other.spill);
         self.incidents.append(&mut other.incidents);
+        self.packed.append(std::mem::take(&mut other.packed));
         for (status, rows) in other.statuses {
             *self.statuses.entry(status).or_default() += rows;
         }

@@ -33,7 +33,10 @@ pub fn scan_edge(d: &Discovery, filter: &EdgeFilter, o: &Options, p: &dyn Progre
         .map(|job| Job { numbered: false, ..job })
         .collect();
     p.total(jobs.iter().map(|j| j.size).sum());
-    let spill = Arc::new(Spill::new(o.facts_in_memory, o.temp_dir.clone()));
+    // Slices read the origin's logs several times: a stream can be read once.
+    let streamed = d.origin().any(|(id, _)| d.is_stream(id));
+    let at_once = if streamed { usize::MAX } else { o.incidents_at_once };
+    let spill = Arc::new(Spill::new(o.facts_in_memory, o.temp_dir.clone(), at_once));
     let make = || EdgeScanner::new(o, filter).spilling(Arc::clone(&spill));
     let (scanners, problems) = for_each_block(&jobs, o, p, make, |scanner, job, block| {
         let Some(format) = formats.get(&job.source) else { return };

@@ -6,6 +6,7 @@ use crate::testing::{edge, gzip, look_with, put, tree};
 use crate::{NoProgress, Options};
 use cfray_model::{EdgeFilter, EdgeScan, FactFlags};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Scans a directory, with blocks of some size and some threads.
 fn scan(dir: &Path, threads: usize, block: usize) -> EdgeScan {
@@ -76,6 +77,31 @@ fn facts_outside_of_memory_are_the_same() {
     assert!(problems.len() == 1 && problems[0].contains("/nowhere/at/all") && problems[0].contains("stay in memory"), "{problems:?}");
     assert!(!scan.facts.is_stored());
     assert_eq!(format!("{expected:?}"), format!("{scan:?}"));
+}
+
+#[test]
+fn slices_hold_the_same_incidents() {
+    let text = failing(900);
+    let dir = tree(&[("a.log", &text), ("b.log", &text[..text.len() / 2]), ("c.log", &text.replace("9e0ad402", "9e0ad404"))]);
+    let with = |threads, incidents_at_once| {
+        let options = Options { threads, block: 4096, incidents_at_once, ..Options::default() };
+        scan_edge(&look_with(dir.path(), &options), &EdgeFilter::default(), &options, &NoProgress)
+    };
+    let whole = with(1, 1000);
+    assert!(whole.slices.is_empty() && whole.incidents.len() == 258);
+    for threads in [1, 3] {
+        let cut = with(threads, 60);
+        assert!(cut.incidents.is_empty() && cut.slices.len() == 4, "{}", cut.slices.len());
+        let slices: Vec<EdgeScan> = (0..cut.slices.len()).map(|n| cut.slice(n, &Arc::default())).collect();
+        let incidents: Vec<_> = slices.iter().flat_map(|s| s.incidents.clone()).collect();
+        assert_eq!(format!("{:?}", whole.incidents), format!("{incidents:?}"));
+        assert_eq!((&whole.facts, format!("{:?}", whole.counters)), (&cut.facts, format!("{:?}", cut.counters)));
+        for slice in slices {
+            // Every incident finds its fact.
+            let own = slice.incidents.iter().filter(|i| slice.facts.iter().any(|f| f.ray() == i.ray && f.start() == i.start)).count();
+            assert_eq!(own, slice.incidents.len());
+        }
+    }
 }
 
 #[test]

@@ -26,6 +26,10 @@ pub(crate) struct Spill {
     dir: PathBuf,
     held: AtomicUsize,
     file: Mutex<Place>,
+    /// Incidents that are analysed at once.
+    pub incidents_at_once: usize,
+    /// Incidents that all scanners have found.
+    incidents: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -55,8 +59,21 @@ pub(crate) struct Run {
 
 impl Spill {
     /// Keeps `limit` bytes in memory, the rest in `dir` (the system's directory for temporary files when not given).
-    pub fn new(limit: usize, dir: Option<PathBuf>) -> Self {
-        Self { limit, pages: limit / 4 * 3, dir: dir.unwrap_or_else(std::env::temp_dir), held: AtomicUsize::new(0), file: Mutex::default() }
+    pub fn new(limit: usize, dir: Option<PathBuf>, incidents_at_once: usize) -> Self {
+        Self {
+            limit,
+            pages: limit / 4 * 3,
+            dir: dir.unwrap_or_else(std::env::temp_dir),
+            held: AtomicUsize::new(0),
+            file: Mutex::default(),
+            incidents_at_once,
+            incidents: AtomicUsize::new(0),
+        }
+    }
+
+    /// A scanner has found `more` incidents. Are there so many that they should be packed?
+    pub fn many_incidents(&self, more: usize) -> bool {
+        self.incidents.fetch_add(more, Ordering::Relaxed) + more > self.incidents_at_once / 2
     }
 
     /// Writes a sorted page; `None` when it should stay in memory. `packed` is scratch.
@@ -378,7 +395,7 @@ mod tests {
         let page: Vec<Kept> = (0..5000u64)
             .map(|i| Kept { fact: Fact { start_ms: i as i64, ray: i * 7, ..Fact::default() }, place: i * 2400, class: 0, has_status: true })
             .collect();
-        let spill = Spill::new(0, None);
+        let spill = Spill::new(0, None, usize::MAX);
         let run = spill.offer(&page, &mut Vec::new()).unwrap();
         assert_eq!((run.rows, run.first), (5000, (0, 0, 0)));
         let back: Vec<Kept> = run.read().flat_map(Result::unwrap).collect();
@@ -396,14 +413,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_written_stays_in_memory() {
-        let spill = Spill::new(0, Some("/nowhere/at/all".into()));
+        let spill = Spill::new(0, Some("/nowhere/at/all".into()), usize::MAX);
         let kept = Kept { fact: Fact::default(), place: 1, class: 0, has_status: true };
         assert!(spill.offer(&[kept], &mut Vec::new()).is_none());
         assert!(spill.finished(1).is_none());
         let problem = spill.problem().unwrap();
         assert!(problem.contains("/nowhere/at/all") && problem.contains("TMPDIR"), "{problem}");
         // Few facts ask for no file.
-        let spill = Spill::new(1 << 20, Some("/nowhere/at/all".into()));
+        let spill = Spill::new(1 << 20, Some("/nowhere/at/all".into()), usize::MAX);
         assert!(spill.offer(&[kept], &mut Vec::new()).is_none() && spill.finished(1).is_none());
         assert_eq!(spill.problem(), None);
     }

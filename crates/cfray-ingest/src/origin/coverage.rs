@@ -185,6 +185,13 @@ impl Coverage {
         let ask = line.ray.is_none() && index.ask_requests;
         let mut request = if ask || ray != 0 { request_of(line) } else { 0 };
         let wanted = if ask && index.request(request) { request } else { 0 };
+        if ray == 0 && wanted == 0 && index.others(line.ray.map(|r| r.0), || request) {
+            return;
+        }
+        let names_request = || line.ray.is_some() || line.method.is_some();
+        if ray == 0 && !(wanted != 0 && index.measures()) && !index.in_time(at.source, line.time, names_request) {
+            return;
+        }
         // A line that names a request speaks for that request alone.
         let names = || line.ray.is_some() || request_of(line) != 0;
         let own = if own != 0 && ray == 0 && wanted == 0 && names() { 0 } else { own };

@@ -48,7 +48,8 @@ fn odd_answer(status: Option<u16>, bytes_sent: Option<u64>, body_bytes: Option<u
 /// Can the line be passed over, once it is counted?
 pub fn idle(glance: &Glance<'_>, wanted: &Wanted<'_>) -> bool {
     if odd_glance(glance) {
-        return false;
+        // Only what another slice will look at is passed over all the same.
+        return glance.ray.is_some_and(|ray| !wanted.ray(ray.0) && wanted.others(Some(ray.0), || 0));
     }
     match glance.ray {
         Some(ray) => !wanted.ray(ray.0),

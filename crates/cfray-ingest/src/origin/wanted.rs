@@ -1,6 +1,6 @@
 //! The incident index as the origin pass asks it: once or twice a line, and nearly always in vain.
 
-use cfray_model::IncidentIndex;
+use cfray_model::{IncidentIndex, IncidentKeys, LogTime, SourceId};
 
 /// What the index wants, behind a bitmap that answers most questions with one look at memory.
 #[derive(Debug)]
@@ -8,6 +8,8 @@ pub struct Wanted<'a> {
     index: &'a IncidentIndex,
     rays: Bits,
     requests: Bits,
+    /// Those of all slices, where there are slices.
+    everybody: Option<(Bits, Bits, &'a IncidentKeys)>,
     /// Lines without a ray may be wanted for their request.
     pub ask_requests: bool,
 }
@@ -19,7 +21,34 @@ impl<'a> Wanted<'a> {
             rays: Bits::of(index.rays.len(), index.rays.iter().copied()),
             requests: Bits::of(index.requests.len(), index.requests.iter().map(|r| u64::from(*r))),
             ask_requests: !index.requests.is_empty() && !index.only_rays,
+            everybody: index.everybody.as_deref().map(|keys| {
+                let requests = keys.requests.iter().map(|r| u64::from(*r));
+                (Bits::of(keys.rays.len(), keys.rays.iter().copied()), Bits::of(keys.requests.len(), requests), keys)
+            }),
             index,
+        }
+    }
+
+    /// Lines are kept to measure clocks with, and for nothing else.
+    pub fn measures(&self) -> bool {
+        self.index.time.as_ref().is_some_and(|slice| slice.requests.is_none())
+    }
+
+    /// Can a line of this source and time matter, if it is not wanted?
+    pub fn in_time(&self, source: SourceId, time: Option<LogTime>, names_request: impl FnOnce() -> bool) -> bool {
+        self.index.time.as_ref().is_none_or(|slice| slice.may_matter(source, time, names_request()))
+    }
+
+    /// Does a line that is not wanted for its ray belong to the incident of another slice? `request`: see
+    /// [`cfray_model::key::request_key`]; it is asked for where the line has no ray.
+    pub fn others(&self, ray: Option<u64>, request: impl FnOnce() -> u64) -> bool {
+        let Some((rays, requests, keys)) = &self.everybody else { return false };
+        match ray {
+            Some(ray) => rays.may_hold(ray) && keys.rays.binary_search(&ray).is_ok(),
+            None => {
+                let low = request() as u32;
+                self.ask_requests && low != 0 && requests.may_hold(u64::from(low)) && keys.requests.binary_search(&low).is_ok()
+            }
         }
     }
 
@@ -80,6 +109,7 @@ impl Bits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     #[test]
     fn says_what_the_index_says() {
@@ -91,6 +121,11 @@ mod tests {
         assert!(index.rays.iter().all(|r| wanted.ray(*r)));
         assert!(index.requests.iter().filter(|r| **r != 0).all(|r| wanted.request(u64::from(*r) | 3 << 40)));
         assert_eq!((0..100_000u64).filter(|k| wanted.ray(*k)).count(), (0..100_000).filter(|k| index.rays.contains(k)).count());
+        assert!(!wanted.others(Some(7), || 0));
+        index.everybody = Some(Arc::new(IncidentKeys { rays: vec![7, 9, u64::MAX], requests: vec![3, 5] }));
+        let wanted = Wanted::new(&index);
+        assert!(wanted.others(Some(9), || 3) && wanted.others(None, || 3 << 40 | 5));
+        assert!(!wanted.others(Some(8), || 3) && !wanted.others(None, || 4) && !wanted.others(None, || 0));
         index.only_rays = true;
         assert!(!Wanted::new(&index).request(0x9e37_79b1));
     }

@@ -45,8 +45,8 @@ fn choose(view: &View<'_>, most: usize) -> Vec<usize> {
     if view.len() <= most {
         return (0..view.len()).collect();
     }
-    let rows = view.unmasked();
-    let sure = |index: &usize| rows.get(*index).map_or(0, |row| (row.verdict.confidence * 10_000.0) as i64);
+    let sure: Vec<i64> = view.unmasked().iter().map(|row| (row.verdict.confidence * 10_000.0) as i64).collect();
+    let sure = |index: &usize| sure.get(*index).copied().unwrap_or(0);
     let mut episodes: Vec<_> = view.head.episodes.iter().collect();
     episodes.sort_by_key(|e| (std::cmp::Reverse(e.count), e.number));
     let mut chosen = BTreeSet::new();

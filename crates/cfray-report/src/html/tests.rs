@@ -53,10 +53,11 @@ fn an_empty_report_is_a_page_too() {
 }
 
 /// A report of many rows, no two alike.
-pub fn many(rows: usize) -> Report {
+pub fn many(wanted: usize) -> Report {
     let mut report = example::report();
-    let models = std::mem::take(&mut report.rows);
-    for (index, mut row) in models.into_iter().cycle().take(rows).enumerate() {
+    let models = report.rows.range(0..usize::MAX).into_owned();
+    let mut rows = Vec::new();
+    for (index, mut row) in models.into_iter().cycle().take(wanted).enumerate() {
         row.edge.ray = Some(cfray_model::RayId((index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1));
         row.edge.uri = Some(format!("/product/{}?u={}", index % 977, index.wrapping_mul(7919) % 100_003).into());
         row.edge.start = row.edge.start.map(|s| cfray_model::Stamp(s.0 + index as i64 % 1000 * 1_000_000_000));
@@ -65,8 +66,9 @@ pub fn many(rows: usize) -> Report {
             item.line = Some((index * 3 + at) as u64);
             item.text = format!("{} #{index} {}", item.text, index.wrapping_mul(104_729)).into();
         }
-        report.rows.push(row);
+        rows.push(row);
     }
+    report.rows = rows.into();
     for episode in &mut report.episodes {
         let number = episode.number;
         episode.rows = report.rows.iter().enumerate().filter(|(_, r)| r.episode == Some(number)).map(|(i, _)| i).collect();

@@ -54,10 +54,10 @@ fn no_incidents_leave_the_schema() {
 #[test]
 fn more_rows_than_a_group() {
     let mut report = example::report();
-    let row = report.rows[0].clone();
-    report.rows = vec![row; GROUP + 3];
+    let row = report.rows.get(0).unwrap().into_owned();
+    report.rows = vec![row; GROUP + 3].into();
     let frame = written(&report);
     assert_eq!(frame.height(), GROUP + 3);
     let AnyValue::List(items) = frame.column("evidence").unwrap().get(GROUP + 2).unwrap() else { panic!("no list") };
-    assert_eq!(items.len(), report.rows[0].verdict.evidence.len());
+    assert_eq!(items.len(), report.rows.get(0).unwrap().verdict.evidence.len());
 }

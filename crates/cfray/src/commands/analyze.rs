@@ -36,11 +36,10 @@ pub fn run(args: &AnalyzeArgs) -> Outcome<Status> {
     }
     let scanned = pipeline::scan(&mut discovery, &reading, &selection, None, &progress)?;
 
-    let flawed = scanned.flawed;
     let mut settings = pipeline::settings(&reading, &selection, &scanned.configs);
-    settings.meta.notes.extend(scanned.notes);
+    settings.meta.notes.extend(scanned.notes.iter().cloned());
     settings.lines = targets.iter().any(|t| t.format == cfray_report::OutputFormat::Html);
-    let report = cfray_causes::analyze(scanned.parts, &scanned.sources, scanned.skipped, &settings);
+    let (report, flawed) = pipeline::report(scanned, &mut discovery, &reading, &settings, &progress);
 
     let (written, failure) = output::write(&report, &targets, &render);
     render.written = written;

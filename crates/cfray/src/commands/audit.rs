@@ -22,9 +22,8 @@ pub fn run(args: &AuditArgs) -> Outcome<Status> {
     let progress = Display::new(!(args.quiet || config.quiet));
     let mut discovery = pipeline::discover(&reading)?;
     let scanned = pipeline::scan(&mut discovery, &reading, &selection, None, &progress)?;
-    let flawed = scanned.flawed;
     let settings = pipeline::settings(&reading, &selection, &scanned.configs);
-    let report = cfray_causes::analyze(scanned.parts, &scanned.sources, scanned.skipped, &settings);
+    let (report, flawed) = pipeline::report(scanned, &mut discovery, &reading, &settings, &progress);
     let format = match args.format {
         AuditFormat::Text => {
             let color = text::color(args.color.color.or(config.color).unwrap_or_default(), std::io::stdout().is_terminal());

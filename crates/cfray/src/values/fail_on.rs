@@ -1,7 +1,7 @@
 //! `--fail-on CAUSE[,...]|any[:MIN_CONFIDENCE]`: when a report turns into exit status 1.
 
-use cfray_model::Cause;
 use cfray_model::report::Row;
+use cfray_model::{Cause, Rows};
 use std::str::FromStr;
 
 /// What makes the run exit with 1.
@@ -43,8 +43,8 @@ impl FailOn {
     }
 
     /// Was it found? Requests that do not count (internal sources) do not count here either.
-    pub fn found(&self, rows: &[Row]) -> bool {
-        rows.iter().filter(|row| row.counted).any(|row| self.rules.iter().any(|rule| rule.matches(row)))
+    pub fn found(&self, rows: &Rows) -> bool {
+        rows.iter().filter(|row| row.counted).any(|row| self.rules.iter().any(|rule| rule.matches(&row)))
     }
 }
 
@@ -129,7 +129,7 @@ mod tests {
     }
 
     fn found(rule: &str, rows: &[Row]) -> bool {
-        rule.parse::<FailOn>().unwrap().found(rows)
+        rule.parse::<FailOn>().unwrap().found(&rows.to_vec().into())
     }
 
     #[test]

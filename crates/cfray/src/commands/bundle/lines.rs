@@ -46,7 +46,7 @@ pub fn tied<'w>(report: &'w Report, worlds: &'w [World]) -> (Vec<Tied<'w>>, usiz
     let places = places(report, worlds);
     let mut out = Vec::new();
     let mut left_out = 0;
-    for (number, row) in report.rows.iter().enumerate() {
+    for (number, row) in report.rows.kept().unwrap_or_default().iter().enumerate() {
         let mut lines: BTreeMap<(&str, u64), Tied<'w>> = BTreeMap::new();
         let mut add = |w: &'w World, ev: &'w Ev, how| {
             let tied = Tied {
@@ -94,7 +94,7 @@ fn evidence(row: &Row) -> impl Iterator<Item = (&str, u64)> {
 
 /// The events that evidence names.
 fn places<'a>(report: &'a Report, worlds: &'a [World]) -> BTreeMap<(&'a str, u64), (&'a World, &'a Ev)> {
-    let wanted: BTreeSet<(&str, u64)> = report.rows.iter().flat_map(evidence).collect();
+    let wanted: BTreeSet<(&str, u64)> = report.rows.kept().unwrap_or_default().iter().flat_map(evidence).collect();
     let mut found = BTreeMap::new();
     for w in worlds {
         for ev in &w.evs {
@@ -111,7 +111,7 @@ pub fn table(report: &Report, tied: &[Tied<'_>], masker: &Masker) -> Result<Vec<
     let mut out = csv::Writer::from_writer(Vec::new());
     out.write_record(["ray_id", "edge_time", "match", "line_time", "server", "file", "line", "text"])?;
     for t in tied {
-        let row = report.rows.get(t.row);
+        let row = report.rows.kept().and_then(|rows| rows.get(t.row));
         let time = row.and_then(|r| r.edge.start).map(Stamp::to_rfc3339_ms).unwrap_or_default();
         out.write_record([
             row.and_then(|r| r.edge.ray).map(|r| r.to_string()).unwrap_or_default(),

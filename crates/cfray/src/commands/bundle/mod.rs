@@ -41,6 +41,8 @@ pub fn run(args: &BundleArgs) -> Outcome<Status> {
     output::check_path(&path)?;
 
     let quiet = args.quiet || config.quiet;
+    // What a report does not hold is asked of the joined worlds, which are kept whole.
+    reading.options.incidents_at_once = usize::MAX;
     let progress = Display::new(!quiet);
     let mut discovery = pipeline::discover(&reading)?;
     output::spare_input(&path, &discovery.sources.iter().map(|s| s.name.clone()).collect::<Vec<_>>())?;

@@ -13,6 +13,7 @@ use cfray_causes::join::World;
 use cfray_model::report::{Report, Row};
 use cfray_model::{Cause, RayId};
 use cfray_report::Masker;
+use std::borrow::Cow;
 use std::io::IsTerminal;
 use timeline::Entry;
 
@@ -54,6 +55,8 @@ pub fn run(args: &RayArgs) -> Outcome<Status> {
     selection.filter.ray = Some(ray);
     selection.rays = None;
 
+    // What a report does not hold is asked of the joined worlds, which are kept whole.
+    reading.options.incidents_at_once = usize::MAX;
     let progress = Display::new(!config.quiet);
     let mut discovery = pipeline::discover(&reading)?;
     let looked_at = discovery.sources.len();
@@ -71,7 +74,8 @@ pub fn run(args: &RayArgs) -> Outcome<Status> {
 }
 
 fn tell(ray: RayId, worlds: &[World], report: &Report, looked_at: usize, has_edge: bool) -> Story {
-    let mut rows: Vec<Row> = report.rows.iter().filter(|r| r.edge.ray == Some(ray) || r.edge.parent_ray == Some(ray)).cloned().collect();
+    let mut rows: Vec<Row> =
+        report.rows.iter().filter(|r| r.edge.ray == Some(ray) || r.edge.parent_ray == Some(ray)).map(Cow::into_owned).collect();
     // The ray's own row first, then its subrequests as they came.
     rows.sort_by_key(|row| (row.edge.ray != Some(ray), row.edge.start, row.edge.at));
     let entries = timeline::build(ray, worlds, &rows);

@@ -136,6 +136,41 @@ fn http2_fault_near() {
     site.report().leaves_out(&answered).denies(&strangers, "http2-fault");
 }
 
+/// The same from a server with a JSON log and a syslog header in front: the client's column stands far behind.
+fn preface_in_json(site: &mut Site, from: &str) -> Vec<String> {
+    let mut rays = Vec::new();
+    for burst in [14_000, 29_000, 51_000, 74_000] {
+        for i in 0..4 {
+            let row = site.request(burst + 31 * i).ended(Wire::Closed).lasting(70);
+            let at = row.end() - 20;
+            let text = format!(
+                "{} web1 nginx: {{\"time_local\":\"{}\",\"host\":\"127.0.0.1\",\"remote_addr\":\"{from}\",\"request\":\"PRI * HTTP/2.0\",\"status\":\"400\",\"body_bytes_sent\":\"157\",\"http_user_agent\":\"\"}}",
+                super::site::stamp(at, "%b %e %H:%M:%S"),
+                super::site::stamp(at, "%d/%b/%Y:%H:%M:%S +0000")
+            );
+            site.log("syslog", at, text);
+            rays.push(row.ray());
+            site.rows.push(row);
+        }
+    }
+    rays
+}
+
+#[test]
+fn http2_fault_in_json_through_syslog() {
+    let mut site = Site::new(Kind::Nginx);
+    let rays = preface_in_json(&mut site, "127.0.0.1");
+    site.report().proves(&rays, "http2-fault", &["window"], "PRI * HTTP/2.0");
+}
+
+/// The local address stands in another column; the client's is a stranger's.
+#[test]
+fn http2_fault_near_scanner_in_json() {
+    let mut site = Site::new(Kind::Nginx);
+    let rays = preface_in_json(&mut site, "198.18.7.7");
+    site.report().denies(&rays, "http2-fault");
+}
+
 /// The prefaces are a scanner's.
 #[test]
 fn http2_fault_near_scanner() {

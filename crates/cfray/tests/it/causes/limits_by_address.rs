@@ -101,6 +101,58 @@ fn mod_qos_counted_somebody_else() {
     site.report().denies(&rays, "throttled");
 }
 
+/// ModSecurity's counter of an address goes over its threshold; the rule drops.
+fn over_the_counter(site: &mut Site, variable: &str, status: u16, client: impl Fn(&Row) -> String) -> Vec<String> {
+    (0..12)
+        .map(|i| {
+            let method = if status == 400 { "POST" } else { "GET" };
+            let row = site.request(6_000 + i * 6_500).asking(method, &format!("/p/{i}-lamp")).ended(Wire::Closed).lasting(60);
+            let text = format!(
+                "[client {0}] ModSecurity: Access denied with connection close (phase 1). Operator GT matched 12 at {variable}. [file \"/etc/modsecurity/dos.conf\"] [line \"61\"] [id \"912120\"] [hostname \"{1}\"] [uri \"/p/{i}-lamp\"] [unique_id \"aSGw3H8AAQEAAAT{i}\"]",
+                client(&row),
+                row.host
+            );
+            site.apache_error(row.end() - 20, "security2:error", 2240, Some(&client(&row)), &text);
+            let ray = row.ray();
+            site.answered(row, status, 0);
+            ray
+        })
+        .collect()
+}
+
+#[test]
+fn a_counter_of_modsecurity_counted_the_edge() {
+    let mut site = Site::new(Kind::Apache);
+    let rays = over_the_counter(&mut site, "IP:dos_counter", 403, |row| row.edge_ip.clone());
+    site.report().proves(&rays, "throttled", &["request", "chain"], "at IP:dos_counter");
+}
+
+/// Apache wanted to read the body of what was dropped.
+#[test]
+fn a_counter_of_modsecurity_dropped_a_post() {
+    let mut site = Site::new(Kind::Apache);
+    let rays = over_the_counter(&mut site, "IP:dos_counter", 400, |row| row.edge_ip.clone());
+    site.report().proves(&rays, "throttled", &["request", "chain"], "at IP:dos_counter");
+}
+
+/// The lines name another client.
+#[test]
+fn a_counter_of_modsecurity_dropped_somebody_elses_post() {
+    let mut site = Site::new(Kind::Apache);
+    let rays = over_the_counter(&mut site, "IP:dos_counter", 400, |_| "198.18.7.7".to_owned());
+    site.report().denies(&rays, "throttled");
+}
+
+/// Everybody's counter, and a score of the request itself.
+#[test]
+fn a_counter_of_modsecurity_that_is_no_address() {
+    for variable in ["GLOBAL:requests", "TX:blocking_inbound_anomaly_score"] {
+        let mut site = Site::new(Kind::Apache);
+        let rays = over_the_counter(&mut site, variable, 403, |row| row.edge_ip.clone());
+        site.report().denies(&rays, "throttled");
+    }
+}
+
 /// A job filtered to failures: what blocked visitors are compared with stands in the access log only.
 fn failures_only(kind: Kind) -> (Site, Vec<String>) {
     let mut site = Site::new(kind);

@@ -168,6 +168,40 @@ fn names_do_not_matter() {
     }
 }
 
+/// A line of combined with the ray behind, in another format.
+fn rewritten(text: &str, format: &str) -> String {
+    let (client, rest) = text.split_once(" - - [").unwrap();
+    let (time, rest) = rest.split_once("] \"").unwrap();
+    let (request, rest) = rest.split_once("\" ").unwrap();
+    let (numbers, rest) = rest.split_once(" \"").unwrap();
+    let (status, size) = numbers.split_once(' ').unwrap();
+    let (referer, rest) = rest.split_once("\" \"").unwrap();
+    let (agent, ray) = rest.rsplit_once('"').unwrap();
+    let values =
+        [("$c", client), ("$t", time), ("$q", request), ("$s", status), ("$b", size), ("$e", referer), ("$a", agent), ("$y", ray.trim())];
+    values.iter().fold(format.to_owned(), |text, (name, value)| text.replace(name, value))
+}
+
+/// The access log in a format of one's own says what it says in combined.
+#[test]
+fn the_order_of_fields_does_not_matter() {
+    for format in [
+        "$t $c \"$y\" \"$q\" $s $b \"$e\" \"$a\"",
+        "[$y] [$t] $s $b client=$c req=\"$q\" ua=\"$a\"",
+        "time:$t\thost:$c\treq:$q\tstatus:$s\tsize:$b\tua:$a\tcf_ray:$y",
+        "$t | $c | $q | $s | $b | $y | $a",
+    ] {
+        let Story { mut site, told } = faults(Kind::NginxRay);
+        let before = site.report();
+        assert!(site.each_line(" - - [", |at, text| Some((at, rewritten(text, format)))) > 100);
+        let after = site.report();
+        assert_eq!(after.causes(), before.causes(), "{format}");
+        for (cause, rays, _) in told {
+            after.proves(&rays, cause, &["ray", "request", "chain", "window", "none"], "");
+        }
+    }
+}
+
 /// The CSV without the column that names the row's place.
 fn without_source(csv: &str) -> Vec<Vec<String>> {
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
