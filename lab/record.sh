@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the lab needs (Debian 12, root) and records every scenario again.
 #   lab/record.sh [OUTPUT-DIRECTORY] [SCENARIO-PREFIX]...
-# Traffic stays on loopback. A full run takes about 35 minutes on two cores. Scenarios named held-…, dev2-…, held2-… and held3-… are
+# Traffic stays on loopback. A full run takes about 35 minutes on two cores. Scenarios named held-…, dev2-… and held2-… to held5-… are
 # kept apart: `all` leaves them out, and only they need other releases' servers, which are then put into directories of their own.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -18,7 +18,8 @@ for name in "$@"; do
     case $name in
         dev2*) need="$need lighttpd uwsgi-core uwsgi-plugin-python3 libnginx-mod-http-lua libnginx-mod-http-modsecurity" ;;
         held2*) need="$need python3-uvicorn" ;;
-        held3*) more=1 ;;
+        held3*|held4*) more=1 ;;
+        held5*) more=1 need="$need python3-uvicorn" ;;
     esac
 done
 missing=
