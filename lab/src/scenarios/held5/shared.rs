@@ -95,7 +95,12 @@ async fn three_sites(run: &mut Run) -> Result<()> {
             return Some(Label::new("malformed-response", text));
         }
         let api = row.req.uri.starts_with("/wp-json/");
-        (cut_off(row) && api).then(|| Label::new("throttled", format!("limiting requests||{}", access(row, "444 0"))))
+        (cut_off(row) && api).then(|| Label {
+            cause: "throttled",
+            // A rate by what is taken for the visitor's address, not a number of connections.
+            accept: "rule-dropped",
+            evidence: format!("limiting requests||{}", access(row, "444 0")),
+        })
     });
     Ok(())
 }
