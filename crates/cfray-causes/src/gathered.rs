@@ -67,8 +67,9 @@ impl Gathered {
             order.dedup_by(|b, a| of(a).is_some_and(|a| a.ray.is_some()) && same(a) == same(b));
             order.sort_by_key(|n| (of(n).map(|b| (b.start, b.ray)), *n));
         }
-        briefs.list = order.iter().filter_map(of).copied().collect();
         let copies = list.len() - order.len();
+        // Of one part they are in order already, and a second list of them may be what memory lacks.
+        briefs.list = if several { order.iter().filter_map(of).copied().collect() } else { list };
         (Rows::packed(shelf, order), briefs, copies)
     }
 }

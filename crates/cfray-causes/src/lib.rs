@@ -48,6 +48,7 @@ use gathered::Gathered;
 use join::World;
 use join::world::EdgeKind;
 use population::Population;
+use std::collections::HashMap;
 use std::sync::Arc;
 use totals::Totals;
 
@@ -208,11 +209,15 @@ fn one_part(mut w: World, keeps: bool, again: bool, sources: &[SourceInfo], repo
         }
     }
     // Origin logs outside every part are read with each; they are listed once.
+    let mut listed: HashMap<String, usize> = report.sources.iter().map(|s| s.info.name.clone()).zip(0..).collect();
     for source in sources::origin_sources(&w) {
-        match report.sources.iter_mut().find(|s| s.info.name == source.info.name) {
+        match listed.get(&source.info.name).and_then(|at| report.sources.get_mut(*at)) {
             Some(known) if again => known.tied += source.tied,
             Some(_) => {}
-            None => report.sources.push(source),
+            None => {
+                listed.insert(source.info.name.clone(), report.sources.len());
+                report.sources.push(source);
+            }
         }
     }
     for item in audit::audit(&w, &p.coverage) {

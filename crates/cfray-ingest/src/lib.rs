@@ -16,6 +16,7 @@
 pub mod blocks;
 pub mod discover;
 pub mod edge;
+pub mod memory;
 pub mod mmap;
 #[cfg(test)]
 mod moving_tests;

@@ -22,6 +22,7 @@ use exit::Status;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    cfray_ingest::memory::settle_allocator();
     signals::install();
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,

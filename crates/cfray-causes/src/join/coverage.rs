@@ -3,7 +3,7 @@
 use super::world::{EdgeKind, Ev, Span, World};
 use cfray_model::time::SECOND;
 use cfray_model::{FactFlags, LineKind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// What can be said about coverage around a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +41,13 @@ impl Coverage {
     /// Counts, for each server, which answered requests left an access line.
     pub fn build(w: &World) -> Self {
         let mut c = Self::default();
+        let server_of: HashMap<usize, usize> =
+            w.servers.iter().enumerate().rev().flat_map(|(server, s)| s.scans.iter().map(move |scan| (*scan, server))).collect();
         for (i, scan) in w.scans.iter().enumerate() {
             if !scan.kinds.contains_key(&LineKind::Access) {
                 continue;
             }
-            let server = w.servers.iter().position(|s| s.scans.contains(&i)).unwrap_or(0);
+            let server = server_of.get(&i).copied().unwrap_or(0);
             let zoned_share = scan.written_zone_s().map(|zone| zone * SECOND);
             let Some(clock) = w.clocks.of(i, zoned_share.is_some()) else { continue };
             if let (Some(first), Some(last)) = (scan.first_ns.and_then(|t| w.true_ns(i, t)), scan.last_ns.and_then(|t| w.true_ns(i, t))) {
