@@ -32,6 +32,12 @@ def page(environ):
     if path.startswith("/media/frame"):
         time.sleep(random.uniform(0.002, 0.05))
         ctypes.string_at(0)
+    if path.startswith("/import/"):
+        rows = []
+        for n in range(500):
+            rows.append(bytes([65 + n % 26]) * (1 << 20))
+            time.sleep(0.002)
+        return "200 OK", str(len(rows))
     if path.startswith("/rates/"):
         time.sleep(2.1)
     if path.startswith("/partner/"):

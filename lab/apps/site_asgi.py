@@ -1,7 +1,18 @@
-"""The lab's ASGI application, served by uvicorn: ordinary pages."""
+"""The lab's ASGI application, served by uvicorn: ordinary pages, and documents that fail."""
 import asyncio
 import hashlib
 import random
+
+
+class Offer:
+    def __init__(self, name):
+        self.fields = {"name": name, "net": 120}
+
+    def total(self):
+        return "%s %s" % (self.fields["net"], self.unit())
+
+    def unit(self):
+        return self.fields["currency"]
 
 
 async def app(scope, receive, send):
@@ -12,6 +23,8 @@ async def app(scope, receive, send):
     path = scope["path"]
     await asyncio.sleep(random.uniform(0.002, 0.04))
     status = 200
+    if path.startswith("/documents/"):
+        Offer(path).total()
     if path in ("/ads.txt", "/humans.txt", "/img/missing.png", "/phpinfo.php") or path.startswith(("/.", "/wp-", "/xmlrpc", "/apple")):
         status = 404
     elif path.startswith("/widget/"):

@@ -1,5 +1,5 @@
 //! A small application server (`lab backend ADDR LOG [PREFIX=ACTION]...`): ordinary pages, and
-//! paths whose answer is a fault. Actions: close, sometimes:N (closes one in N), garbage, ssh, slow:MS, status:N, headers:KB, nokeep.
+//! paths whose answer is a fault. Actions: close, sometimes:N (closes one in N), garbage, ssh, redis, memcached, slow:MS, status:N, headers:KB, nokeep.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -83,6 +83,17 @@ async fn connection(mut stream: TcpStream, app: &App) -> Result<()> {
             }
             ("ssh", _) => {
                 stream.write_all(b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u7\r\nInvalid SSH identification string.\r\n").await?;
+                return Ok(());
+            }
+            // A key-value server takes each line of the request for a command, and ends the connection at `Host:`.
+            ("redis", _) => {
+                let text = format!("-ERR unknown command '{method}', with args beginning with: '{uri}' 'HTTP/1.0' \r\n");
+                stream.write_all(text.as_bytes()).await?;
+                return Ok(());
+            }
+            // And this one has a word for each line, whatever it says.
+            ("memcached", _) => {
+                stream.write_all("ERROR\r\n".repeat(head.lines().count()).as_bytes()).await?;
                 return Ok(());
             }
             ("slow", ms) => tokio::time::sleep(Duration::from_millis(ms.parse()?)).await,

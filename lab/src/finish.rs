@@ -293,7 +293,12 @@ fn readme(run: &Run, story: &str) -> String {
     let _ = writeln!(
         t,
         "Servers, faults and origin lines are real (Debian {}, loopback). The Cloudflare side is the lab's emulated edge.\n",
-        if run.set.debian == Debian::Trixie { "13, beside parts of 12" } else { "12" }
+        match run.set.debian {
+            Debian::Bookworm => "12",
+            Debian::Trixie => "13, beside parts of 12",
+            Debian::Bullseye => "11, beside parts of 12",
+            Debian::Forky => "testing, beside parts of 12",
+        }
     );
     let _ = writeln!(
         t,

@@ -31,6 +31,10 @@ pub enum Debian {
     Bookworm,
     /// Debian 13, in a directory of its own (record.sh makes it).
     Trixie,
+    /// Debian 11, likewise: nginx 1.18 and PHP 7.4.
+    Bullseye,
+    /// Debian's testing, likewise.
+    Forky,
 }
 
 /// The knobs of a variant that do not change the fault.

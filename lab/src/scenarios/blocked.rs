@@ -118,7 +118,7 @@ async fn edge_modsec(run: &mut Run) -> Result<()> {
 }
 
 /// The loopback network of one colo; in the logs the public /24 it stands for.
-fn blocked_net(run: &mut Run, colo: usize) -> String {
+pub fn blocked_net(run: &mut Run, colo: usize) -> String {
     let e = run.edge.colos[colo].edges[0];
     let (b, p) = (e.bind.octets(), e.public.octets());
     run.addresses.insert(format!("127.200.{}.0", b[2]), format!("{}.{}.{}.0", p[0], p[1], p[2]));

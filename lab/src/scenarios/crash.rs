@@ -56,10 +56,25 @@ pub fn cgroup(run: &Run, mib: u64) -> Result<PathBuf> {
     Ok(dir)
 }
 
+/// Keeps the kernel's messages from now on: each OOM report lists all processes, and many of them overrun the ring buffer.
+pub fn follow_kernel(run: &mut Run) -> Result<()> {
+    let proc = stacks::Proc::start(run, "dmesg", &["dmesg", "--follow-new", "--time-format", "iso"], None)?;
+    run.procs.push(proc);
+    Ok(())
+}
+
+/// What was kept, or what the ring buffer still holds.
+fn kernel_says(run: &Run) -> String {
+    if let Ok(text) = std::fs::read_to_string(run.path("run/dmesg.out")) {
+        return text;
+    }
+    let out = std::process::Command::new("dmesg").args(["--time-format", "iso"]).output();
+    out.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default()
+}
+
 /// The kernel's OOM lines about this run's cgroup, with the header a log daemon puts before them.
 pub async fn kernel_log(run: &mut Run, unit: &str, wanted: impl Fn(&str) -> bool) -> Result<()> {
-    let out = tokio::process::Command::new("dmesg").args(["--time-format", "iso"]).output().await?;
-    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let text = kernel_says(run);
     let tz = jiff::tz::TimeZone::get(run.set.tz)?;
     let from = jiff::Timestamp::try_from(run.began_at)?;
     let up = std::fs::read_to_string("/proc/uptime")?;
@@ -84,7 +99,7 @@ pub async fn kernel_log(run: &mut Run, unit: &str, wanted: impl Fn(&str) -> bool
 
 /// Pids the kernel says it killed in this run's cgroup.
 pub fn oom_pids(run: &Run) -> Vec<String> {
-    let out = std::process::Command::new("dmesg").output().map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default();
+    let out = kernel_says(run);
     let group = format!("/cfray-lab-{}", run.name);
     out.lines()
         .filter(|l| l.contains("oom-kill:") && l.contains(&group))

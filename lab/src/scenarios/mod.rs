@@ -11,6 +11,9 @@ mod edge_side;
 mod hardened;
 mod held;
 mod held2;
+mod held3;
+mod held4;
+mod held5;
 mod limits;
 mod noise;
 mod pool;
@@ -83,7 +86,7 @@ pub fn known() -> Vec<Scenario> {
 
 /// Recorded for scoring what the rules have not seen; `all` on the command line leaves them out.
 pub fn unseen(name: &str) -> bool {
-    ["held-", "held2-", "dev2-"].iter().any(|set| name.starts_with(set))
+    ["held-", "held2-", "held3-", "held4-", "held5-", "dev2-"].iter().any(|set| name.starts_with(set))
 }
 
 /// All of them.
@@ -92,6 +95,9 @@ pub fn all() -> Vec<Scenario> {
     all.extend(held::table());
     all.extend(dev2::table());
     all.extend(held2::table());
+    all.extend(held3::table());
+    all.extend(held4::table());
+    all.extend(held5::table());
     all
 }
 

@@ -25,7 +25,7 @@ pub fn table() -> Vec<Scenario> {
 }
 
 /// From `at` on the edge shows `after` instead of the right certificate; existing connections live on.
-async fn switch(run: &mut Run, port: u16, at: f64, with_other: bool) -> Result<()> {
+pub async fn switch(run: &mut Run, port: u16, at: f64, with_other: bool) -> Result<()> {
     let ssl = run.path("etc/ssl");
     let path = |n: &str| ssl.join(n);
     let (crt, key) = (path("pull.crt"), path("pull.key"));

@@ -122,7 +122,9 @@ impl Apache {
             load += &format!("LoadModule {name} /usr/lib/apache2/modules/mod_{m}.so\n");
         }
         if prefork {
-            load += &format!("LoadModule php_module /usr/lib/apache2/modules/libphp{}.so\n", super::rootfs::php(run));
+            let version = super::rootfs::php(run);
+            let name = if version.starts_with('7') { "php7_module" } else { "php_module" };
+            load += &format!("LoadModule {name} /usr/lib/apache2/modules/libphp{version}.so\n");
             load += "<FilesMatch \"\\.php$\">\nSetHandler application/x-httpd-php\n</FilesMatch>\nphp_admin_flag display_errors off\nphp_admin_flag log_errors on\n";
         }
         let workers = self.workers;

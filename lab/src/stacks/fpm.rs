@@ -46,7 +46,8 @@ impl Fpm {
         );
         let path = run.write("etc/php-fpm.conf", &conf)?;
         let version = super::rootfs::php(run);
-        let (below, ident) = (self.log_as.replace("8.2", version), if version == "8.2" { "php-fpm8.2" } else { "php-fpm8.4" });
+        let ident = ["php-fpm8.2", "php-fpm8.4", "php-fpm7.4"].into_iter().find(|n| n.ends_with(version)).unwrap_or("php-fpm");
+        let below = self.log_as.replace("8.2", version);
         run.log("var/log/php/php8.2-fpm.log", &below, ident);
         if self.php_log {
             run.log("var/log/php/errors.log", "php/errors.log", "php");

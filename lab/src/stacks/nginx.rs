@@ -153,7 +153,7 @@ http {{
   access_log {accesses} main;
   client_body_temp_path {root}/var/{tag}/body; proxy_temp_path {root}/var/{tag}/proxy;
   fastcgi_temp_path {root}/var/{tag}/fastcgi; uwsgi_temp_path {root}/var/{tag}/uwsgi; scgi_temp_path {root}/var/{tag}/scgi;
-  keepalive_timeout {keepalive}; keepalive_requests 100000; keepalive_time 1h;
+  keepalive_timeout {keepalive}; keepalive_requests 100000; {lifetime}
   {real_ip}
   {http}
   server {{
@@ -188,6 +188,8 @@ http {{
             connections = self.connections,
             format = self.format.conf(),
             keepalive = self.keepalive,
+            // nginx 1.18 does not know it, and has no such limit.
+            lifetime = if run.set.debian == crate::run::Debian::Bullseye { "" } else { "keepalive_time 1h;" },
             http = self.http,
             port = self.port(),
             listen = self.listen,
