@@ -52,7 +52,8 @@ fn describe(number: i64, group: Vec<usize>, rows: &Rows, briefs: &Briefs) -> Epi
         cause: members.first().map(|r| r.cause()),
         confidence: members.iter().map(|r| r.confidence).sum::<f64>() / members.len().max(1) as f64,
         from: members.iter().filter_map(|r| r.start).min(),
-        to: members.iter().filter_map(|r| r.end).max(),
+        // An end before the start is some clock's fault.
+        to: members.iter().filter_map(|r| r.end.max(r.start)).max(),
         count: counted().count() as u64,
         peak_per_minute: minutes.values().copied().max().unwrap_or(0),
         requests: 0,

@@ -42,6 +42,7 @@ const SCORE: f64 = 0.62;
 
 /// Fills such gaps. `bare` has an entry for each row. Rows come in order of time. Neighbours are sought `reach_s` seconds either way.
 pub fn infer(rows: &mut [Row], bare: &[Bare], reach_s: i64) {
+    let reach_ms = reach_s.max(0).unsigned_abs().saturating_mul(1000);
     let mut servers: HashMap<String, usize> = HashMap::new();
     let mut number = |name: &str| {
         servers.get(name).copied().unwrap_or_else(|| {
@@ -73,7 +74,8 @@ pub fn infer(rows: &mut [Row], bare: &[Bare], reach_s: i64) {
         let around = by_time.get(middle.saturating_sub(NEAREST)..(middle + NEAREST).min(by_time.len())).unwrap_or_default();
         for &(t, j) in around {
             let Some((_, s, cause, confidence)) = verdicts.get(j) else { continue };
-            if s == server && (t - at).abs() <= reach_s * 1000 && *cause != Cause::Unknown && *confidence >= NAMED {
+            // A neighbour without any time stands at the beginning of time.
+            if s == server && t.abs_diff(*at) <= reach_ms && *cause != Cause::Unknown && *confidence >= NAMED {
                 named += 1;
                 near.entry(*cause).or_insert((0, j)).0 += 1;
             }
@@ -106,5 +108,54 @@ pub fn infer(rows: &mut [Row], bare: &[Bare], reach_s: i64) {
             missing: old.missing,
             runner_up: old.runner_up,
         };
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use cfray_model::{EdgeRow, Stamp};
+
+    fn row(end_s: Option<i64>, cause: Cause) -> Row {
+        let named = cause != Cause::Unknown;
+        Row {
+            edge: EdgeRow { end: end_s.map(Stamp::from_secs), ..EdgeRow::default() },
+            source: Default::default(),
+            server: "web".into(),
+            connection: "",
+            idle_gap_s: None,
+            verdict: Verdict {
+                cause,
+                confidence: if named { 0.9 } else { 0.2 },
+                tie: Tie::None,
+                evidence: Vec::new(),
+                missing: Vec::new(),
+                runner_up: None,
+            },
+            episode: None,
+            retry: "",
+            cleared_after_s: None,
+            counted: true,
+            lines: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn neighbours_share_a_cause_and_one_without_any_time_is_none() {
+        let at = 1_795_350_000;
+        let crash = |by| row(Some(at + by), Cause::WorkerCrash);
+        let mut rows = vec![row(None, Cause::WorkerCrash), crash(0), crash(1), row(Some(at + 1), Cause::Unknown), crash(2)];
+        // At the ends of time as well.
+        rows.extend([i64::MIN, i64::MAX].map(|s| row(Some(s), Cause::Unknown)));
+        let silent = vec![Bare { silent: true, reused: false }; rows.len()];
+        infer(&mut rows, &silent, 3);
+        assert_eq!(rows[3].verdict.cause, Cause::WorkerCrash);
+        assert_eq!(rows[3].verdict.evidence.last().unwrap().text, "3 of 3 explained failures of this server within 3 s have this cause");
+        assert!(rows[5..].iter().all(|r| r.verdict.cause == Cause::Unknown));
+        let mut few = vec![row(None, Cause::WorkerCrash), crash(0), crash(1), row(Some(at + 1), Cause::Unknown)];
+        infer(&mut few, &silent, 3);
+        assert_eq!(few[3].verdict.cause, Cause::Unknown, "the one without a time is no neighbour");
+        infer(&mut few, &silent, i64::MAX);
     }
 }

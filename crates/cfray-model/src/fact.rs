@@ -81,7 +81,7 @@ impl Fact {
 
     /// End (start when the end is not known).
     pub fn end(&self) -> Option<Stamp> {
-        self.start().map(|s| Stamp(s.0 + i64::from(self.dur_ms) * crate::time::MILLI))
+        self.start().map(|s| Stamp(s.0.saturating_add(i64::from(self.dur_ms) * crate::time::MILLI)))
     }
 
     /// Width of the row's timestamp tick in nanoseconds.

@@ -20,6 +20,10 @@ pub const SECOND: i64 = 1_000_000_000;
 /// Nanoseconds in a millisecond.
 pub const MILLI: i64 = 1_000_000;
 
+/// Latest time that is believed, the end of the year 2099: the distance of two times, the difference of two such distances, and
+/// what is added for windows and uncertainty fit into 64 bits.
+pub const LATEST_NS: i64 = 4_102_444_800 * SECOND;
+
 impl Stamp {
     /// From whole seconds since the epoch, saturating.
     pub const fn from_secs(secs: i64) -> Self {
@@ -72,11 +76,21 @@ pub struct LogTime {
 }
 
 impl LogTime {
-    /// UTC as far as the line itself tells: the written offset applied, else the digits as UTC.
+    /// UTC as far as the line itself tells: the written offset applied, else the digits as UTC; at least 1970, at most
+    /// [`LATEST_NS`].
     pub const fn stated_ns(&self) -> i64 {
-        match self.offset_s {
+        let stated = match self.offset_s {
             Some(offset) => self.civil_ns.saturating_sub(offset as i64 * SECOND),
             None => self.civil_ns,
+        };
+        // Digits of the first hours of 1970 lie before it elsewhere.
+        let (first, last) = (-86_400 * SECOND, LATEST_NS);
+        if stated < first {
+            first
+        } else if stated > last {
+            last
+        } else {
+            stated
         }
     }
 }

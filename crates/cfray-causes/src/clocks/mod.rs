@@ -59,9 +59,11 @@ impl Piece {
         Self { from_line: 0, stated: (i64::MIN, i64::MAX), shift_ns: Some(shift_ns), at_ns: 0, drift: 0.0 }
     }
 
-    fn shift_at(&self, stated_ns: i64) -> Option<i64> {
-        let moved = if self.drift == 0.0 { 0 } else { (self.drift * (stated_ns - self.at_ns) as f64 / SECOND as f64).round() as i64 };
-        Some(self.shift_ns? + moved)
+    /// Shift at a stated time of its lines.
+    pub fn shift_at(&self, stated_ns: i64) -> Option<i64> {
+        let moved =
+            if self.drift == 0.0 { 0 } else { (self.drift * stated_ns.saturating_sub(self.at_ns) as f64 / SECOND as f64).round() as i64 };
+        Some(self.shift_ns?.saturating_add(moved))
     }
 }
 

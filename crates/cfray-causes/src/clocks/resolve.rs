@@ -6,7 +6,7 @@ use super::timeline::Timeline;
 use super::{Clock, How, fit};
 use crate::join::index::{ClientColumn, ComboKeys, FactIndex, agrees};
 use crate::settings::{Settings, ZoneSpec};
-use cfray_model::time::SECOND;
+use cfray_model::time::{LATEST_NS, SECOND};
 use cfray_model::{Fact, Facts, LineKind, OriginEvent, SourceScan};
 use std::collections::BTreeMap;
 
@@ -128,7 +128,8 @@ fn laid(timeline: &Timeline, scan: &SourceScan, has_zone: bool, pairs: &[Pair], 
 /// The user's zone wins; what remains of a measurement within a few minutes is skew. `Err`: no pair confirms it.
 fn with_zone(scan: &SourceScan, zone: &ZoneSpec, by_ray: &[Pair], by_request: &[Pair]) -> Result<Clock, Clock> {
     const DAY: i64 = 86_400 * SECOND;
-    let (from, to) = (scan.first_ns.unwrap_or(0) - DAY, scan.last_ns.unwrap_or(0) + DAY);
+    let end = |ns: Option<i64>| ns.unwrap_or(0).clamp(0, LATEST_NS);
+    let (from, to) = (end(scan.first_ns) - DAY, end(scan.last_ns) + DAY);
     let timeline = Timeline::zone(zone, from, to);
     let all: Vec<Pair> = by_ray.iter().chain(by_request).copied().collect();
     let clock = laid(&timeline, scan, false, &all, GIVEN_ERROR, How::Given);

@@ -51,12 +51,13 @@ impl Coverage {
             let zoned_share = scan.written_zone_s().map(|zone| zone * SECOND);
             let Some(clock) = w.clocks.of(i, zoned_share.is_some()) else { continue };
             if let (Some(first), Some(last)) = (scan.first_ns.and_then(|t| w.true_ns(i, t)), scan.last_ns.and_then(|t| w.true_ns(i, t))) {
-                c.spans.entry(server).or_default().push((first - clock.error_ns, last + clock.error_ns + SECOND));
+                let span = (first.saturating_sub(clock.error_ns), last.saturating_add(clock.error_ns + SECOND));
+                c.spans.entry(server).or_default().push(span);
             }
             for (minute, n) in &scan.minutes {
                 // Minutes are kept as written, without the zone.
-                let stated = minute * 60 * SECOND - zoned_share.unwrap_or(0);
-                let utc = stated - clock.shift_near(stated);
+                let stated = minute.saturating_mul(60 * SECOND).saturating_sub(zoned_share.unwrap_or(0));
+                let utc = stated.saturating_sub(clock.shift_near(stated));
                 *c.minutes.entry((server, utc.div_euclid(60 * SECOND))).or_default() += n;
             }
         }
@@ -143,6 +144,8 @@ impl Coverage {
         {
             return Covered::No;
         }
+        // An end before the start is some clock's fault.
+        let span = Span { lo: span.lo, hi: span.hi.max(span.lo) };
         let (mut with, mut without) = (0u32, 0u32);
         // Narrow first: a log that starts or stops in the middle must not be averaged away.
         for reach in [1, 3, 6] {

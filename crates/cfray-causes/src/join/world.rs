@@ -8,7 +8,7 @@ use crate::serverconf::{self, support::ServerPlace};
 use crate::settings::Settings;
 use crate::trust;
 use cfray_model::serverconf::Software;
-use cfray_model::time::SECOND;
+use cfray_model::time::{LATEST_NS, SECOND};
 use cfray_model::{
     EdgeRow, EdgeScan, Fact, FactFlags, Facts, IncidentIndex, LineKind, OriginEvent, OriginScan, Sig, SourceId, SourceScan, Stack, Text,
 };
@@ -207,7 +207,7 @@ impl World {
             for e in std::mem::take(&mut scan.events) {
                 let utc = e.time.and_then(|t| {
                     let clock = clocks.of(i, t.offset_s.is_some())?;
-                    let at = t.stated_ns() - clock.shift_of(e.at.line, t.stated_ns())?;
+                    let at = t.stated_ns().saturating_sub(clock.shift_of(e.at.line, t.stated_ns())?).clamp(-LATEST_NS, LATEST_NS);
                     Some(Span { lo: at - clock.error_ns, hi: at + t.precision_ns + clock.error_ns })
                 });
                 evs.push(Ev { e, scan: i, server, utc });
@@ -312,8 +312,8 @@ impl World {
     pub fn true_ns(&self, scan: usize, civil_ns: i64) -> Option<i64> {
         let (clock, zoned) = self.clocks.main(scan)?;
         let zone_s = if zoned { self.scans.get(scan)?.written_zone_s().unwrap_or(0) } else { 0 };
-        let stated = civil_ns - zone_s * SECOND;
-        Some(stated - clock.shift_near(stated))
+        let stated = civil_ns.saturating_sub(zone_s * SECOND);
+        Some(stated.saturating_sub(clock.shift_near(stated)))
     }
 
     /// By source how far its stamps are off at least and at most: stated minus true time, in nanoseconds. Sources whose clock is
@@ -349,7 +349,7 @@ impl World {
 
     /// The true-time interval in which a fact's request lived.
     pub fn life(f: &Fact) -> Option<Span> {
-        Some(Span { lo: f.start()?.0, hi: f.end()?.0 + f.precision_ns() })
+        Some(Span { lo: f.start()?.0, hi: f.end()?.0.saturating_add(f.precision_ns()) })
     }
 }
 

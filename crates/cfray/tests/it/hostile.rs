@@ -312,3 +312,73 @@ fn little_memory_thins_evidence_and_loses_no_request() {
     assert_eq!(site.read("few.csv"), site.read("four.csv"));
     assert_eq!(site.read("few.csv"), site.read("all.csv"), "the verdict rests on lines that are kept");
 }
+
+/// Times at the ends of what 64 bits hold, of rows and of lines, each with each: nothing is computed beyond them, and what names
+/// no time that can be is no time.
+#[test]
+fn times_at_the_ends_of_time() {
+    const TIMES: [&str; 14] = [
+        "null",
+        "0",
+        "-1",
+        "1",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "9223372036",
+        "4102444800000",
+        "\"1677-09-21T00:12:44Z\"",
+        "\"1970-01-01T00:00:00Z\"",
+        "\"2099-12-31T23:59:59Z\"",
+        "\"2262-04-11T23:47:16.854775807Z\"",
+        "\"9999-12-31T23:59:59Z\"",
+        "\"2026-11-22T12:24:07.000Z\"",
+    ];
+    const YEARS: [&str; 7] = ["0001", "1678", "1970", "2026", "2099", "2261", "9999"];
+    let site = Site::new();
+    let (mut edge, mut access, mut error) = (site.read("logs/edge.ndjson"), site.read("logs/access.log"), site.read("logs/error.log"));
+    let each = TIMES.iter().flat_map(|start| TIMES.iter().map(move |end| (start, end)));
+    for (i, ((start, end), status)) in each.flat_map(|pair| [520, 200, 521].map(|status| (pair, status))).enumerate() {
+        let ray = format!("9e0ad403{i:08x}");
+        edge.push_str(&format!(
+            "{{\"RayID\":\"{ray}\",\"EdgeStartTimestamp\":{start},\"EdgeEndTimestamp\":{end},\"EdgeResponseStatus\":{status},\
+             \"OriginResponseStatus\":{},\"ClientRequestHost\":\"shop.example.com\",\"ClientRequestMethod\":\"GET\",\
+             \"ClientRequestURI\":\"/end/{i}\",\"ClientIP\":\"203.0.113.9\",\"EdgeColoCode\":\"FRA\",\"EdgeServerIP\":\"172.70.1.1\",\
+             \"OriginIP\":\"192.0.2.10\",\"OriginTCPHandshakeDurationMs\":0,\"OriginTLSHandshakeDurationMs\":0,\
+             \"OriginResponseDurationMs\":9223372036854775807}}\n",
+            if status == 200 { 200 } else { 0 }
+        ));
+        let year = YEARS[i % YEARS.len()];
+        if i % 3 > 0 {
+            access.push_str(&format!(
+                "172.70.1.1 - - [22/Nov/{year}:12:24:07 +0000] \"GET /end/{i} HTTP/1.1\" 444 0 \"-\" \"curl/8\" {ray}-FRA\n"
+            ));
+        }
+        error.push_str(&format!("{year}/11/22 12:24:07 [alert] 811#811: worker process {} exited on signal 11\n", 5000 + i));
+    }
+    // Alone in its episode, and at its end before its start.
+    edge.push_str(
+        &site
+            .read("logs/edge.ndjson")
+            .lines()
+            .find(|line| line.contains(crate::support::RAY))
+            .unwrap()
+            .replace("9e0ad402c9afa70a", "9e0ad402c9bfffff")
+            .replace("T12:24:07.100Z", "T12:40:00Z")
+            .replace("T12:24:07.160Z", "T12:30:00Z"),
+    );
+    edge.push('\n');
+    for (name, text) in [("edge.ndjson", edge), ("access.log", access), ("error.log", error)] {
+        fs::write(site.file("logs").join(name), text).unwrap();
+    }
+    for zone in ["Europe/Berlin", "UTC"] {
+        site.run(&["analyze", "logs", "--tz", zone, "-q", "-o", "r.json", "-o", "r.html", "-o", "r.csv"]).ended(0);
+    }
+    site.run(&["analyze", "logs", "-q", "-o", "r.json", "-o", "r.html", "-o", "r.csv"]).ended(0);
+    let rows = site.read("r.csv");
+    assert_eq!(rows.lines().filter(|line| line.contains("/end/")).count(), TIMES.len() * TIMES.len());
+    let timeless = rows.lines().filter(|line| line.contains("/end/") && line.split(',').nth(1) == Some("")).count();
+    let own = rows.lines().find(|line| line.contains(crate::support::RAY)).unwrap();
+    assert!(own.contains("worker-crash"), "{own}");
+    assert!(rows.contains("9e0ad402c9bfffff,2026-11-22T12:40:00.000Z,2026-11-22T12:30:00.000Z"), "{rows}");
+    assert!(timeless > TIMES.len() && !rows.contains("1677-") && !rows.contains("2262-"), "{timeless}");
+}
