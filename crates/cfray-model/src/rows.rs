@@ -90,6 +90,14 @@ impl Rows {
         }
     }
 
+    /// Rows from here and there, in the order asked for; each block is unpacked once.
+    pub fn pick(&self, indexes: &[usize]) -> Vec<Cow<'_, Row>> {
+        match &self.0 {
+            Inner::Kept(rows) => indexes.iter().filter_map(|index| rows.get(*index)).map(Cow::Borrowed).collect(),
+            Inner::Packed(packed) => packed.pick(indexes).into_iter().map(Cow::Owned).collect(),
+        }
+    }
+
     /// All rows in order.
     pub fn iter(&self) -> impl Iterator<Item = Cow<'_, Row>> {
         let kept = self.kept().unwrap_or_default().iter().map(Cow::Borrowed);
@@ -103,6 +111,16 @@ impl Packed {
     fn told(&self, mut row: Row, index: usize) -> Row {
         row.episode = self.episodes.get(index).filter(|number| **number > 0).map(|number| i64::from(*number));
         row
+    }
+
+    fn pick(&self, indexes: &[usize]) -> Vec<Row> {
+        let asked = indexes.iter().enumerate().filter_map(|(place, index)| Some((*self.order.get(*index)?, place, *index)));
+        let mut asked: Vec<(u32, usize, usize)> = asked.collect();
+        asked.sort_unstable();
+        let found = asked.into_iter().filter_map(|(at, place, index)| Some((place, self.told(self.shelf.get(at as usize)?, index))));
+        let mut found: Vec<(usize, Row)> = found.collect();
+        found.sort_unstable_by_key(|(place, _)| *place);
+        found.into_iter().map(|(_, row)| row).collect()
     }
 
     fn range(&self, range: Range<usize>) -> Vec<Row> {
@@ -215,6 +233,15 @@ mod tests {
         let packed = Rows::packed(shelf, order);
         assert_eq!(text(&packed.range(390..420)), text(&mixed[390..420]));
         assert_eq!(text(&packed.iter().map(Cow::into_owned).collect::<Vec<_>>()), text(&mixed));
+        let asked = [2998, 7, 1500, 9999, 8];
+        let picked = |rows: &Rows| text(&rows.pick(&asked).into_iter().map(Cow::into_owned).collect::<Vec<_>>());
+        assert_eq!(picked(&packed), picked(&Rows::from(mixed)));
+        // Wherever they lie, no block is unpacked twice.
+        let Inner::Packed(inner) = &packed.0 else { return };
+        let unpacked = || inner.shelf.unpacked.load(std::sync::atomic::Ordering::Relaxed);
+        let before = unpacked();
+        assert_eq!(packed.pick(&(0..2999).rev().step_by(3).collect::<Vec<_>>()).len(), 1000);
+        assert!(unpacked() - before <= inner.shelf.blocks(), "{} for {}", unpacked() - before, inner.shelf.blocks());
     }
 
     #[test]

@@ -230,12 +230,22 @@ pub struct Shelf<T> {
     len: usize,
     /// The block that was read last: whoever asks for single records asks for neighbours.
     last: Mutex<Option<(usize, Vec<T>)>>,
+    #[cfg(test)]
+    pub(crate) unpacked: std::sync::atomic::AtomicUsize,
     records: PhantomData<T>,
 }
 
 impl<T> Default for Shelf<T> {
     fn default() -> Self {
-        Self { blocks: Vec::new(), starts: Vec::new(), len: 0, last: Mutex::default(), records: PhantomData }
+        Self {
+            blocks: Vec::new(),
+            starts: Vec::new(),
+            len: 0,
+            last: Mutex::default(),
+            #[cfg(test)]
+            unpacked: Default::default(),
+            records: PhantomData,
+        }
     }
 }
 
@@ -306,6 +316,8 @@ impl<T: Pack + Clone> Shelf<T> {
     /// The records of one block.
     pub fn block(&self, index: usize) -> Vec<T> {
         let Some(block) = self.blocks.get(index) else { return Vec::new() };
+        #[cfg(test)]
+        self.unpacked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let raw = zstd::bulk::decompress(&block.bytes, block.raw as usize).unwrap_or_else(|_| block.bytes.to_vec());
         let mut pool = Pool::default();
         let mut from = Unpack::new(&raw, &mut pool);

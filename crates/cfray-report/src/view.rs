@@ -42,9 +42,13 @@ impl<'a> View<'a> {
         self.rows.is_empty()
     }
 
-    /// One row, masked.
-    pub fn row(&self, index: usize) -> Option<Cow<'a, Row>> {
-        mask_all(self.rows.range(index..index + 1), &self.masker).pop()
+    /// Rows from here and there, masked, in the order asked for.
+    pub fn pick(&self, indexes: &[usize]) -> Vec<Cow<'a, Row>> {
+        let mut clean = Clean::default();
+        let rows = self.rows.pick(indexes);
+        // All stay where they are until the last is masked: clean texts are known by their place.
+        let masked: Vec<Option<Row>> = rows.iter().map(|row| owned(mask_row(row, &self.masker, &mut clean))).collect();
+        rows.into_iter().zip(masked).map(|(row, masked)| masked.map_or(row, Cow::Owned)).collect()
     }
 
     /// All rows, masked, in order.
@@ -140,11 +144,15 @@ fn mask_all<'r>(rows: Cow<'r, [Row]>, masker: &Masker) -> Vec<Cow<'r, Row>> {
         Cow::Borrowed(rows) => rows.iter().map(|row| mask_row(row, masker, &mut clean)).collect(),
         Cow::Owned(rows) => {
             // All stay where they are until the last is masked: clean texts are known by their place.
-            let changed = |row| if let Cow::Owned(row) = mask_row(row, masker, &mut clean) { Some(row) } else { None };
-            let changed: Vec<Option<Row>> = rows.iter().map(changed).collect();
+            let changed: Vec<Option<Row>> = rows.iter().map(|row| owned(mask_row(row, masker, &mut clean))).collect();
             rows.into_iter().zip(changed).map(|(row, changed)| Cow::Owned(changed.unwrap_or(row))).collect()
         }
     }
+}
+
+/// The row, where masking changed it.
+fn owned(row: Cow<'_, Row>) -> Option<Row> {
+    if let Cow::Owned(row) = row { Some(row) } else { None }
 }
 
 /// Masks one row, and cuts its evidence to the length that the contract gives.

@@ -239,7 +239,7 @@ impl Page {
             more_episodes,
             breakdowns: breakdowns(report, palette),
             endpoints: shares(&report.endpoints, found, report.edge.origin_requests, palette),
-            rows: listed.iter().take(PLAIN_ROWS).filter_map(|index| view.row(*index)).map(|r| row(&r, palette)).collect(),
+            rows: view.pick(listed.get(..PLAIN_ROWS).unwrap_or(listed)).iter().map(|r| row(r, palette)).collect(),
             listed: number(listed.len() as u64),
             capped,
             sources: report.sources.iter().take(SOURCES).map(source).collect(),

@@ -10,6 +10,7 @@ use cfray_model::report::{Row, TiedLine};
 use cfray_model::traffic::Traffic;
 use cfray_model::{Cause, Evidence, Tie};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
@@ -28,38 +29,50 @@ pub struct Packed {
 
 /// Packs the rows, fewer when they would make the page too large.
 pub fn pack(view: &View<'_>, palette: &Palette) -> Result<Packed, ReportError> {
-    let mut most = ROWS;
+    let liked = liked(view);
+    let causes = over_time(view);
+    let mut indexes = first(&liked, ROWS);
+    let mut rows = view.pick(&indexes);
     loop {
-        let rows = choose(view, most);
-        let base64 = packed(view, palette, &rows)?;
+        let base64 = packed(view, palette, &rows, &causes)?;
         if base64.len() <= SIZE || rows.len() < 2 {
-            return Ok(Packed { rows, base64 });
+            return Ok(Packed { rows: indexes, base64 });
         }
         // Size goes with the number of rows; a little less, so that the second try fits.
-        most = (rows.len() * SIZE / base64.len() * 9 / 10).max(1);
+        let fewer = first(&liked, (rows.len() * SIZE / base64.len() * 9 / 10).max(1));
+        // They are among those at hand.
+        let mut keep = indexes.iter().map(|index| fewer.binary_search(index).is_ok());
+        rows.retain(|_| keep.next().unwrap_or(false));
+        indexes = fewer;
     }
 }
 
-/// The rows of the largest episodes, surest first, then the rest; in the report's order.
-fn choose(view: &View<'_>, most: usize) -> Vec<usize> {
-    if view.len() <= most {
-        return (0..view.len()).collect();
-    }
+/// Most of the rows that a page may have, the most telling first: those of the largest episodes, surest first, then the rest.
+fn liked(view: &View<'_>) -> Vec<usize> {
     let sure: Vec<i64> = view.unmasked().iter().map(|row| (row.verdict.confidence * 10_000.0) as i64).collect();
     let sure = |index: &usize| sure.get(*index).copied().unwrap_or(0);
     let mut episodes: Vec<_> = view.head.episodes.iter().collect();
     episodes.sort_by_key(|e| (std::cmp::Reverse(e.count), e.number));
-    let mut chosen = BTreeSet::new();
+    let (mut liked, mut chosen) = (Vec::new(), BTreeSet::<usize>::new());
     let all: Vec<usize> = (0..view.len()).collect();
     for list in episodes.iter().map(|e| e.rows.as_slice()).chain([all.as_slice()]) {
         let mut list: Vec<usize> = list.iter().copied().filter(|index| *index < view.len() && !chosen.contains(index)).collect();
         list.sort_by_key(|index| (std::cmp::Reverse(sure(index)), *index));
-        chosen.extend(list.into_iter().take(most - chosen.len()));
-        if chosen.len() >= most {
+        list.truncate(ROWS - liked.len());
+        chosen.extend(&list);
+        liked.append(&mut list);
+        if liked.len() >= ROWS {
             break;
         }
     }
-    chosen.into_iter().collect()
+    liked
+}
+
+/// So many of them, in the report's order.
+fn first(liked: &[usize], most: usize) -> Vec<usize> {
+    let mut indexes: Vec<usize> = liked.iter().copied().take(most).collect();
+    indexes.sort_unstable();
+    indexes
 }
 
 /// Texts by number.
@@ -141,15 +154,14 @@ fn over_time(view: &View<'_>) -> Vec<(Cause, Traffic)> {
     view.head.causes.iter().filter_map(|c| by.remove(&c.cause).map(|traffic| (c.cause, traffic))).collect()
 }
 
-fn packed(view: &View<'_>, palette: &Palette, rows: &[usize]) -> Result<String, ReportError> {
+fn packed(view: &View<'_>, palette: &Palette, rows: &[Cow<'_, Row>], over_time: &[(Cause, Traffic)]) -> Result<String, ReportError> {
     let mut texts = Texts::default();
     let mut items: BTreeMap<Item, usize> = BTreeMap::new();
     let mut evidence: Vec<Item> = Vec::new();
     let mut classes = BTreeMap::new();
     let mut names = Vec::new();
     let mut packed_rows = Vec::with_capacity(rows.len());
-    for index in rows {
-        let Some(row) = view.row(*index) else { continue };
+    for row in rows {
         let mut number = |item: Item| {
             *items.entry(item).or_insert_with(|| {
                 evidence.push(item);
@@ -157,20 +169,20 @@ fn packed(view: &View<'_>, palette: &Palette, rows: &[usize]) -> Result<String, 
             })
         };
         let proofs: Vec<usize> = row.verdict.evidence.iter().map(|item| number(proof(item, &mut texts))).collect();
-        let lines: Vec<usize> = row.lines.iter().map(|line| number(tied(line, &row, &mut texts))).collect();
+        let lines: Vec<usize> = row.lines.iter().map(|line| number(tied(line, row, &mut texts))).collect();
         let cause = texts.add(row.verdict.cause.name());
         classes.entry(cause).or_insert_with(|| palette.class(row.verdict.cause));
-        let members = members(&row, &proofs, &lines, &mut texts);
+        let members = members(row, &proofs, &lines, &mut texts);
         if names.is_empty() {
             names = members.iter().map(|(name, _)| *name).collect();
         }
         packed_rows.push(members.into_iter().map(|(_, value)| value).collect());
     }
     let mut causes = Vec::new();
-    for (cause, traffic) in over_time(view) {
+    for (cause, traffic) in over_time {
         let text = texts.add(cause.name());
-        classes.entry(text).or_insert_with(|| palette.class(cause));
-        causes.push((text, Times::new(&traffic)));
+        classes.entry(text).or_insert_with(|| palette.class(*cause));
+        causes.push((text, Times::new(traffic)));
     }
     let traffic = Times::new(&view.head.edge.counters.traffic);
     let data = Data { s: texts.list, e: evidence, k: classes, n: names, r: packed_rows, t: traffic, c: causes };
