@@ -3,24 +3,26 @@
 //! Items come in the order in which they are worth changing: a log that is not there before a level that hides
 //! lines, that before a field. Of the items that hide a cause the first is therefore the one change to make.
 
-use crate::join::coverage::{Coverage, Covered};
-use crate::join::world::{EdgeKind, Server, Span, World};
+use crate::join::world::{EdgeKind, Server, World};
 use crate::sources;
+use crate::tally::{Tallies, Tally};
 use cfray_model::report::AuditItem;
 use cfray_model::time::SECOND;
-use cfray_model::{Cause, EdgeField, Level, LineKind, Sig, SourceScan, Stack};
+use cfray_model::{Cause, EdgeField, Level, LineKind, SourceScan, Stack};
 
-/// Looks at every server and at the edge log.
-pub fn audit(w: &World, coverage: &Coverage) -> Vec<AuditItem> {
+/// Looks at every server and at the edge log. What depends on incidents and their lines is asked of `tallies`: the world may be
+/// the one that clocks were measured with, and the incidents those of many slices.
+pub fn audit(w: &World, tallies: &Tallies) -> Vec<AuditItem> {
+    let none = Tally::default();
     let mut out = Vec::new();
     edge_log(w, &mut out);
     if w.servers.is_empty() {
         out.push(no_origin());
     }
-    for (i, s) in w.servers.iter().enumerate() {
-        let server = Look { w, s, index: i };
+    for s in &w.servers {
+        let server = Look { w, s, tally: tallies.get(&s.name).unwrap_or(&none) };
         server.logs(&mut out);
-        server.coverage(coverage, &mut out);
+        server.coverage(&mut out);
         server.levels(&mut out);
         server.fields(&mut out);
     }
@@ -174,7 +176,7 @@ fn no_origin() -> AuditItem {
 struct Look<'a> {
     w: &'a World,
     s: &'a Server,
-    index: usize,
+    tally: &'a Tally,
 }
 
 impl Look<'_> {
@@ -188,11 +190,6 @@ impl Look<'_> {
 
     fn is(&self, stack: Stack) -> bool {
         self.s.stack == Some(stack)
-    }
-
-    /// Says a log or line of this server something that fits?
-    fn any(&self, fits: impl Fn(&cfray_model::OriginEvent) -> bool) -> bool {
-        self.w.evs.iter().any(|ev| ev.server == self.index && fits(&ev.e))
     }
 
     fn add(&self, out: &mut Vec<AuditItem>, what: &str, hides: &str, causes: &[Cause], paste: &str) {
@@ -212,8 +209,7 @@ impl Look<'_> {
             let hides = "deaths, stops, limits and upstream failures, and what a 444 hides";
             self.add(out, "no error log of the web server", hides, BY_ERROR_LOG, paste);
         }
-        let fastcgi = |e: &cfray_model::OriginEvent| e.text.contains("fastcgi://") || e.text.contains("proxy_fcgi");
-        if !self.has(Stack::Fpm) && self.any(fastcgi) {
+        if !self.has(Stack::Fpm) && self.tally.fastcgi {
             let causes = [Cause::WorkerCrash, Cause::OomKill, Cause::TimeoutKill, Cause::PoolExhausted];
             let paste = "error_log = /var/log/php-fpm.log\nlog_level = notice";
             self.add(out, "no log of PHP-FPM", "how its children ended: by signal, by time limit, for lack of workers", &causes, paste);
@@ -226,7 +222,7 @@ impl Look<'_> {
     }
 
     /// Logs that are there and do not reach everywhere, or whose times mean nothing.
-    fn coverage(&self, coverage: &Coverage, out: &mut Vec<AuditItem>) {
+    fn coverage(&self, out: &mut Vec<AuditItem>) {
         let names: Vec<&str> = self.scans().map(|x| x.info.name.as_str()).collect();
         for (beside, lacking) in sources::missing_files(&names) {
             let access = self.scans().any(|x| x.info.name == beside && x.kinds.contains_key(&LineKind::Access));
@@ -241,20 +237,11 @@ impl Look<'_> {
             ));
         }
         if self.s.has_access && self.w.edge_kind == EdgeKind::Full {
-            let mine = |origin: &str| self.w.origin_servers.get(origin).and_then(|l| l.first()).is_some_and(|(s, _)| *s == self.index);
-            let rows: Vec<Span> = self
-                .w
-                .edge
-                .incidents
-                .iter()
-                .filter(|r| r.origin_ip.as_deref().is_some_and(mine))
-                .filter_map(|r| r.end.or(r.start).map(|t| Span { lo: t.0, hi: t.0 + r.precision_ns }))
-                .collect();
-            let outside = rows.iter().filter(|end| coverage.at(self.index, **end, 0) == Covered::No).count();
-            if outside > 0 {
+            let Tally { incidents, uncovered, .. } = self.tally;
+            if *uncovered > 0 {
                 out.push(item(
                     &self.s.name,
-                    format!("the access log does not cover {outside} of {} 520s", rows.len()),
+                    format!("the access log does not cover {uncovered} of {incidents} 520s"),
                     "whether those left a line",
                     BY_ABSENCE,
                     "find /var/log/nginx /var/log/apache2 /var/log/httpd -name '*access*' -newermt '2 weeks ago'",
@@ -263,7 +250,7 @@ impl Look<'_> {
         }
         for &i in &self.s.scans {
             let Some(x) = self.w.scans.get(i).filter(|x| x.kinds.keys().any(|k| *k != LineKind::Other)) else { continue };
-            if self.w.clocks.main(i).is_none() && x.first_ns.is_some() {
+            if !self.tally.clocked.contains(&x.info.name) && x.first_ns.is_some() {
                 out.push(item(
                     &self.s.name,
                     format!("the clock of {} is not known", x.info.name),
@@ -309,7 +296,7 @@ impl Look<'_> {
                 );
             }
         }
-        if self.has(Stack::Fpm) && !self.any(|e| e.text.contains("said into std")) {
+        if self.has(Stack::Fpm) && !self.tally.prints {
             let causes = [Cause::AppFatal, Cause::PluginFault];
             let hides = "fatals that PHP writes to standard error";
             self.add(out, "PHP-FPM does not log what its children print", hides, &causes, "catch_workers_output = yes");
@@ -346,13 +333,7 @@ impl Look<'_> {
                 paste,
             );
         }
-        let lines = || self.w.evs.iter().filter(|ev| ev.server == self.index && ev.e.kind == LineKind::Access && ev.e.stack != Stack::Fpm);
-        let (mut n, mut connection, mut duration) = (0u64, 0u64, 0u64);
-        for ev in lines().filter(|ev| ev.e.sig.as_ref().is_none_or(|h| h.sig != Sig::H2Preface)) {
-            n += 1;
-            connection += u64::from(ev.e.cid.is_some() || ev.e.log_id != 0);
-            duration += u64::from(ev.e.duration_us.is_some());
-        }
+        let Tally { lines: n, connection, duration, .. } = *self.tally;
         if n > 0 && connection * 2 < n {
             let paste = if apache { "%L in the LogFormat" } else { "$connection in the log_format" };
             let causes = [Cause::AppFatal, Cause::TimeoutKill, Cause::PoolExhausted, Cause::RuleDropped];

@@ -64,7 +64,7 @@ pub fn headline(meta: &Meta, edge: &EdgeSummary, causes: &[CauseSummary], episod
 }
 
 /// `20,000`: beside a status a bare number is easily misread.
-fn number(n: u64) -> String {
+pub fn number(n: u64) -> String {
     let digits = n.to_string();
     let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
     groups.join(",")

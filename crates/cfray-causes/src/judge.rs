@@ -60,8 +60,13 @@ pub fn all(w: &World, p: &Population, threads: usize) -> Vec<Judged> {
 
 fn judge(w: &World, p: &Population, case: &Case<'_>, sentences: &mut Pool) -> Judged {
     let mut verdict = rank::verdict(case);
+    let slice = w.edge.time.as_ref().map(|slice| slice.number).filter(|(_, of)| *of > 1);
     for item in verdict.evidence.iter_mut().filter(|item| item.kind != EvidenceKind::Line) {
-        item.text = sentences.get(&item.text);
+        // Comparisons count what the slice sees.
+        item.text = match slice {
+            Some((n, of)) if item.kind == EvidenceKind::Contrast => sentences.get(&format!("{} (in slice {n} of {of})", item.text)),
+            _ => sentences.get(&item.text),
+        };
     }
     verdict.evidence.shrink_to_fit();
     verdict.missing.shrink_to_fit();

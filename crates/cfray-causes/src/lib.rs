@@ -23,6 +23,7 @@ pub mod join;
 pub mod judge;
 pub mod limits;
 pub mod own;
+mod passes;
 pub mod population;
 pub mod rank;
 pub mod registry;
@@ -32,6 +33,7 @@ pub mod rules;
 pub mod serverconf;
 pub mod settings;
 pub mod sources;
+mod tally;
 pub mod totals;
 pub mod trust;
 
@@ -40,15 +42,16 @@ pub use own::OwnRule;
 pub use registry::{doc, docs};
 pub use settings::{Settings, ZoneSpec};
 
-use cfray_model::report::{AuditItem, Report, Row, SourceSummary};
+use cfray_model::report::{Report, Row, SourceSummary};
 use cfray_model::source::Skipped;
 use cfray_model::text::Place;
 use cfray_model::{EdgeScan, OriginScan, Shelf, SourceInfo, Text};
 use gathered::Gathered;
 use join::World;
 use join::world::EdgeKind;
+use passes::Passes;
 use population::Population;
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::sync::Arc;
 use totals::Totals;
 
@@ -113,15 +116,19 @@ fn analyze_with(
         edge_sources(&part.edge, sources, &mut report);
         let keeps = kept.is_some();
         if !part.edge.slices.is_empty() {
-            report.meta.notes.push(format!(
+            let note = format!(
                 "so many incidents are analysed in slices of time ({} here), each with the requests and lines around it",
                 part.edge.slices.len()
-            ));
+            );
+            if !report.meta.notes.contains(&note) {
+                report.meta.notes.push(note);
+            }
         }
-        let mut one = |edge: EdgeScan, origin: OriginScan, again: bool| {
+        let mut passes = Passes::new(part.edge.slices.len());
+        let mut one = |edge: EdgeScan, origin: OriginScan, passes: &mut Passes| {
             thin.add(&origin);
             let world = World::build(edge, origin, settings.clone());
-            one_part(world, keeps, again, sources, &mut report, &mut gathered)
+            one_part(world, keeps, sources, passes, &mut report, &mut gathered)
         };
         let mut world = None;
         let shifts = if part.edge.slices.is_empty() {
@@ -129,7 +136,10 @@ fn analyze_with(
         } else {
             let edge = part.edge.measuring();
             let origin = rescan(number, &edge);
-            Arc::new(World::build(edge, origin, settings.clone()).shifts())
+            let world = World::build(edge, origin, settings.clone());
+            let shifts = Arc::new(world.shifts());
+            passes.measured(world);
+            shifts
         };
         for slice in 0..part.edge.slices.len() {
             let edge = part.edge.slice(slice, &shifts);
@@ -137,11 +147,12 @@ fn analyze_with(
                 done.rows = Shelf::default();
             }
             let origin = rescan(number, &edge);
-            one(edge, origin, slice > 0);
+            one(edge, origin, &mut passes);
         }
         if part.edge.slices.is_empty() {
-            world = one(part.edge, part.origin, false);
+            world = one(part.edge, part.origin, &mut passes);
         }
+        passes.finish(&mut report);
         if let (Some(world), Some(kept)) = (world, kept.as_deref_mut()) {
             kept.push(world);
         }
@@ -190,43 +201,23 @@ impl Thinned {
     }
 }
 
-/// Adds a part to the report, or a slice of one (`again`: not its first). Its world is given back where somebody `keeps` it;
+/// Adds the rows of a part to the report, or those of a slice of one. Its world is given back where somebody `keeps` it;
 /// elsewhere it makes room for the rows.
-fn one_part(mut w: World, keeps: bool, again: bool, sources: &[SourceInfo], report: &mut Report, gathered: &mut Gathered) -> Option<World> {
+fn one_part(
+    mut w: World,
+    keeps: bool,
+    sources: &[SourceInfo],
+    passes: &mut Passes,
+    report: &mut Report,
+    gathered: &mut Gathered,
+) -> Option<World> {
     let (p, retries) = rayon::join(|| Population::build(&w), || retry::retries(&w));
     let judged = judge::all(&w, &p, w.settings.threads);
     if w.edge.counters.rows > 0 {
         notes(&w, report);
     }
-    for (origin, list) in &w.origin_servers {
-        for (server, n) in list {
-            let Some(s) = w.servers.get(*server) else { continue };
-            let known = report.edge.origins.iter_mut().find(|(o, name, _)| again && o == origin && *name == s.name);
-            match known {
-                Some((.., ties)) => *ties += n,
-                None => report.edge.origins.push((origin.clone(), s.name.clone(), *n)),
-            }
-        }
-    }
-    // Origin logs outside every part are read with each; they are listed once.
-    let mut listed: HashMap<String, usize> = report.sources.iter().map(|s| s.info.name.clone()).zip(0..).collect();
-    for source in sources::origin_sources(&w) {
-        match listed.get(&source.info.name).and_then(|at| report.sources.get_mut(*at)) {
-            Some(known) if again => known.tied += source.tied,
-            Some(_) => {}
-            None => {
-                listed.insert(source.info.name.clone(), report.sources.len());
-                report.sources.push(source);
-            }
-        }
-    }
-    for item in audit::audit(&w, &p.coverage) {
-        // Numbers in its words are those of a slice.
-        let known = |i: &AuditItem| (&i.server, &i.causes, &i.paste) == (&item.server, &item.causes, &item.paste);
-        if !(again && report.audit.iter().any(known)) {
-            report.audit.push(item);
-        }
-    }
+    let lost: Vec<(String, Cow<'static, str>)> =
+        passes.add(&w, &p.coverage).into_iter().map(|lost| (lost.server, Cow::Owned(lost.words))).collect();
     let servers: Vec<Text> = w.servers.iter().map(|s| s.name.as_str().into()).collect();
     let reach = w.settings.threshold(&settings::INFER_REACH);
     let files: Vec<Text> = sources.iter().map(|s| s.name.as_str().into()).collect();
@@ -237,11 +228,15 @@ fn one_part(mut w: World, keeps: bool, again: bool, sources: &[SourceInfo], repo
     let kept = keeps.then_some(w);
     let mut rows = Vec::with_capacity(incidents.len());
     let mut bare = Vec::with_capacity(incidents.len());
-    for ((edge, judged), retry) in incidents.into_iter().zip(judged).zip(retries) {
+    for ((edge, mut judged), retry) in incidents.into_iter().zip(judged).zip(retries) {
         bare.push(infer::Bare { silent: judged.silent, reused: judged.reused });
+        // What no server is named for may have been in any log.
+        let server = judged.server.and_then(|s| servers.get(s)).cloned().unwrap_or_default();
+        let lacks = lost.iter().filter(|(of, _)| server.is_empty() || server == of.as_str());
+        judged.verdict.missing.extend(lacks.map(|(_, words)| words.clone()));
         rows.push(Row {
             source: place(edge.at),
-            server: judged.server.and_then(|s| servers.get(s)).cloned().unwrap_or_default(),
+            server,
             connection: match (edge.contacted(), edge.reused()) {
                 (Some(false), _) => "none",
                 (_, Some(true)) => "reused",

@@ -4,7 +4,7 @@ use crate::clocks::{Clock, How};
 use crate::join::world::{Ev, World};
 use cfray_model::report::{ClockSummary, SourceSummary};
 use cfray_model::time::SECOND;
-use cfray_model::{FactFlags, LineKind, SourceScan, Stamp, Tie, key};
+use cfray_model::{Fact, FactFlags, LineKind, SourceScan, Stamp, Tie, key};
 use std::collections::BTreeMap;
 
 /// Hosts that are named.
@@ -13,12 +13,15 @@ const HOSTS: usize = 5;
 const GAPS: usize = 5;
 /// Minutes without a line that count as a gap.
 const GAP_MINUTES: i64 = 10;
+/// Nanoseconds in a minute.
+const MINUTE: i64 = 60 * SECOND;
 
 /// Summaries of the origin sources of one world.
 pub fn origin_sources(w: &World) -> Vec<SourceSummary> {
     let mut tied: BTreeMap<usize, u64> = BTreeMap::new();
     for (ev, owner) in w.evs.iter().zip(&w.ties.owner) {
-        if owner.is_some_and(|(f, t)| t >= Tie::Chain && w.edge.facts.get(f as usize).is_some_and(|f| f.flags.has(FactFlags::INCIDENT))) {
+        let incident = |f: &Fact| f.flags.has(FactFlags::INCIDENT) && w.edge.owns(f);
+        if owner.is_some_and(|(f, t)| t >= Tie::Chain && w.edge.facts.get(f as usize).is_some_and(|f| incident(&f))) {
             *tied.entry(ev.scan).or_default() += 1;
         }
     }
@@ -50,8 +53,8 @@ pub fn origin_sources(w: &World) -> Vec<SourceSummary> {
                 parsed: s.parsed,
                 rejected: s.rejected,
                 rejects: s.rejects.clone(),
-                first: if mixed(s) { spans(events).map(|u| u.lo).min().map(Stamp) } else { s.first_ns.and_then(utc) },
-                last: if mixed(s) { spans(events).map(|u| u.lo).max().map(Stamp) } else { s.last_ns.and_then(utc) },
+                first: if mixed(s) { spans(events).map(|u| u.lo).min().map(Stamp) } else { ends(s.first_ns, main, &utc).min() },
+                last: if mixed(s) { spans(events).map(|u| u.lo).max().map(Stamp) } else { ends(s.last_ns, main, &utc).max() },
                 gaps: gaps(s, &utc),
                 missing_files: missing.get(s.info.name.as_str()).cloned().unwrap_or_default(),
                 hosts: hosts_of(s, &hosts),
@@ -73,6 +76,13 @@ pub fn origin_sources(w: &World) -> Vec<SourceSummary> {
         .collect()
 }
 
+/// An end of a source's span, and what may lie beyond it: where a clock was turned back, the last lines have not the latest digits.
+fn ends(civil_ns: Option<i64>, clock: Option<(&Clock, bool)>, utc: &dyn Fn(i64) -> Option<Stamp>) -> impl Iterator<Item = Stamp> {
+    let pieces = clock.map_or(&[][..], |(clock, _)| clock.pieces.as_slice()).iter().filter(|p| p.stated != (i64::MIN, i64::MAX));
+    let turned = pieces.flat_map(|p| [p.stated.0, p.stated.1].map(|at| Some(Stamp(at.saturating_sub(p.shift_at(at)?)))));
+    civil_ns.and_then(utc).into_iter().chain(turned.flatten())
+}
+
 /// Do its lines write several zones, or some of them none?
 fn mixed(s: &SourceScan) -> bool {
     s.zones.len() > 1
@@ -82,7 +92,7 @@ fn spans<'a>(events: &'a [&Ev]) -> impl Iterator<Item = crate::join::Span> + 'a 
     events.iter().filter_map(|ev| ev.utc)
 }
 
-/// Stretches of ten minutes or more without a line, longest first.
+/// Stretches of ten minutes or more without a line, longest first. Digits that a turn of the clock left out are no gap.
 fn gaps(s: &SourceScan, utc: &dyn Fn(i64) -> Option<Stamp>) -> Vec<(Stamp, Stamp)> {
     // Digits of several zones do not lie on one scale.
     if !s.kinds.contains_key(&LineKind::Access) || mixed(s) {
@@ -92,11 +102,14 @@ fn gaps(s: &SourceScan, utc: &dyn Fn(i64) -> Option<Stamp>) -> Vec<(Stamp, Stamp
     let mut out: Vec<(Stamp, Stamp)> = minutes
         .windows(2)
         .filter_map(|pair| match pair {
-            [a, b] if b - a > GAP_MINUTES => Some((utc((a + 1) * 60 * SECOND)?, utc(b * 60 * SECOND)?)),
+            [a, b] if b - a > GAP_MINUTES => {
+                Some((Stamp(utc(a.saturating_mul(MINUTE))?.0.saturating_add(MINUTE)), utc(b.saturating_mul(MINUTE))?))
+            }
             _ => None,
         })
+        .filter(|(a, b)| b.0.saturating_sub(a.0) >= GAP_MINUTES * MINUTE)
         .collect();
-    out.sort_by_key(|(a, b)| (std::cmp::Reverse(b.0 - a.0), a.0));
+    out.sort_by_key(|(a, b)| (std::cmp::Reverse(b.0.saturating_sub(a.0)), a.0));
     out.truncate(GAPS);
     out
 }

@@ -1,7 +1,7 @@
 //! A scan cut by time, where its incidents are too many to be analysed at once.
 
 use crate::edge::{EdgeRow, EdgeScan};
-use crate::fact::FactFlags;
+use crate::fact::{Fact, FactFlags};
 use crate::facts::Facts;
 use crate::shelf::Shelf;
 use crate::source::SourceId;
@@ -31,6 +31,11 @@ const BESIDE_REQUEST_NS: i64 = 60 * SECOND;
 pub struct SliceTime {
     /// First start and last end of its incidents, in nanoseconds of true time. `None`: only what measures clocks matters.
     pub requests: Option<(i64, i64)>,
+    /// Requests that start at or after the first moment and before the second are this slice's, in milliseconds. Others are
+    /// seen from another slice as well.
+    pub starts: (i64, i64),
+    /// Which slice it is, from 1, and how many there are.
+    pub number: (usize, usize),
     /// By source the least and the greatest that its stamps are off: stated minus true time, in nanoseconds. Lines of other
     /// sources may all matter.
     pub shifts: Arc<BTreeMap<SourceId, (i64, i64)>>,
@@ -94,9 +99,19 @@ impl EdgeScan {
         Self {
             incidents,
             facts: self.facts.within(from..before(slice.to_ms.saturating_add(BESIDE_MS))),
-            time: Some(SliceTime { requests: Some(requests), shifts: Arc::clone(shifts) }),
+            time: Some(SliceTime {
+                requests: Some(requests),
+                starts: (slice.from_ms, slice.to_ms),
+                number: (number + 1, self.slices.len()),
+                shifts: Arc::clone(shifts),
+            }),
             ..self.measuring()
         }
+    }
+
+    /// Is a request this slice's, and no other's? Of a scan that is not sliced all are, of one that only measures none.
+    pub fn owns(&self, fact: &Fact) -> bool {
+        self.time.as_ref().is_none_or(|slice| (slice.starts.0..slice.starts.1).contains(&fact.start_ms))
     }
 
     /// The scan without its incidents: what clocks are measured with before the slices' turn.
@@ -124,7 +139,7 @@ mod tests {
     #[test]
     fn lines_of_other_times_do_not_matter() {
         let shifts = Arc::new(BTreeMap::from([(SourceId(1), (-SECOND, 3 * SECOND))]));
-        let time = SliceTime { requests: Some((1000 * SECOND, 1100 * SECOND)), shifts };
+        let time = SliceTime { requests: Some((1000 * SECOND, 1100 * SECOND)), shifts, ..SliceTime::default() };
         let at = |s: i64| Some(LogTime { civil_ns: s * SECOND, offset_s: None, precision_ns: SECOND, yearless: false });
         for (s, request, process) in [
             (1000, true, true),

@@ -24,6 +24,7 @@ mod parquet;
 mod ray;
 mod redaction;
 mod regressions;
+mod slices;
 mod spilled;
 mod stories;
 mod support;

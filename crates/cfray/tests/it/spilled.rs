@@ -41,6 +41,11 @@ fn the_report_is_the_same() {
 
 /// The report of inputs whose incidents are analysed so many at a time, and the number of slices.
 fn sliced(inputs: &[&Path], incidents_at_once: usize) -> (Report, usize) {
+    sliced_between(inputs, incidents_at_once, |_| ())
+}
+
+/// The same; `before` is called before each pass over the origin's logs with its number: 0 measures clocks, 1 is the first slice's.
+pub fn sliced_between(inputs: &[&Path], incidents_at_once: usize, mut before: impl FnMut(usize)) -> (Report, usize) {
     let options = Options { incidents_at_once, ..Options::default() };
     let inputs: Vec<Input> = inputs.iter().map(|path| Input::Path((*path).to_owned())).collect();
     let mut found = discover(&inputs, &options);
@@ -60,8 +65,11 @@ fn sliced(inputs: &[&Path], incidents_at_once: usize) -> (Report, usize) {
         parts.push(Part { edge, origin });
     }
     let sources = found.sources.clone();
+    let mut pass = 0;
     let mut rescan = |number: usize, edge: &EdgeScan| {
         focus(&mut found, number);
+        before(pass);
+        pass += 1;
         scan_origin(&found, &edge.index(), &options, &NoProgress)
     };
     (analyze_slices(parts, &sources, Vec::new(), &Settings::default(), &mut rescan), slices)
