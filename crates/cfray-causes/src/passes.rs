@@ -82,24 +82,26 @@ impl Passes {
         let lost = self.compare(w);
         self.merge(w);
         tally::add(&mut self.tallies, w, coverage);
-        for (i, (ev, owner)) in w.evs.iter().zip(&w.ties.owner).enumerate() {
-            let Some((fact, _)) = owner.filter(|_| !w.ties.open.contains(&(i as u32))) else { continue };
-            let own = w.edge.facts.get(fact as usize).filter(|f| w.edge.owns(f));
-            let combo = own.and_then(|f| w.edge.combos.get(f.combo as usize));
-            let (Some(combo), Some(server)) = (combo, w.servers.get(ev.server)) else { continue };
-            let by = match self.origins.get_mut(&combo.origin_ip) {
-                Some(by) => by,
-                None => self.origins.entry(combo.origin_ip.clone()).or_default(),
-            };
-            match by.get_mut(&server.name) {
-                Some(n) => *n += 1,
-                None => drop(by.insert(server.name.clone(), 1)),
-            }
-        }
+        self.add_origins(w);
         if self.measured.is_none() {
             self.audit = audit::audit(w, &self.tallies);
         }
         lost
+    }
+
+    fn add_origins(&mut self, w: &World) {
+        let mut by: BTreeMap<(u32, usize), u64> = BTreeMap::new();
+        for (i, (ev, owner)) in w.evs.iter().zip(&w.ties.owner).enumerate() {
+            // A line that may as well be somebody else's tells nothing of who answers for an address.
+            let Some((fact, _)) = owner.filter(|_| !w.ties.open.contains(&(i as u32))) else { continue };
+            if let Some(fact) = w.edge.facts.get(fact as usize).filter(|f| w.edge.owns(f)) {
+                *by.entry((fact.combo, ev.server)).or_default() += 1;
+            }
+        }
+        for ((combo, server), n) in by {
+            let (Some(combo), Some(server)) = (w.edge.combos.get(combo as usize), w.servers.get(server)) else { continue };
+            *self.origins.entry(combo.origin_ip.clone()).or_default().entry(server.name.clone()).or_default() += n;
+        }
     }
 
     /// Holds what was read against what was read before.

@@ -55,8 +55,10 @@ pub fn add(tallies: &mut Tallies, w: &World, coverage: &Coverage) {
 }
 
 fn line(tally: &mut Tally, e: &OriginEvent) {
-    tally.fastcgi |= e.text.contains("fastcgi://") || e.text.contains("proxy_fcgi");
-    tally.prints |= e.text.contains("said into std");
+    if e.kind != LineKind::Access {
+        tally.fastcgi = tally.fastcgi || e.text.contains("fastcgi://") || e.text.contains("proxy_fcgi");
+        tally.prints = tally.prints || e.text.contains("said into std");
+    }
     let preface = e.sig.as_ref().is_some_and(|h| h.sig == Sig::H2Preface);
     if e.kind == LineKind::Access && e.stack != Stack::Fpm && !preface {
         tally.lines += 1;

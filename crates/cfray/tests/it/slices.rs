@@ -135,7 +135,8 @@ fn numbers_of_the_audit_are_of_everything_and_comparisons_say_their_slice() {
 
 #[test]
 fn a_log_that_goes_away_between_slices_is_told() {
-    let lose: [(&str, fn(&Path)); 3] = [
+    type Lose = fn(&Path);
+    let lose: [(&str, Lose); 3] = [
         ("No such file", |log| fs::remove_file(log).unwrap()),
         ("became shorter", |log| fs::write(log, "").unwrap()),
         ("replaced", |log| {
