@@ -5,7 +5,7 @@ use crate::chain;
 use crate::join::world::{EdgeKind, Ev};
 use crate::population::drops::{self, Best, Property};
 use crate::rule::{Case, Finding, Owned, sentence};
-use cfray_model::{Cause, EvidenceKind, Sig, Stack, Tie, key};
+use cfray_model::{Cause, Evidence, EvidenceKind, Sig, Stack, Tie, key};
 
 /// Which of the three rules asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,10 +41,15 @@ pub fn without_certificate(c: &Case<'_>) -> Option<(usize, usize)> {
 /// upstream's status. What the edge measured depends on fields that a job may not deliver.
 fn at_once(c: &Case<'_>) -> Option<bool> {
     let e = &c.access?.1.e;
-    if e.upstream_status.is_some() {
+    if c.answered_behind().is_some() {
         return Some(false);
     }
     e.duration_us.map(|us| us <= 1_000)
+}
+
+/// Did the server behind answer with an error of its own?
+fn failed_behind(c: &Case<'_>) -> bool {
+    c.answered_behind().is_some_and(|status| (500..=599).contains(&status))
 }
 
 /// The finding of one of the three rules, if its kind of explanation is the best.
@@ -89,6 +94,8 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
         _ if has_error_log || drop_line.is_some() => 1.0,
         _ => 0.9,
     };
+    // What stood behind had failed: its error was hidden, and no rule about the request closed.
+    let limit = if drop_line.is_none() && failed_behind(c) { limit.min(0.45) } else { limit };
     // Edge addresses that nothing tells look like their visitors.
     let hidden_edge = kind == Kind::Client && !c.p.drops.knows_edge_addresses(server);
     if warned.is_some() && !(compared && c.silent()) {
@@ -102,6 +109,9 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
         }
         if kind != Kind::Other {
             return None;
+        }
+        if let Some(found) = everybody(c, cause, limit, tie) {
+            return Some(lacking(c, server, lines(found.0).with(found.1).with(c.timing()), has_error_log));
         }
         // Enough closes, and nothing that they have in common: chance decides, which is not how a rule works.
         let scattered = compared && c.p.drops.closes(server) >= 8;
@@ -133,6 +143,41 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
         f = f.or_else(Cause::ClientBlocked, 0.25);
     }
     Some(lacking(c, server, f, has_error_log))
+}
+
+/// More time than a close by a rule takes over a round trip, in milliseconds, where clocks and ways vary.
+const AT_ONCE_MS: i64 = 3;
+
+/// The server closed on everybody for a while, as maintenance switches do. An application that fails for all of that time looks the
+/// same, unless files that the web server sends itself are closed on, too: its error log, silent, excludes that it failed at those.
+fn everybody(c: &Case<'_>, cause: Cause, limit: f64, tie: Tie) -> Option<(Finding, Evidence)> {
+    const FEW: usize = 3;
+    let server = c.server?;
+    let down = c.p.drops.down(c.fact_id?)?;
+    let late = down.late_ms.is_some_and(|ms| ms > AT_ONCE_MS);
+    if late || c.answered_behind().is_some() || !chain::error_log_covers(c, server) {
+        return None;
+    }
+    let score = match (down.own, down.files) {
+        (FEW.., _) => 0.9,
+        (1.., FEW..) => 0.85,
+        (0, FEW..) => 0.58,
+        _ => return None,
+    };
+    let shut = &down.shut;
+    let text = format!(
+        "for {:.1} s the server closed on every request, of {} visitors for {} kinds of path, where about {} are answered else; {} closed \
+         ones were for files, {} of kinds that the web server answers itself",
+        (shut.to - shut.from) as f64 / 1000.0,
+        shut.clients,
+        shut.shapes,
+        shut.usual,
+        down.files,
+        down.own
+    );
+    let f = Finding::new(cause, f64::min(score, limit), tie);
+    let f = if down.own < FEW { f.or_else(Cause::AppFatal, 0.3) } else { f };
+    Some((f, sentence(EvidenceKind::Contrast, text)))
 }
 
 /// ModSecurity's drop of this request because a counter that it keeps for each address went over its threshold, where the
@@ -228,6 +273,18 @@ fn kind_of(best: &Best) -> (Kind, f64) {
 
 fn contrast(best: &Best) -> String {
     let s = &best.split;
+    if best.since {
+        return format!(
+            "closing follows the {}, from a moment on: {} of {} closed requests have one of {} values that {} of {} requests answered \
+             meanwhile have",
+            best.property.name(),
+            s.fail_in,
+            s.fail_all,
+            s.blocked.len(),
+            s.ok_in,
+            s.ok_all
+        );
+    }
     format!(
         "closing follows the {}: {} of {} closed requests have one of {} values that {} of {} answered ones have",
         best.property.name(),
