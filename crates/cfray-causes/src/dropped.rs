@@ -5,6 +5,7 @@ use crate::chain;
 use crate::join::world::{EdgeKind, Ev};
 use crate::population::drops::{self, Best, Property};
 use crate::rule::{Case, Finding, Owned, sentence};
+use cfray_model::time::SECOND;
 use cfray_model::{Cause, Evidence, EvidenceKind, Sig, Stack, Tie, key};
 
 /// Which of the three rules asks.
@@ -131,7 +132,8 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
     let least = if limit <= 0.6 { WORK_MS } else { LONG_WORK_MS };
     let worked = kind == Kind::Other && drop_line.is_none() && best.late_ms.is_some_and(|ms| ms >= least);
     let limit = if worked { 0.45 } else { limit };
-    let mut f = lines(Finding::new(cause, score.min(limit), tie)).with(sentence(EvidenceKind::Contrast, contrast(best)));
+    let f = lines(Finding::new(cause, score.min(limit), tie));
+    let mut f = f.with_all(ban(c, best)).with(sentence(EvidenceKind::Contrast, contrast(best)));
     if kind == Kind::Other && asked_nobody != Some(true) && !has_error_log {
         f = f.or_else(Cause::AppFatal, 0.3);
     }
@@ -271,11 +273,21 @@ fn kind_of(best: &Best) -> (Kind, f64) {
     }
 }
 
+/// The ban after which this request's address was closed on.
+fn ban(c: &Case<'_>, best: &Best) -> Option<Evidence> {
+    let end = c.end.filter(|_| best.since)?;
+    let visitor = c.row.client_ip.as_deref().map_or(0, |ip| key::addr_key(ip.as_bytes()));
+    let banned = if best.property == Property::Client { visitor } else { c.edge_key() };
+    let all = c.w.by_sig.get(&(c.server?, Sig::Ban))?.iter().filter_map(|&i| c.w.evs.get(i as usize));
+    let before = |ev: &&Ev| ev.e.client == banned && ev.utc.is_some_and(|at| at.lo <= end.hi + 2 * SECOND);
+    all.filter(before).max_by_key(|ev| ev.utc.map_or(i64::MIN, |at| at.lo)).map(|ev| c.line(ev))
+}
+
 fn contrast(best: &Best) -> String {
     let s = &best.split;
     if best.since {
         return format!(
-            "closing follows the {}, from a moment on: {} of {} closed requests have one of {} values that {} of {} requests answered \
+            "closing follows the {}, since it was banned: {} of {} closed requests have one of {} values that {} of {} requests answered \
              meanwhile have",
             best.property.name(),
             s.fail_in,

@@ -154,7 +154,10 @@ fn lines(w: &World, p: &Population, server: usize, closes: &[u32]) -> Compared {
         let at = a.time.and_then(|t| w.true_ns(scan, t.civil_ns));
         at.is_none_or(|ns| (from..=to).contains(&ns.div_euclid(MILLI)))
     };
-    let answers = scans.iter().filter_map(|&i| Some((i, w.scans.get(i)?))).flat_map(|(i, s)| s.answers.iter().filter(move |a| near(i, a)).map(move |a| (i, a)));
+    let answers = scans
+        .iter()
+        .filter_map(|&i| Some((i, w.scans.get(i)?)))
+        .flat_map(|(i, s)| s.answers.iter().filter(move |a| near(i, a)).map(move |a| (i, a)));
     let mut out = Compared::default();
     for (scan, a) in answers {
         let mut v = Values::default();

@@ -7,7 +7,8 @@ use super::times::{self, Shut};
 use crate::contrast::{Counts, Split, split};
 use crate::join::front;
 use crate::join::world::World;
-use cfray_model::{LineKind, Sig, key};
+use cfray_model::time::MILLI;
+use cfray_model::{LineKind, Sig, Stack, key};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -87,7 +88,7 @@ pub struct Best {
     /// Median time to the close over one round trip, in milliseconds, where the edge measured both. A rule
     /// closes at once; an application that failed behind the close had run before.
     pub late_ms: Option<i64>,
-    /// It holds from the first close of each value on, until its last; what was answered before or after does not count.
+    /// The values are addresses that were banned: it holds from then on, and what was answered before does not count.
     pub since: bool,
 }
 
@@ -151,13 +152,13 @@ impl Drops {
             list.dedup();
             let compared = Compared::of(w, p, server, &list);
             let late: Vec<Option<i64>> = list.iter().map(|f| late.get(f).copied()).collect();
-            drops.add(server, &list, &compared, &late);
+            drops.add(server, &list, &compared, &late, &bans(w, server));
             drops.add_down(w, server, &list, &compared, &late);
         }
         drops
     }
 
-    fn add(&mut self, server: usize, list: &[u32], compared: &Compared, late: &[Option<i64>]) {
+    fn add(&mut self, server: usize, list: &[u32], compared: &Compared, late: &[Option<i64>], bans: &BTreeMap<u64, Vec<i64>>) {
         // Shares are known from a few ten thousand answered requests; every n-th stays.
         let oks: Vec<&Values> = compared.oks.iter().step_by(compared.oks.len() / ENOUGH + 1).collect();
         if oks.len() >= FEWEST {
@@ -186,7 +187,7 @@ impl Drops {
             });
             let best = splits.filter(|(_, s)| s.is_rule()).max_by(|a, b| a.1.share.total_cmp(&b.1.share).then(b.0.cmp(&a.0)));
             let since = best.is_none();
-            let Some((property, split)) = best.or_else(|| since_when(&rest, &oks, compared)) else { break };
+            let Some((property, split)) = best.or_else(|| since_when(&rest, &oks, compared, bans)) else { break };
             let inside = |v: &Values| split.blocked.binary_search(&v.of(property)).is_ok();
             let covered: Vec<&Values> = rest.iter().filter(|v| inside(v)).copied().collect();
             let paths = covered.iter().filter(|v| answered_shapes.contains(&v.of(Property::Shape))).count();
@@ -216,7 +217,8 @@ impl Drops {
             return;
         }
         let own = own_pages(w, server);
-        let paths: BTreeMap<u32, &str> = w.incident_fact.iter().zip(&w.edge.incidents).filter_map(|(f, row)| Some(((*f)?, row.uri.as_deref()?))).collect();
+        let paths: BTreeMap<u32, &str> =
+            w.incident_fact.iter().zip(&w.edge.incidents).filter_map(|(f, row)| Some(((*f)?, row.uri.as_deref()?))).collect();
         // One switch turns all of these times on and off: what they show of it counts together.
         let of = |shut: &Shut| -> Vec<usize> { shut.closes.iter().filter_map(|&i| open.get(i).copied()).collect() };
         let all: Vec<u32> = shuts.iter().flat_map(of).filter_map(|i| list.get(i).copied()).collect();
@@ -276,20 +278,40 @@ impl Drops {
     }
 }
 
-/// Nothing is closed on always: who is closed on from a moment on?
-fn since_when(rest: &[&Values], oks: &[&Values], compared: &Compared) -> Option<(Property, Split)> {
-    let known = Property::ALL.into_iter().filter(|p| compared.known(*p));
-    let splits = known.filter_map(|p| Some((p, times::since(rest, oks, p)?)));
-    let (property, split) = splits.max_by(|a, b| a.1.fail_in.cmp(&b.1.fail_in).then(b.1.blocked.len().cmp(&a.1.blocked.len())).then(b.0.cmp(&a.0)))?;
+/// Addresses that a server's logs tell to be banned, and when, in milliseconds since the epoch.
+fn bans(w: &World, server: usize) -> BTreeMap<u64, Vec<i64>> {
+    let mut bans: BTreeMap<u64, Vec<i64>> = BTreeMap::new();
+    for ev in w.by_sig.get(&(server, Sig::Ban)).into_iter().flatten().filter_map(|&i| w.evs.get(i as usize)) {
+        if let Some(at) = ev.utc.filter(|_| ev.e.client != 0) {
+            bans.entry(ev.e.client).or_default().push(at.mid().div_euclid(MILLI));
+        }
+    }
+    bans
+}
+
+/// Nothing is closed on always: who is closed on since a ban names them?
+fn since_when(rest: &[&Values], oks: &[&Values], compared: &Compared, bans: &BTreeMap<u64, Vec<i64>>) -> Option<(Property, Split)> {
+    if bans.is_empty() {
+        return None;
+    }
+    // Visitors are known by half of their hash.
+    let visitors = bans.iter().map(|(addr, moments)| (addr & 0xFFFF_FFFF, moments.clone())).collect();
+    let known = [(Property::EdgeAddress, bans), (Property::Client, &visitors)].into_iter().filter(|(p, _)| compared.known(*p));
+    let splits = known.filter_map(|(p, bans)| Some((p, times::since(rest, oks, p, bans)?)));
+    let (property, split) = splits.max_by(|a, b| a.1.fail_in.cmp(&b.1.fail_in).then(b.0.cmp(&a.0)))?;
     let covered: Vec<&Values> = rest.iter().filter(|v| split.blocked.binary_search(&v.of(property)).is_ok()).copied().collect();
     times::goes_by_who(&covered, property).then_some((property, split))
 }
 
 /// Kinds of path that the web server's own error log shows it to answer itself: files that it looks for, and what it refuses.
 fn own_pages(w: &World, server: usize) -> BTreeSet<u16> {
-    let lines = [Sig::FileIo, Sig::AccessForbidden].into_iter().filter_map(|sig| w.by_sig.get(&(server, sig)));
-    let evs = lines.flatten().filter_map(|&i| w.evs.get(i as usize)).filter(|ev| !ev.e.path.is_empty());
-    evs.map(|ev| key::shape_key(ev.e.path.as_bytes())).collect()
+    let looked_for = |text: &str| text.contains(" open() \"") && text.contains("\" failed (2: ");
+    let here = w.evs.iter().filter(|ev| ev.server == server && ev.e.kind == LineKind::Error && !ev.e.path.is_empty());
+    let own = here.filter(|ev| match &ev.e.sig {
+        Some(hit) => hit.sig == Sig::AccessForbidden,
+        None => ev.e.stack == Stack::Nginx && looked_for(&ev.e.text),
+    });
+    own.map(|ev| key::shape_key(ev.e.path.as_bytes())).collect()
 }
 
 /// Endings of files that stand on a disk; nobody's application makes one anew for each request.
@@ -298,7 +320,11 @@ const FILES: [&str; 14] =
 
 fn is_file(uri: &str) -> bool {
     let path = uri.split(['?', '#']).next().unwrap_or(uri);
-    FILES.iter().any(|end| path.len() > end.len() && path.is_char_boundary(path.len() - end.len()) && path.get(path.len() - end.len()..).is_some_and(|tail| tail.eq_ignore_ascii_case(end)))
+    FILES.iter().any(|end| {
+        path.len() > end.len()
+            && path.is_char_boundary(path.len() - end.len())
+            && path.get(path.len() - end.len()..).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+    })
 }
 
 /// Fewer closes without a certificate than this are no rule.

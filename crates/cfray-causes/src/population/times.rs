@@ -1,7 +1,8 @@
-//! Rules that were not there all the time: somebody is blocked from a moment on, or everybody is closed on while a site is down.
+//! Rules that were not there all the time: an address is banned from a moment on, or everybody is closed on while a site is down.
 //!
 //! Compared with all answered requests such a rule does not show, since the same visitor or page was answered before and after. So each
-//! value is compared with what was answered between its first close and its last, and with what others met meanwhile.
+//! banned address is compared with what was answered between its ban and its last close, and with what others met meanwhile. Where
+//! nobody tells of a ban, a limit on the rate of one address looks the same.
 
 use super::compared::{Stay, Values};
 use super::drops::Property;
@@ -43,13 +44,20 @@ impl Moments {
     }
 }
 
-/// Values that were closed on from a moment on, to the end or to another moment, while others were answered.
-pub fn since(closes: &[&Values], oks: &[&Values], property: Property) -> Option<Split> {
+/// A ban takes this long to have its effect, in milliseconds: its action writes a list and reloads.
+const TAKES_MS: i64 = 10_000;
+/// And is told at most this much later than its first effect.
+const LATE_MS: i64 = 2_000;
+
+/// Banned values (with the moments of their bans) that were closed on from the ban on, while others were answered.
+pub fn since(closes: &[&Values], oks: &[&Values], property: Property, bans: &BTreeMap<u64, Vec<i64>>) -> Option<Split> {
     let (fails, answers) = (Moments::of(closes, property), Moments::of(oks, property));
     let mut split = Split { fail_all: closes.len() as u64, ..Split::default() };
     let (mut from, mut to) = (i64::MAX, i64::MIN);
     for (&value, moments) in fails.by.iter().filter(|(value, moments)| **value != 0 && moments.len() >= CLOSES) {
         let (Some(&first), Some(&last)) = (moments.first(), moments.last()) else { continue };
+        let ban = bans.get(&value).and_then(|list| list.iter().rfind(|ban| **ban <= first + LATE_MS));
+        let Some(first) = ban.map(|ban| first.min(ban + TAKES_MS)) else { continue };
         let ((n, failed), (mine, others)) = (fails.within(value, first, last), answers.within(value, first, last));
         // A rule has no exception; what fails now and then, and what fails for all, has.
         if mine * 20 <= n && others >= OTHERS.max(failed) && fisher(n, n + failed, mine, mine + others) < CHANCE {
@@ -65,18 +73,14 @@ pub fn since(closes: &[&Values], oks: &[&Values], property: Property) -> Option<
     (!split.blocked.is_empty()).then_some(split)
 }
 
-/// Does it follow who asked, and not what was asked for: several pages, and through an edge address several visitors?
+/// Does it follow who asked, and not what was asked for: several kinds of path, and through an edge address several visitors?
 pub fn goes_by_who(covered: &[&Values], property: Property) -> bool {
-    let distinct = |p: Property| covered.iter().map(|v| v.of(p)).collect::<BTreeSet<u64>>();
-    let several = |p: Property, least: usize| {
-        let values = distinct(p);
-        values.len() >= least || values.contains(&0)
+    const SEVERAL: usize = 3;
+    let several = |p: Property| {
+        let values: BTreeSet<u64> = covered.iter().map(|v| v.of(p)).collect();
+        values.len() >= SEVERAL || values.contains(&0)
     };
-    match property {
-        Property::EdgeAddress | Property::EdgeNetwork => several(Property::Shape, 3) && several(Property::Client, 3),
-        Property::Client | Property::Agent => several(Property::Shape, 3),
-        _ => false,
-    }
+    several(Property::Shape) && (property == Property::Client || several(Property::Client))
 }
 
 /// A time in which a server closed on every request.
@@ -135,7 +139,8 @@ pub fn shut(closes: &[&Values], oks: &[&Values]) -> Vec<Shut> {
             }
             let inside = run.iter().filter(|(s, _)| (lo..=hi).contains(&s.mid())).count() as u64;
             // Whole seconds at both ends count.
-            let usual = answers.len() as f64 * (hi - lo + if slack > EDGE_MS { slack } else { 0 }) as f64 / (span - (to - from)).max(1) as f64;
+            let usual =
+                answers.len() as f64 * (hi - lo + if slack > EDGE_MS { slack } else { 0 }) as f64 / (span - (to - from)).max(1) as f64;
             let of = |p: Property| run.iter().filter_map(|(_, i)| Some(closes.get(*i)?.of(p))).collect::<BTreeSet<u64>>().len();
             let (shapes, clients) = (of(Property::Shape), of(Property::Client));
             let everybody = shapes >= KINDS && clients >= KINDS && of(Property::Host) > 0;

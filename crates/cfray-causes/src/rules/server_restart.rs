@@ -63,7 +63,7 @@ fn cut_by_reload(c: &Case<'_>, server: usize) -> Option<Finding> {
     if sent != Some(0) || c.own(&[Sig::FileIo, Sig::AllocFailed]).is_some() {
         return None;
     }
-    let (_, reload) = c.w.near(server, Sig::NginxReload, life).last()?;
+    let (_, reload) = c.w.near(server, Sig::NginxReload, life).next()?;
     let text = "status 000 without a byte: the worker that had taken the request was shut down before it could answer";
     let f = Finding::new(DOC.cause, 0.95, access.2).with(c.line(reload)).with_all(c.access_line());
     Some(f.with(sentence(EvidenceKind::Field, text)).with(c.timing()))

@@ -190,7 +190,9 @@ mod tests {
     #[test]
     fn every_pattern_compiles() {
         assert_eq!(TABLE.compiled(), (PATTERNS.len(), PATTERNS.len()));
-        assert!(RUBY.is_some() && EXCEPTIONS.is_some() && REQUEST.is_some() && ASGI_EXCEPTION.is_some() && ENDED.is_some() && REFUSED.is_some());
+        assert!(
+            RUBY.is_some() && EXCEPTIONS.is_some() && REQUEST.is_some() && ASGI_EXCEPTION.is_some() && ENDED.is_some() && REFUSED.is_some()
+        );
     }
 
     #[test]

@@ -172,7 +172,13 @@ mod tests {
         }
         assert!(may_belong(TRACEBACK, false) && !may_belong(b"KeyError: 'x'", false));
         // Starlette under anyio: a group first, what it holds after it.
-        let group = [lines[0], "  + Exception Group Traceback (most recent call last):", "  |   File \"/x.py\", line 1, in x", "  +------------------------------------", ""];
+        let group = [
+            lines[0],
+            "  + Exception Group Traceback (most recent call last):",
+            "  |   File \"/x.py\", line 1, in x",
+            "  +------------------------------------",
+            "",
+        ];
         for at in 1..group.len() {
             assert!(continues(group[..at].join("\n").as_bytes(), group[at].as_bytes()), "{}", group[at]);
         }
