@@ -131,11 +131,21 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
     // Nobody tells what stood behind the close, but the time that it took speaks of work.
     let least = if limit <= 0.6 { WORK_MS } else { LONG_WORK_MS };
     let worked = kind == Kind::Other && drop_line.is_none() && best.late_ms.is_some_and(|ms| ms >= least);
-    let limit = if worked { 0.45 } else { limit };
+    // nginx's error log says nothing of an upstream's 500: where nothing tells whether a backend was asked, time alone speaks of it.
+    let unasked = drop_line.or(by_proxy).is_some() || asked_nobody.is_some();
+    let perhaps = kind == Kind::Other && !unasked && best.late_ms.is_some_and(|ms| ms >= SOME_WORK_MS);
+    let limit = match (worked, perhaps) {
+        (true, _) => 0.45,
+        (_, true) => limit.min(0.6),
+        _ => limit,
+    };
     let f = lines(Finding::new(cause, score.min(limit), tie));
     let mut f = f.with_all(ban(c, best)).with(sentence(EvidenceKind::Contrast, contrast(best)));
-    if kind == Kind::Other && asked_nobody != Some(true) && !has_error_log {
+    if kind == Kind::Other && asked_nobody != Some(true) && (!has_error_log || perhaps) {
         f = f.or_else(Cause::AppFatal, 0.3);
+    }
+    if perhaps {
+        f = f.lacking("the upstream's status in the access log ($upstream_status): a 444 may hide a 500");
     }
     if hidden_edge && best.property == Property::Client && best.split.blocked.len() > FEW_VISITORS {
         f.score = f.score.min(0.55);
@@ -249,6 +259,8 @@ fn modsec_kind(text: &str, edge_address: bool) -> Option<Kind> {
 
 /// A close that takes this much longer than a round trip, in milliseconds, was not decided by a rule alone.
 const WORK_MS: i64 = 6;
+/// A close that takes this much longer may hide an answer of an application.
+const SOME_WORK_MS: i64 = 12;
 /// And this much longer even where the error log, silent about it, seems to cover the moment.
 const LONG_WORK_MS: i64 = 400;
 /// More blocked visitors than this may as well share a blocked edge address.
