@@ -448,7 +448,10 @@ pub fn php_fatal<'w>(c: &Case<'w>) -> Option<Fatal<'w>> {
     let own = c.server.and_then(|s| found.iter().copied().find(|ev| c.p.fatal_pages.fits(s, shape, ev)));
     let ev = own.or_else(|| commonest(c, &found))?;
     // PHP's log names no request; what counts is that failures and fatals come in pairs.
-    Some(build(ev, Tie::Window, if c.p.windows.fatals(c.server?).one_to_one() { 0.96 } else { 0.45 }))
+    let score = if c.p.windows.fatals(c.server?).one_to_one() { 0.96 } else { 0.45 };
+    // An exception without its frames may be a middleware's.
+    let framed = ev.e.stack != Stack::App || !ev.e.file.is_empty();
+    Some(build(ev, Tie::Window, if framed { score } else { f64::min(score, 0.6) }))
 }
 
 /// The nearest; an application also reports what it goes on without, so of its exceptions that stand as near, the one whose

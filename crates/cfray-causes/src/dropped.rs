@@ -5,7 +5,8 @@ use crate::chain;
 use crate::join::world::{EdgeKind, Ev};
 use crate::population::drops::{self, Best, Property};
 use crate::rule::{Case, Finding, Owned, sentence};
-use cfray_model::{Cause, EvidenceKind, Sig, Stack, Tie, key};
+use cfray_model::time::SECOND;
+use cfray_model::{Cause, Evidence, EvidenceKind, Sig, Stack, Tie, key};
 
 /// Which of the three rules asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,10 +42,15 @@ pub fn without_certificate(c: &Case<'_>) -> Option<(usize, usize)> {
 /// upstream's status. What the edge measured depends on fields that a job may not deliver.
 fn at_once(c: &Case<'_>) -> Option<bool> {
     let e = &c.access?.1.e;
-    if e.upstream_status.is_some() {
+    if c.answered_behind().is_some() {
         return Some(false);
     }
     e.duration_us.map(|us| us <= 1_000)
+}
+
+/// Did the server behind answer with an error of its own?
+fn failed_behind(c: &Case<'_>) -> bool {
+    c.answered_behind().is_some_and(|status| (500..=599).contains(&status))
 }
 
 /// The finding of one of the three rules, if its kind of explanation is the best.
@@ -89,6 +95,8 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
         _ if has_error_log || drop_line.is_some() => 1.0,
         _ => 0.9,
     };
+    // What stood behind had failed: its error was hidden, and no rule about the request closed.
+    let limit = if drop_line.is_none() && failed_behind(c) { limit.min(0.45) } else { limit };
     // Edge addresses that nothing tells look like their visitors.
     let hidden_edge = kind == Kind::Client && !c.p.drops.knows_edge_addresses(server);
     if warned.is_some() && !(compared && c.silent()) {
@@ -102,6 +110,9 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
         }
         if kind != Kind::Other {
             return None;
+        }
+        if let Some(found) = everybody(c, cause, limit, tie) {
+            return Some(lacking(c, server, lines(found.0).with(found.1).with(c.timing()), has_error_log));
         }
         // Enough closes, and nothing that they have in common: chance decides, which is not how a rule works.
         let scattered = compared && c.p.drops.closes(server) >= 8;
@@ -120,10 +131,21 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
     // Nobody tells what stood behind the close, but the time that it took speaks of work.
     let least = if limit <= 0.6 { WORK_MS } else { LONG_WORK_MS };
     let worked = kind == Kind::Other && drop_line.is_none() && best.late_ms.is_some_and(|ms| ms >= least);
-    let limit = if worked { 0.45 } else { limit };
-    let mut f = lines(Finding::new(cause, score.min(limit), tie)).with(sentence(EvidenceKind::Contrast, contrast(best)));
-    if kind == Kind::Other && asked_nobody != Some(true) && !has_error_log {
+    // nginx's error log says nothing of an upstream's 500: where nothing tells whether a backend was asked, time alone speaks of it.
+    let unasked = drop_line.or(by_proxy).is_some() || asked_nobody.is_some();
+    let perhaps = kind == Kind::Other && !unasked && best.late_ms.is_some_and(|ms| ms >= SOME_WORK_MS);
+    let limit = match (worked, perhaps) {
+        (true, _) => 0.45,
+        (_, true) => limit.min(0.6),
+        _ => limit,
+    };
+    let f = lines(Finding::new(cause, score.min(limit), tie));
+    let mut f = f.with_all(ban(c, best)).with(sentence(EvidenceKind::Contrast, contrast(best)));
+    if kind == Kind::Other && asked_nobody != Some(true) && (!has_error_log || perhaps) {
         f = f.or_else(Cause::AppFatal, 0.3);
+    }
+    if perhaps {
+        f = f.lacking("the upstream's status in the access log ($upstream_status): a 444 may hide a 500");
     }
     if hidden_edge && best.property == Property::Client && best.split.blocked.len() > FEW_VISITORS {
         f.score = f.score.min(0.55);
@@ -133,6 +155,41 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
         f = f.or_else(Cause::ClientBlocked, 0.25);
     }
     Some(lacking(c, server, f, has_error_log))
+}
+
+/// More time than a close by a rule takes over a round trip, in milliseconds, where clocks and ways vary.
+const AT_ONCE_MS: i64 = 3;
+
+/// The server closed on everybody for a while, as maintenance switches do. An application that fails for all of that time looks the
+/// same, unless files that the web server sends itself are closed on, too: its error log, silent, excludes that it failed at those.
+fn everybody(c: &Case<'_>, cause: Cause, limit: f64, tie: Tie) -> Option<(Finding, Evidence)> {
+    const FEW: usize = 3;
+    let server = c.server?;
+    let down = c.p.drops.down(c.fact_id?)?;
+    let late = down.late_ms.is_some_and(|ms| ms > AT_ONCE_MS);
+    if late || c.answered_behind().is_some() || !chain::error_log_covers(c, server) {
+        return None;
+    }
+    let score = match (down.own, down.files) {
+        (FEW.., _) => 0.9,
+        (1.., FEW..) => 0.85,
+        (0, FEW..) => 0.58,
+        _ => return None,
+    };
+    let shut = &down.shut;
+    let text = format!(
+        "for {:.1} s the server closed on every request, of {} visitors for {} kinds of path, where about {} are answered else; {} closed \
+         ones were for files, {} of kinds that the web server answers itself",
+        (shut.to - shut.from) as f64 / 1000.0,
+        shut.clients,
+        shut.shapes,
+        shut.usual,
+        down.files,
+        down.own
+    );
+    let f = Finding::new(cause, f64::min(score, limit), tie);
+    let f = if down.own < FEW { f.or_else(Cause::AppFatal, 0.3) } else { f };
+    Some((f, sentence(EvidenceKind::Contrast, text)))
 }
 
 /// ModSecurity's drop of this request because a counter that it keeps for each address went over its threshold, where the
@@ -202,6 +259,8 @@ fn modsec_kind(text: &str, edge_address: bool) -> Option<Kind> {
 
 /// A close that takes this much longer than a round trip, in milliseconds, was not decided by a rule alone.
 const WORK_MS: i64 = 6;
+/// A close that takes this much longer may hide an answer of an application.
+const SOME_WORK_MS: i64 = 12;
 /// And this much longer even where the error log, silent about it, seems to cover the moment.
 const LONG_WORK_MS: i64 = 400;
 /// More blocked visitors than this may as well share a blocked edge address.
@@ -226,8 +285,30 @@ fn kind_of(best: &Best) -> (Kind, f64) {
     }
 }
 
+/// The ban after which this request's address was closed on.
+fn ban(c: &Case<'_>, best: &Best) -> Option<Evidence> {
+    let end = c.end.filter(|_| best.since)?;
+    let visitor = c.row.client_ip.as_deref().map_or(0, |ip| key::addr_key(ip.as_bytes()));
+    let banned = if best.property == Property::Client { visitor } else { c.edge_key() };
+    let all = c.w.by_sig.get(&(c.server?, Sig::Ban))?.iter().filter_map(|&i| c.w.evs.get(i as usize));
+    let before = |ev: &&Ev| ev.e.client == banned && ev.utc.is_some_and(|at| at.lo <= end.hi + 2 * SECOND);
+    all.filter(before).max_by_key(|ev| ev.utc.map_or(i64::MIN, |at| at.lo)).map(|ev| c.line(ev))
+}
+
 fn contrast(best: &Best) -> String {
     let s = &best.split;
+    if best.since {
+        return format!(
+            "closing follows the {}, since it was banned: {} of {} closed requests have one of {} values that {} of {} requests answered \
+             meanwhile have",
+            best.property.name(),
+            s.fail_in,
+            s.fail_all,
+            s.blocked.len(),
+            s.ok_in,
+            s.ok_all
+        );
+    }
     format!(
         "closing follows the {}: {} of {} closed requests have one of {} values that {} of {} answered ones have",
         best.property.name(),

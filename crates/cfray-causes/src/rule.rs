@@ -2,6 +2,7 @@
 
 use crate::doc::CauseDoc;
 use crate::join::coverage::Covered;
+use crate::join::front;
 use crate::join::world::{Ev, Span, World};
 use crate::population::Population;
 use cfray_model::report::{LINES, TiedLine};
@@ -124,7 +125,10 @@ impl<'w> Case<'w> {
         // A line that may as well be somebody else's proves neither presence nor absence.
         let open = owned.iter().any(|o| w.ties.open.contains(&o.0));
         owned.retain(|o| !w.ties.open.contains(&o.0));
-        let access = owned.iter().find(|o| o.1.e.kind == LineKind::Access && o.1.e.stack != Stack::Fpm).copied();
+        let edge = fact.and_then(|f| w.keys.get(f.combo as usize)).map_or(0, |k| k.edge_ip);
+        let visitor = fact.map_or(0, |f| f.client);
+        let served = owned.iter().filter(|o| o.1.e.kind == LineKind::Access && o.1.e.stack != Stack::Fpm);
+        let access = served.min_by_key(|o| front::rank(o.1, edge, visitor)).copied();
         let lines: Vec<Owned<'w>> = owned.into_iter().filter(|o| access.is_none_or(|a| a.0 != o.0)).collect();
         let server = access.or(lines.first().copied()).map(|o| o.1.server).or_else(|| p.server_of(w, row));
         let covered = match (server, end) {
@@ -167,6 +171,11 @@ impl<'w> Case<'w> {
     /// edge row itself says that no valid header came.
     pub fn hidden_failure(&self) -> bool {
         self.closed_by_rule() || (self.access.is_none() && self.lines.iter().any(|l| l.1.e.kind == LineKind::Error))
+    }
+
+    /// The status of the server behind the one that closed, where a line tells.
+    pub fn answered_behind(&self) -> Option<u16> {
+        front::behind(self.access?.1, self.lines.iter().map(|o| o.1))
     }
 
     /// The request's own line with one of the signatures.

@@ -268,7 +268,7 @@ impl RecordParser for Container {
         };
         let traceback = || {
             let opens = record_so_far.split(|&b| b == b'\n').next().and_then(|first| peel(self.wrapper, first));
-            opens.is_some_and(|first| crate::signatures::request_of_exception(&first.text).is_some())
+            opens.is_some_and(|first| python::opens(&first.text))
                 && self.joined(record_so_far).is_some_and(|text| python::continues(&text, &next.text))
         };
         let goes_on = php_error::is_trace(&next.text) || quoted() || traceback();

@@ -5,6 +5,7 @@ use crate::fields::number::integer;
 use crate::fields::text::present;
 use crate::fields::time::{Parsed, epoch_time, iso_time};
 use crate::inner::{self, Envelope, Inner};
+use crate::signatures::python;
 use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
 use crate::stamps;
 use crate::support::{self, level, score, severity, word};
@@ -48,7 +49,7 @@ impl RecordParser for Syslog {
 
     fn continues(&self, record_so_far: &[u8], line: &[u8]) -> bool {
         match split(record_so_far) {
-            Some((_, message)) if inner::continues(message, line) => true,
+            Some((_, message)) if inner::continues(message, line) || is_traceback(record_so_far, line) => true,
             _ => !self.starts_record(line),
         }
     }
@@ -57,6 +58,30 @@ impl RecordParser for Syslog {
         let (envelope, message) = split(record).ok_or_else(|| LineError::new(why_not(record), 0))?;
         Ok(self.inner.open(&envelope, message))
     }
+}
+
+/// Longer tracebacks are cut, as in other carriers.
+const TRACEBACK_LINES: usize = 200;
+
+/// Does a line, with a header of its own, go on with the traceback of the same process that the record holds?
+fn is_traceback(so_far: &[u8], line: &[u8]) -> bool {
+    let Some((next, text)) = split(line) else { return false };
+    let more = memchr::memchr(b'\n', so_far).is_some();
+    if !python::may_belong(text, more) {
+        return false;
+    }
+    let mut joined: Vec<u8> = Vec::new();
+    for (i, piece) in so_far.split(|&b| b == b'\n').enumerate() {
+        let Some((envelope, message)) = split(piece) else { return false };
+        if i == TRACEBACK_LINES || (envelope.tag, envelope.pid) != (next.tag, next.pid) || (i == 0 && !python::opens(message)) {
+            return false;
+        }
+        if i > 0 {
+            joined.push(b'\n');
+        }
+        joined.extend_from_slice(message);
+    }
+    python::continues(&joined, text)
 }
 
 fn why_not(record: &[u8]) -> &'static str {

@@ -2,6 +2,7 @@
 //! source the time it covers.
 
 pub mod coverage;
+pub mod front;
 pub mod index;
 pub mod ties;
 pub mod world;

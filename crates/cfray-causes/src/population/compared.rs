@@ -6,19 +6,41 @@
 
 use super::drops::Property;
 use super::{Population, answered, server_of_all};
+use crate::join::front;
 use crate::join::world::{EdgeKind, Ev, World};
-use cfray_model::time::MILLI;
+use cfray_model::time::{MILLI, SECOND};
 use cfray_model::{AnsweredLine, LineKind, key};
 use std::collections::BTreeSet;
 
 /// Answers count from this long before the first close until as long after the last, in milliseconds.
 const AROUND_MS: i64 = 300_000;
 
-/// Hashes of one request's properties, in the order of [`Property::ALL`]; 0 where not known.
+/// Hashes of one request's properties, in the order of [`Property::ALL`]; 0 where not known. And when it was.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Values([u64; Property::ALL.len()]);
+pub struct Values([u64; Property::ALL.len()], Option<Stay>);
+
+/// From when until when the request may have been at the server, in milliseconds since the epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stay {
+    /// Earliest.
+    pub from: i64,
+    /// Latest.
+    pub to: i64,
+}
+
+impl Stay {
+    /// The middle.
+    pub const fn mid(self) -> i64 {
+        self.from + (self.to - self.from) / 2
+    }
+}
 
 impl Values {
+    /// When it was.
+    pub const fn stay(&self) -> Option<Stay> {
+        self.1
+    }
+
     /// The value of a property.
     pub fn of(&self, property: Property) -> u64 {
         self.0.get(property as usize).copied().unwrap_or(0)
@@ -91,6 +113,7 @@ fn networks(w: &World) -> Vec<u64> {
 fn of_fact(w: &World, fact: u32, networks: &[u64]) -> Values {
     let mut v = Values::default();
     let Some(f) = w.edge.facts.get(fact as usize) else { return v };
+    v.1 = World::life(f).map(|life| Stay { from: life.lo.div_euclid(MILLI), to: life.hi.div_euclid(MILLI) });
     let keys = w.keys.get(f.combo as usize).copied().unwrap_or_default();
     if keys.edge_ip != 0 {
         v.set(Property::EdgeAddress, keys.edge_ip);
@@ -110,7 +133,9 @@ fn lines(w: &World, p: &Population, server: usize, closes: &[u32]) -> Compared {
     let networks = networks(w);
     let tied = |fact: u32| -> Option<&Ev> {
         let mine = w.ties.of_fact.get(&fact)?.iter().filter_map(|&e| w.evs.get(e as usize));
-        mine.into_iter().find(|ev| ev.e.kind == LineKind::Access && ev.server == server)
+        let f = w.edge.facts.get(fact as usize)?;
+        let edge = w.keys.get(f.combo as usize).map_or(0, |k| k.edge_ip);
+        mine.filter(|ev| ev.e.kind == LineKind::Access && ev.server == server).min_by_key(|ev| front::rank(ev, edge, f.client))
     };
     // Which address stands in the client column?
     let mut edge = 0usize;
@@ -129,10 +154,16 @@ fn lines(w: &World, p: &Population, server: usize, closes: &[u32]) -> Compared {
         let at = a.time.and_then(|t| w.true_ns(scan, t.civil_ns));
         at.is_none_or(|ns| (from..=to).contains(&ns.div_euclid(MILLI)))
     };
-    let answers = scans.iter().filter_map(|&i| Some((i, w.scans.get(i)?))).flat_map(|(i, s)| s.answers.iter().filter(move |a| near(i, a)));
+    let answers = scans
+        .iter()
+        .filter_map(|&i| Some((i, w.scans.get(i)?)))
+        .flat_map(|(i, s)| s.answers.iter().filter(move |a| near(i, a)).map(move |a| (i, a)));
     let mut out = Compared::default();
-    for a in answers {
+    for (scan, a) in answers {
         let mut v = Values::default();
+        // A line tells one moment, mostly to the second.
+        let at = a.time.and_then(|t| w.true_ns(scan, t.civil_ns)).map(|ns| ns.div_euclid(MILLI));
+        v.1 = at.map(|from| Stay { from, to: from + SECOND / MILLI });
         if by_edge {
             v.set(Property::EdgeAddress, a.client);
             v.set(Property::EdgeNetwork, a.network);

@@ -3,11 +3,15 @@
 
 use super::Population;
 use super::compared::{Compared, Values};
+use super::times::{self, Shut};
 use crate::contrast::{Counts, Split, split};
+use crate::join::front;
 use crate::join::world::World;
-use cfray_model::{LineKind, Sig};
+use cfray_model::time::MILLI;
+use cfray_model::{LineKind, Sig, Stack, key};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Error-log messages that explain why a request ended in 444.
 pub const EXPLAINS_CLOSE: &[Sig] = &[
@@ -84,6 +88,22 @@ pub struct Best {
     /// Median time to the close over one round trip, in milliseconds, where the edge measured both. A rule
     /// closes at once; an application that failed behind the close had run before.
     pub late_ms: Option<i64>,
+    /// The values are addresses that were banned: it holds from then on, and what was answered before does not count.
+    pub since: bool,
+}
+
+/// A time in which a server closed on everybody, see [`times::shut`].
+#[derive(Clone, Debug)]
+pub struct Down {
+    /// The time.
+    pub shut: Shut,
+    /// Files of kinds that web servers send themselves, and requests that this web server's own error log shows it to
+    /// answer itself, among the closed ones of all such times.
+    pub files: usize,
+    /// See `files`.
+    pub own: usize,
+    /// See [`Best::late_ms`].
+    pub late_ms: Option<i64>,
 }
 
 /// Answered requests that are compared at most.
@@ -96,6 +116,8 @@ pub const FEWEST: usize = 20;
 pub struct Drops {
     best: BTreeMap<usize, Vec<Best>>,
     values: BTreeMap<u32, Values>,
+    /// Closes of times in which a server closed on everybody.
+    down: BTreeMap<u32, Arc<Down>>,
     counts: BTreeMap<usize, usize>,
     /// Visitors that a limit on connections hit.
     limited: BTreeMap<usize, BTreeSet<u32>>,
@@ -112,7 +134,7 @@ impl Drops {
     pub fn build(w: &World, p: &Population) -> Self {
         let mut closes: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
         for fact in w.incident_fact.iter().flatten() {
-            if let Some(server) = unexplained(w, *fact) {
+            if let Some(server) = unexplained(w, *fact).filter(|_| !failed_behind(w, *fact)) {
                 closes.entry(server).or_default().push(*fact);
             }
         }
@@ -130,12 +152,13 @@ impl Drops {
             list.dedup();
             let compared = Compared::of(w, p, server, &list);
             let late: Vec<Option<i64>> = list.iter().map(|f| late.get(f).copied()).collect();
-            drops.add(server, &list, &compared, &late);
+            drops.add(server, &list, &compared, &late, &bans(w, server));
+            drops.add_down(w, server, &list, &compared, &late);
         }
         drops
     }
 
-    fn add(&mut self, server: usize, list: &[u32], compared: &Compared, late: &[Option<i64>]) {
+    fn add(&mut self, server: usize, list: &[u32], compared: &Compared, late: &[Option<i64>], bans: &BTreeMap<u64, Vec<i64>>) {
         // Shares are known from a few ten thousand answered requests; every n-th stays.
         let oks: Vec<&Values> = compared.oks.iter().step_by(compared.oks.len() / ENOUGH + 1).collect();
         if oks.len() >= FEWEST {
@@ -163,7 +186,8 @@ impl Drops {
                 Some((property, split(rest.iter().map(of), with.as_ref()?)))
             });
             let best = splits.filter(|(_, s)| s.is_rule()).max_by(|a, b| a.1.share.total_cmp(&b.1.share).then(b.0.cmp(&a.0)));
-            let Some((property, split)) = best else { break };
+            let since = best.is_none();
+            let Some((property, split)) = best.or_else(|| since_when(&rest, &oks, compared, bans)) else { break };
             let inside = |v: &Values| split.blocked.binary_search(&v.of(property)).is_ok();
             let covered: Vec<&Values> = rest.iter().filter(|v| inside(v)).copied().collect();
             let paths = covered.iter().filter(|v| answered_shapes.contains(&v.of(Property::Shape))).count();
@@ -171,13 +195,49 @@ impl Drops {
             let mut times: Vec<i64> = compared.closes.iter().zip(late).filter(|(v, _)| inside(v)).filter_map(|(_, late)| *late).collect();
             times.sort_unstable();
             let late_ms = times.get(times.len() / 2).copied();
-            found.push(Best { property, split, paths_answered: paths as f64 / covered.len().max(1) as f64, late_ms });
+            found.push(Best { property, split, paths_answered: paths as f64 / covered.len().max(1) as f64, late_ms, since });
         }
         for (&fact, values) in list.iter().zip(&compared.closes) {
             self.values.insert(fact, *values);
         }
         self.counts.insert(server, list.len());
         self.best.insert(server, found);
+    }
+
+    /// Finds the times in which the server closed on everybody.
+    fn add_down(&mut self, w: &World, server: usize, list: &[u32], compared: &Compared, late: &[Option<i64>]) {
+        if compared.oks.len() < FEWEST {
+            return;
+        }
+        let open: Vec<usize> = (0..list.len()).filter(|&i| list.get(i).is_some_and(|f| self.explains(server, *f).is_none())).collect();
+        let closes: Vec<&Values> = open.iter().filter_map(|&i| compared.closes.get(i)).collect();
+        let oks: Vec<&Values> = compared.oks.iter().step_by(compared.oks.len() / ENOUGH + 1).collect();
+        let shuts = times::shut(&closes, &oks);
+        if shuts.is_empty() {
+            return;
+        }
+        let own = own_pages(w, server);
+        let paths: BTreeMap<u32, &str> =
+            w.incident_fact.iter().zip(&w.edge.incidents).filter_map(|(f, row)| Some(((*f)?, row.uri.as_deref()?))).collect();
+        // One switch turns all of these times on and off: what they show of it counts together.
+        let of = |shut: &Shut| -> Vec<usize> { shut.closes.iter().filter_map(|&i| open.get(i).copied()).collect() };
+        let all: Vec<u32> = shuts.iter().flat_map(of).filter_map(|i| list.get(i).copied()).collect();
+        let uris = || all.iter().filter_map(|f| paths.get(f).copied());
+        let files = uris().filter(|uri| is_file(uri)).count();
+        let own = uris().filter(|uri| own.contains(&key::shape_key(uri.as_bytes()))).count();
+        for mut shut in shuts {
+            let at = of(&shut);
+            let mut times: Vec<i64> = at.iter().filter_map(|&i| late.get(i).copied().flatten()).collect();
+            times.sort_unstable();
+            shut.closes.clear();
+            let down = Arc::new(Down { shut, files, own, late_ms: times.get(times.len() / 2).copied() });
+            self.down.extend(at.iter().filter_map(|&i| list.get(i)).map(|f| (*f, Arc::clone(&down))));
+        }
+    }
+
+    /// The time in which the server closed on everybody, if this close lies in one.
+    pub fn down(&self, fact: u32) -> Option<&Down> {
+        self.down.get(&fact).map(Arc::as_ref)
     }
 
     /// How many closes of a server nothing explains.
@@ -218,6 +278,55 @@ impl Drops {
     }
 }
 
+/// Addresses that a server's logs tell to be banned, and when, in milliseconds since the epoch.
+fn bans(w: &World, server: usize) -> BTreeMap<u64, Vec<i64>> {
+    let mut bans: BTreeMap<u64, Vec<i64>> = BTreeMap::new();
+    for ev in w.by_sig.get(&(server, Sig::Ban)).into_iter().flatten().filter_map(|&i| w.evs.get(i as usize)) {
+        if let Some(at) = ev.utc.filter(|_| ev.e.client != 0) {
+            bans.entry(ev.e.client).or_default().push(at.mid().div_euclid(MILLI));
+        }
+    }
+    bans
+}
+
+/// Nothing is closed on always: who is closed on since a ban names them?
+fn since_when(rest: &[&Values], oks: &[&Values], compared: &Compared, bans: &BTreeMap<u64, Vec<i64>>) -> Option<(Property, Split)> {
+    if bans.is_empty() {
+        return None;
+    }
+    // Visitors are known by half of their hash.
+    let visitors = bans.iter().map(|(addr, moments)| (addr & 0xFFFF_FFFF, moments.clone())).collect();
+    let known = [(Property::EdgeAddress, bans), (Property::Client, &visitors)].into_iter().filter(|(p, _)| compared.known(*p));
+    let splits = known.filter_map(|(p, bans)| Some((p, times::since(rest, oks, p, bans)?)));
+    let (property, split) = splits.max_by(|a, b| a.1.fail_in.cmp(&b.1.fail_in).then(b.0.cmp(&a.0)))?;
+    let covered: Vec<&Values> = rest.iter().filter(|v| split.blocked.binary_search(&v.of(property)).is_ok()).copied().collect();
+    times::goes_by_who(&covered, property).then_some((property, split))
+}
+
+/// Kinds of path that the web server's own error log shows it to answer itself: files that it looks for, and what it refuses.
+fn own_pages(w: &World, server: usize) -> BTreeSet<u16> {
+    let looked_for = |text: &str| text.contains(" open() \"") && text.contains("\" failed (2: ");
+    let here = w.evs.iter().filter(|ev| ev.server == server && ev.e.kind == LineKind::Error && !ev.e.path.is_empty());
+    let own = here.filter(|ev| match &ev.e.sig {
+        Some(hit) => hit.sig == Sig::AccessForbidden,
+        None => ev.e.stack == Stack::Nginx && looked_for(&ev.e.text),
+    });
+    own.map(|ev| key::shape_key(ev.e.path.as_bytes())).collect()
+}
+
+/// Endings of files that stand on a disk; nobody's application makes one anew for each request.
+const FILES: [&str; 14] =
+    [".css", ".js", ".mjs", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".svg", ".ico", ".woff", ".woff2", ".map"];
+
+fn is_file(uri: &str) -> bool {
+    let path = uri.split(['?', '#']).next().unwrap_or(uri);
+    FILES.iter().any(|end| {
+        path.len() > end.len()
+            && path.is_char_boundary(path.len() - end.len())
+            && path.get(path.len() - end.len()..).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+    })
+}
+
 /// Fewer closes without a certificate than this are no rule.
 const CERTIFICATES: usize = 3;
 
@@ -252,6 +361,13 @@ fn lateness(w: &World) -> BTreeMap<u32, i64> {
         Some(((*fact)?, late.round() as i64))
     })
     .collect()
+}
+
+/// Does a line say that the server behind answered the request with an error of its own? The close hid that: it is no rule's.
+fn failed_behind(w: &World, fact: u32) -> bool {
+    let lines = || w.ties.of_fact.get(&fact).into_iter().flatten().filter_map(|&e| w.evs.get(e as usize));
+    let front = lines().find(|ev| ev.e.hung_up());
+    front.and_then(|front| front::behind(front, lines())).is_some_and(|status| (500..=599).contains(&status))
 }
 
 /// The server, if a fact's access line says that the server hung up and no line says why.

@@ -8,6 +8,7 @@ pub mod fatals;
 pub mod gaps;
 pub mod origins;
 pub mod sizes;
+pub mod times;
 pub mod windows;
 
 use crate::join::coverage::Coverage;

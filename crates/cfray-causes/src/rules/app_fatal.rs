@@ -15,7 +15,7 @@ pub static DOC: CauseDoc = CauseDoc {
         place: a rule such as `error_page 500 = @drop` with `return 444` closes the connection, so Cloudflare reads zero bytes. An \
         application that is the origin itself (Node, and others) and ends over an error that nobody catches cuts off every request \
         it had in hand.",
-    evidence: "A PHP fatal line (`PHP Fatal error`, `Uncaught`, `Allowed memory size`, `Maximum execution time`) or an exception in Monolog's form (Laravel, Symfony) that \
+    evidence: "A PHP fatal line (`PHP Fatal error`, `Uncaught`, `Allowed memory size`, `Maximum execution time`) or an exception in Monolog's form (Laravel, Symfony), uvicorn's `Exception in ASGI application` that \
         belongs to the same request by ray, request or connection number, with an access line of 444, or no access line although the log covers the \
         moment. Without a web server in front: the application's process left with an exit code (systemd `status=1/FAILURE`, Node's last \
         lines, PM2, supervisor) at the end of requests that have no line, and not near answered ones.",

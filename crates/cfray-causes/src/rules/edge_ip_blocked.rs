@@ -16,7 +16,8 @@ pub static DOC: CauseDoc = CauseDoc {
         (because many visitors seem to come from one address, or from an outdated list of ranges) closes those connections, often \
         without an answer: nginx `return 444`, ModSecurity `drop`. Requests that come in through other Cloudflare addresses work.",
     evidence: "Failing depends on EdgeServerIP or its network, and not on visitor or path, and a 444, a `connection close` of \
-        ModSecurity, a ban or a configured list explains it (`access forbidden by rule while initializing session` names the \
+        ModSecurity, a ban or a configured list explains it (a ban that closes by a map of nginx shows in fail2ban's `Ban ADDRESS` \
+        and in 444s of that address from then on; `access forbidden by rule while initializing session` names the \
         address that nginx's stream module turned away). With real_ip set the access line shows the visitor's address, so the \
         edge address comes from Logpush.",
     not_when: "One visitor or one agent fails through every edge address: client-blocked. A valid 403. A ban that refuses or swallows \

@@ -14,8 +14,10 @@ pub static DOC: CauseDoc = CauseDoc {
         Cloudflare reads no byte and says 520.",
     evidence: "An access line of the request with 444 and 0 bytes, or `limiting requests` or `limiting connections` with a 444 \
         status, or ModSecurity's `Access denied with connection close`; and what failing requests share is path, host, method or \
-        rate, not visitor or edge address. ModSecurity's drop is logged as 403 with a size although nothing was sent.",
-    not_when: "A valid 403, 429 or 503. An error line of the same request explains the 444. Only some visitors are hit: \
+        rate, not visitor or edge address. Or for a while every request has a 444, also for files that the web server sends itself: \
+        a maintenance switch. ModSecurity's drop is logged as 403 with a size although nothing was sent.",
+    not_when: "A valid 403, 429 or 503. An error line of the same request explains the 444, or the upstream's status in the access \
+        line (or a log behind it) is a 5xx: then the 444 hides that error. Only some visitors are hit: \
         client-blocked.",
     fix: Fix {
         owner: "Tell your host the path and host name that fail. If the block is wanted, have it made in Cloudflare's WAF; if the \

@@ -1,5 +1,6 @@
 //! The server aborted before the first byte: disk full, temporary directory, allocation.
 
+use crate::chain;
 use crate::doc::{CauseDoc, Fix};
 use crate::rule::{Case, Finding, sentence};
 use cfray_model::{Cause, EvidenceKind, Sig, Tie};
@@ -60,6 +61,8 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
                 (_, true) => 0.85,
                 // `500 0` is also what an error page that closes leaves of any hidden failure.
                 (true, false) if a.1.e.status == Some(500) && a.1.e.bytes_sent.is_none() => 0.58,
+                // Whatever could not be written would stand in the error log, which is there and silent.
+                (true, false) if a.1.e.status == Some(0) && c.server.is_some_and(|s| chain::error_log_covers(c, s)) => 0.45,
                 (true, false) => 0.66,
                 (false, false) => 0.4,
             };

@@ -3,7 +3,7 @@
 use crate::chain;
 use crate::doc::{CauseDoc, Fix};
 use crate::rule::{Case, Finding, sentence};
-use cfray_model::{Cause, EvidenceKind, Sig, Tie};
+use cfray_model::{Cause, EvidenceKind, Sig, Stack, Tie};
 
 /// What a person may read about `server-restart`.
 pub static DOC: CauseDoc = CauseDoc {
@@ -11,9 +11,12 @@ pub static DOC: CauseDoc = CauseDoc {
     says: "The web server was stopped or restarted while the request was in progress.",
     why: "On a fast stop (nginx SIGTERM or SIGINT; Apache SIGTERM or SIGHUP) the processes close their sockets with requests still in \
         them. Cloudflare sees the connection end without an answer. New connections in the gap are refused: those are the 521s right \
-        after. A graceful reload finishes what is in progress and gives no 520.",
+        after. A graceful reload finishes what is in progress and gives no 520, unless nginx's `worker_shutdown_timeout` ends the old \
+        workers before that.",
     evidence: "A stop or restart line around the request: nginx `signal 15 (SIGTERM) received ... exiting` (level notice), Apache \
-        AH00169, AH00491, AH00295, AH00173, AH00494 or AH00298, systemd `Stopping` or `Stopped`. Where the level hides them, traces: \
+        AH00169, AH00491, AH00295, AH00173, AH00494 or AH00298, systemd `Stopping` or `Stopped`. With `worker_shutdown_timeout`: an access line \
+        with status 000 and 0 bytes of a request that was running at nginx's `signal 1 (SIGHUP) received` or `gracefully shutting \
+        down`. Where the level hides them, traces: \
         521s directly afterwards, a hole in the access log of all hosts at once, nginx connection numbers that begin at 1 again, new \
         process ids.",
     not_when: "A graceful reload (`nginx -s reload`, `apachectl graceful`): requests in progress are answered with 200 (measured). A \
@@ -22,7 +25,8 @@ pub static DOC: CauseDoc = CauseDoc {
         owner: "Ask your host which job restarts the web server at that time of day (updates, log rotation, certificate renewal, \
             backup) and to make it a reload.",
         admin: "Use `nginx -t && systemctl reload nginx` and `apachectl configtest && apachectl graceful` in deploy scripts, \
-            certificate hooks and log rotation; where a real stop is needed, `nginx -s quit` or `apachectl graceful-stop` first. For \
+            certificate hooks and log rotation; where a real stop is needed, `nginx -s quit` or `apachectl graceful-stop` first. Raise \
+            `worker_shutdown_timeout` above the longest answer. For \
             PHP-FPM set `process_control_timeout = 30s`: with the default 0 a reload ends running scripts. With several servers, take \
             one out of the balancer before touching it.",
         developer: "On SIGTERM stop accepting, finish what runs, then exit, and give the process time for it; send `Connection: \
@@ -36,7 +40,7 @@ pub static DOC: CauseDoc = CauseDoc {
     often_blamed: "Reloads: measured with requests in flight, nginx reload and Apache graceful restart answer them all with 200. An \
         empty error log proves little, because nginx writes signals at level notice and its default level is error.",
     sources: &[
-        "nginx src/os/unix/ngx_process_cycle.c @3f6f782 (2026-08)",
+        "nginx src/os/unix/ngx_process_cycle.c, src/core/ngx_cycle.c (ngx_set_shutdown_timer) @3f6f782 (2026-08)",
         "apache/httpd 2.4.x server/mpm/{prefork,worker,event} @f45abec1 (2024-10)",
         "php/php-src sapi/fpm/fpm/fpm_events.c, fpm_process_ctl.c",
         "php/php-src sapi/fpm/www.conf.in and php-fpm.conf.in",
@@ -48,6 +52,22 @@ pub static DOC: CauseDoc = CauseDoc {
 const STOPS: &[Sig] = &[Sig::NginxStop, Sig::ApacheStop, Sig::ApacheFatal, Sig::LighttpdStop, Sig::UnitStop, Sig::UnitKilled];
 /// A graceful shutdown of lighttpd waits so long at most, with some to spare (8 s by default; earlier ones had no limit).
 const GRACE_MS: i64 = 20_000;
+
+/// nginx's `worker_shutdown_timeout` ran out: the old workers of a reload or a graceful stop break off what they still have in hand
+/// (`ngx_shutdown_timer_handler` closes each connection; a request that has no answer yet ends with status 000 and no byte). Old
+/// workers take nothing new, so the request must have been there when the signal came.
+fn cut_by_reload(c: &Case<'_>, server: usize) -> Option<Finding> {
+    let life = c.life?;
+    let access = c.access.filter(|a| a.1.e.stack == Stack::Nginx && a.1.e.status == Some(0))?;
+    let sent = access.1.e.bytes_sent.or(access.1.e.body_bytes).or(access.1.e.size);
+    if sent != Some(0) || c.own(&[Sig::FileIo, Sig::AllocFailed]).is_some() {
+        return None;
+    }
+    let (_, reload) = c.w.near(server, Sig::NginxReload, life).next()?;
+    let text = "status 000 without a byte: the worker that had taken the request was shut down before it could answer";
+    let f = Finding::new(DOC.cause, 0.95, access.2).with(c.line(reload)).with_all(c.access_line());
+    Some(f.with(sentence(EvidenceKind::Field, text)).with(c.timing()))
+}
 
 /// A stop or ungraceful restart cut the request off.
 pub fn check(c: &Case<'_>) -> Option<Finding> {
@@ -65,6 +85,9 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
                 return Some(Finding::new(DOC.cause, 0.9, Tie::Chain).with(c.line(stop)).with(c.line(o.1)).with_all(c.access_line()));
             }
         }
+    }
+    if let Some(f) = cut_by_reload(c, server) {
+        return Some(f);
     }
     // Apache logs what it had in hand when it was stopped, with no byte sent.
     let cut = |a: &crate::rule::Owned<'_>| {

@@ -51,7 +51,13 @@ pub(super) struct Slot {
     edge_rays: usize,
     /// Numbers that exceed the line's size by what a response header takes.
     wires: usize,
+    /// Statuses that a backend can have answered with, and those of them that are the line's own.
+    backend: usize,
+    passed_on: usize,
 }
+
+/// Fewer values than this do not show a field of statuses.
+const STATUSES: usize = 10;
 
 /// A response header seldom takes less or more than this.
 const HEADER: std::ops::RangeInclusive<u64> = 60..=8_192;
@@ -65,6 +71,15 @@ impl Slot {
     pub(super) fn add_size(&mut self, token: &Token<'_>, size: Option<u64>) {
         let above = size.zip(number(token.value)).and_then(|(size, value)| value.checked_sub(size));
         self.wires += usize::from(token.kind == Kind::Bare && above.is_some_and(|header| HEADER.contains(&header)));
+    }
+
+    /// Counts a value that may be `$upstream_status`: the line's own status where nginx passed the answer on. 444 is nginx's
+    /// own, so a field that repeats it is `$status` again.
+    pub(super) fn add_status(&mut self, token: &Token<'_>, status: &[u8]) {
+        let Some(value) = present(token.value).map(list_last) else { return };
+        let answered = matches!(value, [b'1'..=b'5', b'0'..=b'9', b'0'..=b'9']) && value != b"444";
+        self.backend += usize::from(answered);
+        self.passed_on += usize::from(answered && value == status);
     }
 
     pub(super) fn add(&mut self, token: &Token<'_>) {
@@ -152,6 +167,7 @@ pub fn learn(sample: &Sample<'_>) -> Lesson {
             if let Some(slot) = group.slots.get_mut(i) {
                 slot.add(token);
                 slot.add_size(token, size);
+                slot.add_status(token, shape.status);
                 slot.edge_rays += usize::from(from_edge && RayId::parse(token.value).is_some());
             }
         }
@@ -206,7 +222,12 @@ pub(super) fn is_edge(value: &[u8]) -> bool {
 /// Roles of the fields of one arrangement.
 pub(super) fn roles(group: &Group, want_ray: bool) -> Vec<Role> {
     let slots = &group.slots;
-    let mut roles: Vec<Role> = slots.iter().map(|s| s.named.unwrap_or_default()).collect();
+    // `ua=` is the agent in some formats and the upstream's address in nginx's own extended one.
+    let named = |s: &Slot| match s.named {
+        Some(Role::Agent) if s.values > 0 && s.most(s.peers) => Role::Upstream,
+        named => named.unwrap_or_default(),
+    };
+    let mut roles: Vec<Role> = slots.iter().map(named).collect();
     let free = |roles: &[Role], i: usize| roles.get(i) == Some(&Role::Ignore) && slots.get(i).is_some_and(|s| s.named.is_none());
     let quoted: Vec<usize> =
         (0..slots.len()).filter(|&i| free(&roles, i) && slots.get(i).is_some_and(|s| s.kind == Kind::Quoted)).collect();
@@ -257,7 +278,9 @@ pub(super) fn roles(group: &Group, want_ray: bool) -> Vec<Role> {
         if !free(&roles, i) {
             continue;
         }
-        let role = if slot.values > 0 && slot.most(slot.peers) {
+        let role = if slot.values >= STATUSES && slot.backend == slot.values && slot.passed_on * 10 >= slot.values * 7 {
+            Role::UpstreamStatus
+        } else if slot.values > 0 && slot.most(slot.peers) {
             Role::Upstream
         } else if slot.values > 0 && slot.most(slot.addrs) || (slot.values == 0 && slot.kind == Kind::Quoted) {
             // Without any value yet: the extra field of nginx's `main` is X-Forwarded-For; only an

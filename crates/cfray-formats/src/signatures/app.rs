@@ -117,6 +117,7 @@ const PATTERNS: &[Pattern] = &[
     any(Sig::AppWorkerSignal, r"^(?:INFO|WARN) exited: [!-~]+ \(terminated by (?P<name>SIG[A-Z]+)(?: \(core dumped\))?; not expected\)$"),
     Pattern { sig: Some(Sig::AppWorkerSignal), scope: Scope::Any, num: Some(6), regex: r"^FATAL ERROR: [A-Za-z_ -]{0,60}Allocation failed - JavaScript heap out of memory$" },
     any(Sig::AppException, EXCEPTION),
+    any(Sig::PhpFatal, ASGI),
     any(Sig::PeerClientCert, HANDSHAKE),
     any(Sig::AppListening, r"^\[\d+\] \[INFO\] Listening at: https?://(?P<name>[0-9a-fA-F.:\[\]]+) \(\d+\)$"),
     any(Sig::AppListening, r"^(?:INFO: +)?Uvicorn running on https?://(?P<name>[0-9a-fA-F.:\[\]]+) \(Press CTRL\+C to quit\)$"),
@@ -132,6 +133,18 @@ const HARAKIRI: &str = r"^(?:- )?HARAKIRI \[core \d+\] [!-~]* - (?P<method>[A-Z]
 /// Flask app.log_exception; django.utils.log.log_response; gunicorn workers/base.py. The path is the client's, so it
 /// may not hold a blank.
 const EXCEPTION: &str = r"^[ -~]{0,80}?(?:Exception on (?P<uri>/[!-~]*) \[(?P<method>[A-Z]+)\]|(?:Internal Server Error:|Error handling request) (?P<path>/[!-~]*))$";
+
+/// uvicorn's report of an exception that the application let through (`run_asgi` in uvicorn/protocols/http): it answers 500 in its
+/// place, and names no request. Under gunicorn the level stands in brackets.
+const ASGI: &str = r"^(?:\[\d+\] \[ERROR\] |ERROR: {4})?Exception in ASGI application$";
+
+static ASGI_EXCEPTION: LazyLock<Option<Regex>> = LazyLock::new(|| RegexBuilder::new(ASGI).unicode(false).build().ok());
+
+/// Does a message report an exception as uvicorn does?
+pub(super) fn asgi_exception(message: &[u8]) -> bool {
+    let first = message.split(|&b| b == b'\n').next().unwrap_or_default().trim_ascii_end();
+    first.ends_with(b"ASGI application") && ASGI_EXCEPTION.as_ref().is_some_and(|r| r.is_match(after_stamp(first)))
+}
 
 /// Go's net/http (`conn.serve` in server.go) about a client certificate that crypto/tls refused (`processCertsFromClient` in
 /// handshake_server.go). Of a handshake that failed in another way it says so in other words.
@@ -177,7 +190,9 @@ mod tests {
     #[test]
     fn every_pattern_compiles() {
         assert_eq!(TABLE.compiled(), (PATTERNS.len(), PATTERNS.len()));
-        assert!(RUBY.is_some() && EXCEPTIONS.is_some() && REQUEST.is_some() && ENDED.is_some() && REFUSED.is_some());
+        assert!(
+            RUBY.is_some() && EXCEPTIONS.is_some() && REQUEST.is_some() && ASGI_EXCEPTION.is_some() && ENDED.is_some() && REFUSED.is_some()
+        );
     }
 
     #[test]

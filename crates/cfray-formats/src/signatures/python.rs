@@ -2,7 +2,7 @@
 //!
 //! The interpreter prints the outermost call first (Lib/traceback.py): the deepest frame is the last one.
 
-use super::app::request_of_exception;
+use super::app::{asgi_exception, request_of_exception};
 use regex::bytes::{Regex, RegexBuilder};
 use std::sync::LazyLock;
 
@@ -17,6 +17,8 @@ fn build(pattern: &str) -> Option<Regex> {
 }
 
 const TRACEBACK: &[u8] = b"Traceback (most recent call last):";
+/// A group of exceptions (Python 3.11, and the exceptiongroup package) has a margin before its traceback.
+const GROUP: &[u8] = b"  + Exception Group Traceback (most recent call last):";
 /// The exception before was raised again as another: it is the one at fault.
 const CAUSE: &[u8] = b"The above exception was the direct cause of the following exception:";
 /// The exception before was being handled already.
@@ -49,9 +51,11 @@ const CORE: &[&str] = &[
 
 /// The file to blame for an exception that an application server or framework logs with its traceback: the
 /// deepest one outside the interpreter's library and the framework's packages. `None` when the message names no
-/// request, has no traceback, or its frames are all the framework's own.
+/// request and is not uvicorn's, has no traceback, or its frames are all the framework's own.
 pub fn python_fault_file(message: &[u8]) -> Option<String> {
-    request_of_exception(message)?;
+    if !opens(message) {
+        return None;
+    }
     let mut frames: Vec<String> = Vec::new();
     let mut open = false;
     for line in message.split(|&b| b == b'\n').skip(1) {
@@ -79,10 +83,20 @@ fn is_core(path: &str) -> bool {
     }
 }
 
-/// Does `line` go on with the traceback under a message that names the request of an exception? For carriers that give
-/// every line a frame of its own.
+/// Does a message report an exception, so that a traceback may follow under it?
+pub(crate) fn opens(message: &[u8]) -> bool {
+    request_of_exception(message).is_some() || asgi_exception(message)
+}
+
+/// May a line be a traceback's, by its looks? `continues` is asked only then.
+pub(crate) fn may_belong(line: &[u8], follows_one: bool) -> bool {
+    follows_one || line == TRACEBACK || line.starts_with(GROUP)
+}
+
+/// Does `line` go on with the traceback under a message that reports an exception? For carriers that give every line a
+/// frame of its own.
 pub(crate) fn continues(so_far: &[u8], line: &[u8]) -> bool {
-    if request_of_exception(so_far).is_none() {
+    if !opens(so_far) {
         return false;
     }
     let mut lines = so_far.rsplit(|&b| b == b'\n');
@@ -91,8 +105,8 @@ pub(crate) fn continues(so_far: &[u8], line: &[u8]) -> bool {
     let raised = |line: &[u8]| RAISED.as_ref().is_some_and(|r| r.is_match(line));
     let between = last == CAUSE || last == CONTEXT;
     match line {
-        b"" => before.is_some() && (between || raised(last)),
-        [b' ', b' ', ..] => last == TRACEBACK || last.starts_with(b"  "),
+        b"" => before.is_some() && (between || raised(last) || last.starts_with(b"  +-")),
+        [b' ', b' ', ..] => last == TRACEBACK || last.starts_with(b"  ") || (before.is_none() && line.starts_with(GROUP)),
         _ if line == TRACEBACK => before.is_none() || (last.is_empty() && before.is_some_and(|b| b == CAUSE || b == CONTEXT)),
         _ if line == CAUSE || line == CONTEXT => last.is_empty(),
         _ => last.starts_with(b"  ") && raised(line),
@@ -144,6 +158,32 @@ mod tests {
         assert_eq!(python_fault_file(alone.join("\n").as_bytes()), None);
         let nobody = LINES.join("\n").replacen("Internal Server Error: /cart/7", "reload failed", 1);
         assert_eq!(python_fault_file(nobody.as_bytes()), None);
+    }
+
+    #[test]
+    fn uvicorn_names_no_request() {
+        let mut lines = LINES.to_vec();
+        lines[0] = "ERROR:    Exception in ASGI application";
+        let file = "/srv/shop/venv/lib/python3.11/site-packages/tax_rates/middleware.py";
+        assert_eq!(python_fault_file(lines.join("\n").as_bytes()).as_deref(), Some(file));
+        for at in 1..lines.len() {
+            assert!(continues(lines[..at].join("\n").as_bytes(), lines[at].as_bytes()), "{}", lines[at]);
+            assert!(at == 1 || may_belong(lines[at].as_bytes(), true));
+        }
+        assert!(may_belong(TRACEBACK, false) && !may_belong(b"KeyError: 'x'", false));
+        // Starlette under anyio: a group first, what it holds after it.
+        let group = [
+            lines[0],
+            "  + Exception Group Traceback (most recent call last):",
+            "  |   File \"/x.py\", line 1, in x",
+            "  +------------------------------------",
+            "",
+        ];
+        for at in 1..group.len() {
+            assert!(continues(group[..at].join("\n").as_bytes(), group[at].as_bytes()), "{}", group[at]);
+        }
+        lines[0] = "ERROR:    Exception in ASGI application of somebody";
+        assert_eq!(python_fault_file(lines.join("\n").as_bytes()), None);
     }
 
     #[test]

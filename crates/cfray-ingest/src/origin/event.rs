@@ -150,10 +150,12 @@ pub fn mere_noise(sig: &SigHit, request: u64) -> bool {
     sig.sig == Sig::PhpOther && request != 0
 }
 
-/// The deepest file that a PHP fault names.
+/// The deepest file that a fault of PHP, or of an application under uvicorn, names.
 fn fault_file(line: &Line<'_>) -> Text {
     let message = without_headers(&line.message);
-    cfray_formats::signatures::php_fault_file(&message).map(|f| cut(&f, MAX_PATH).into()).unwrap_or_default()
+    let file = cfray_formats::signatures::php_fault_file(&message);
+    let file = file.or_else(|| cfray_formats::signatures::python_fault_file(&line.message));
+    file.map(|f| cut(&f, MAX_PATH).into()).unwrap_or_default()
 }
 
 /// The deepest file of the application that a traceback of Python names.

@@ -14,6 +14,7 @@ mod hidden;
 mod limits;
 mod limits_by_address;
 mod metamorphic;
+mod moments;
 mod node;
 mod processes;
 mod report;

@@ -1,0 +1,19 @@
+//! Of a request that passes through several servers each may log a line. What Cloudflare saw is the one of the server in front.
+
+use super::world::Ev;
+use cfray_model::{LineKind, Stack};
+
+/// Orders the access lines of one request: the front's first. Who hung up sent nothing, whatever stood behind it had answered; a
+/// web server stands before an application; and the front alone sees Cloudflare's connection, those behind it see the front's,
+/// unless they were told.
+pub fn rank(ev: &Ev, edge: u64, visitor: u32) -> (bool, bool, bool) {
+    let known = ev.e.client == 0 || (edge != 0 && ev.e.client == edge) || (visitor != 0 && ev.e.client as u32 == visitor);
+    (!ev.e.hung_up(), ev.e.stack == Stack::App, !known)
+}
+
+/// The status that the server behind answered with, where the front's line tells or a line of its own says that it failed. An answer
+/// without an error may as well be the visitor's next try.
+pub fn behind<'w>(front: &Ev, others: impl Iterator<Item = &'w Ev>) -> Option<u16> {
+    let own = |ev: &&Ev| ev.e.kind == LineKind::Access && ev.scan != front.scan && matches!(ev.e.status, Some(500..=599));
+    front.e.upstream_status.or_else(|| others.filter(own).find_map(|ev| ev.e.status))
+}
