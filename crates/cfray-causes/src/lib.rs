@@ -5,6 +5,7 @@
 //! [`registry`] -> [`rank`] -> rows and episodes -> the report. Nothing here reads a file or prints.
 #![forbid(unsafe_code)]
 
+pub mod app_exit;
 pub mod assemble;
 pub mod audit;
 pub mod brief;

@@ -1,5 +1,6 @@
 //! An application fatal error or memory limit, and the server closed instead of answering 500.
 
+use crate::app_exit;
 use crate::chain;
 use crate::doc::{CauseDoc, Fix};
 use crate::population::windows::{AFTER_MS, BEFORE_MS};
@@ -61,14 +62,14 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
 /// The application's process ended itself over an error, and with it every request that it had in hand: its connections
 /// are Cloudflare's, or the web server in front hides its 502.
 fn exited(c: &Case<'_>) -> Option<Finding> {
-    let lines = |f: Finding, exit: &chain::Exit<'_>| {
+    let lines = |f: Finding, exit: &app_exit::Exit<'_>| {
         let said = [Some(exit.ev), exit.thrown, exit.also];
         f.with_all(said.into_iter().flatten().map(|ev| c.line(ev))).with_all(c.access_line()).with(c.timing())
     };
     if c.no_line()
-        && let Some(listens) = chain::app_in_front(c)
+        && let Some(listens) = app_exit::app_in_front(c)
     {
-        let exit = chain::app_exit(c, BEFORE_MS, AFTER_MS)?;
+        let exit = app_exit::app_exit(c, BEFORE_MS, AFTER_MS)?;
         let contrast = c.p.windows.get(c.server?, exit.ev.e.sig.as_ref()?.sig);
         // What only the application's own text says may be anybody's, the more without the error that it ended over.
         let trust = match (exit.ev.e.raw_text, exit.thrown) {
@@ -82,7 +83,7 @@ fn exited(c: &Case<'_>) -> Option<Finding> {
     }
     let own =
         c.own(&[Sig::UpstreamReset, Sig::UpstreamClosed, Sig::ProxyDispatch]).filter(|o| c.hidden_failure() && !chain::is_fastcgi(o.1))?;
-    let exit = chain::app_exit(c, BEFORE_MS, AFTER_MS)?;
+    let exit = app_exit::app_exit(c, BEFORE_MS, AFTER_MS)?;
     let score = match (exit.ev.e.raw_text, exit.thrown) {
         (false, _) => 0.92,
         (true, Some(_)) => 0.8,

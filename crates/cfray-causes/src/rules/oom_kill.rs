@@ -1,5 +1,6 @@
 //! The kernel killed the process for memory.
 
+use crate::app_exit;
 use crate::chain::{self, Death};
 use crate::doc::{CauseDoc, Fix};
 use crate::population::windows::{AFTER_MS, BEFORE_MS};
@@ -62,7 +63,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             })
         });
         // Without a web server in front, the application's process holds the connections.
-        let app = chain::app_in_front(c);
+        let app = app_exit::app_in_front(c);
         let is_app = |n: &str| app.is_some() && chain::serves(n) && !chain::is_front_process(n, None);
         let fits = |ev: &crate::join::Ev| {
             ev.e.sig.as_ref().is_some_and(|h| {

@@ -1,5 +1,6 @@
 //! A worker was ended for running too long and no valid answer was sent.
 
+use crate::app_exit;
 use crate::chain::{self, Death};
 use crate::doc::{CauseDoc, Fix};
 use crate::rule::{Case, Finding, sentence};
@@ -53,7 +54,7 @@ const SHORTEST_LIMIT_MS: i64 = 900;
 
 /// An application server is the origin itself: the worker's end closes Cloudflare's connection.
 fn of_the_origin_itself(c: &Case<'_>) -> Option<Finding> {
-    let listens = chain::app_in_front(c)?;
+    let listens = app_exit::app_in_front(c)?;
     let (death, evs) = chain::worker_death(c, c.end?)?;
     let ran_ms = c.row.header_ms.or(c.row.duration_ms).unwrap_or(0);
     if death != Death::TimedOut || ran_ms < SHORTEST_LIMIT_MS {
