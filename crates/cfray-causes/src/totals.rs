@@ -17,9 +17,9 @@ pub struct Totals {
     by: BTreeMap<(&'static str, String), u64>,
     /// By low half of [`addr_key`] of the client.
     clients: BTreeMap<u32, u64>,
-    /// By [`shape_key`] of the path.
+    /// By [`cfray_model::key::shape_key`] of the path.
     shapes: BTreeMap<u16, u64>,
-    /// By method, host and [`shape_key`].
+    /// By method, host and [`cfray_model::key::shape_key`].
     endpoints: BTreeMap<(String, String, u16), u64>,
     /// By host and second, from its first incident to its last.
     seconds: BTreeMap<String, BTreeMap<i64, u32>>,
