@@ -102,12 +102,15 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
     if warned.is_some() && !(compared && c.silent()) {
         return None;
     }
-    let Some(best) = c.p.drops.explains(server, fact) else {
-        // Too few to compare: ModSecurity says what its rule looked at.
-        let looked_at = drop_line.and_then(|o| Some((modsec_kind(&o.1.e.text, by_edge_address(c, o.1))?, o)));
-        if let Some((of, o)) = looked_at.filter(|(of, _)| *of != Kind::Other) {
-            return (of == kind).then(|| lines(Finding::new(cause, 0.85, o.2)).with(c.timing()).or_else(Cause::RuleDropped, 0.1));
-        }
+    // ModSecurity says what its rule looked at; what its closes happen to share besides does not count against that.
+    let best = c.p.drops.explains(server, fact);
+    let looked_at = drop_line.and_then(|o| Some((modsec_kind(&o.1.e.text, by_edge_address(c, o.1))?, o)));
+    if let Some((of, o)) = looked_at.filter(|(of, _)| *of != Kind::Other)
+        && best.is_none_or(|best| kind_of(best).0 != of)
+    {
+        return (of == kind).then(|| lines(Finding::new(cause, 0.85, o.2)).with(c.timing()).or_else(Cause::RuleDropped, 0.1));
+    }
+    let Some(best) = best else {
         if kind != Kind::Other {
             return None;
         }
