@@ -17,19 +17,24 @@ fn listens_at(place: &str, origin: &str) -> bool {
     any || (!origin.is_empty() && EDGE_PORTS.contains(&port) && key::addr_key(addr.as_bytes()) == key::addr_key(origin.as_bytes()))
 }
 
+/// The first lines of a server with a signature.
+fn said<'w>(c: &Case<'w>, server: usize, sig: Sig) -> impl Iterator<Item = &'w Ev> {
+    const LOOKED_AT: usize = 500;
+    let w = c.w;
+    w.by_sig.get(&(server, sig)).into_iter().flatten().take(LOOKED_AT).filter_map(|&i| w.evs.get(i as usize))
+}
+
 /// The line by which an application server says that it answers Cloudflare itself, where no log of the server is a web
 /// server's error log: its process holds the connections.
 pub fn app_in_front<'w>(c: &Case<'w>) -> Option<&'w Ev> {
-    const LOOKED_AT: usize = 500;
     let server = c.server?;
     let scans = || c.w.servers.get(server).into_iter().flat_map(|s| s.scans.iter()).filter_map(|&i| c.w.scans.get(i));
     if scans().any(|s| s.kinds.contains_key(&LineKind::Error)) {
         return None;
     }
     let origin = c.row.origin_ip.as_deref().unwrap_or_default();
-    let said = c.w.by_sig.get(&(server, Sig::AppListening)).map_or(&[][..], Vec::as_slice);
-    let evs = said.iter().take(LOOKED_AT).filter_map(|&i| c.w.evs.get(i as usize));
-    evs.into_iter().find(|ev| ev.e.sig.as_ref().and_then(|h| h.name.as_deref()).is_some_and(|place| listens_at(place, origin)))
+    said(c, server, Sig::AppListening)
+        .find(|ev| ev.e.sig.as_ref().and_then(|h| h.name.as_deref()).is_some_and(|place| listens_at(place, origin)))
 }
 
 /// How an application's process ended itself over an error: who says so, and what was thrown.
@@ -70,14 +75,12 @@ pub fn app_exit<'w>(c: &Case<'w>, before_ms: i64, after_ms: i64) -> Option<Exit<
 
 /// Does the process that printed its own last words speak at another time, too? Then they are what it was sent: a process ends once.
 fn goes_on(c: &Case<'_>, end: &Ev) -> bool {
-    const LOOKED_AT: usize = 500;
     const MOMENT: i64 = 2 * SECOND;
     // Supervisors speak under one id of many processes.
     let Some(pid) = end.e.pid.filter(|_| end.e.raw_text && end.e.sig.as_ref().is_some_and(|h| h.num.is_none())) else { return false };
-    let said = |sig: Sig| c.w.by_sig.get(&(end.server, sig)).into_iter().flatten().take(LOOKED_AT).filter_map(|&i| c.w.evs.get(i as usize));
     let other = |ev: &Ev| ev.scan == end.scan && ev.e.pid == Some(pid);
-    said(Sig::AppExit).any(|ev| other(ev) && apart(ev, end).abs() > MOMENT)
-        || said(Sig::AppError).any(|ev| other(ev) && apart(ev, end) > MOMENT)
+    said(c, end.server, Sig::AppExit).any(|ev| other(ev) && apart(ev, end).abs() > MOMENT)
+        || said(c, end.server, Sig::AppError).any(|ev| other(ev) && apart(ev, end) > MOMENT)
 }
 
 /// Time from the second event to the first, in nanoseconds.

@@ -2,6 +2,7 @@
 //! decides between edge address, visitor and any other rule.
 
 use crate::chain;
+use crate::join::front;
 use crate::join::world::{EdgeKind, Ev};
 use crate::population::drops::{self, Best, Property};
 use crate::rule::{Case, Finding, Owned, sentence};
@@ -50,7 +51,7 @@ fn at_once(c: &Case<'_>) -> Option<bool> {
 
 /// Did the server behind answer with an error of its own?
 fn failed_behind(c: &Case<'_>) -> bool {
-    c.answered_behind().is_some_and(|status| (500..=599).contains(&status))
+    c.answered_behind().is_some_and(front::is_failure)
 }
 
 /// The finding of one of the three rules, if its kind of explanation is the best.

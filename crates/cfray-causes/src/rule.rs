@@ -162,9 +162,7 @@ impl<'w> Case<'w> {
     /// The server closed on purpose. nginx logs 444 where a `return 444` or a named location closes, and
     /// the first status with no byte where an `error_page` leads to a location that does.
     pub fn closed_by_rule(&self) -> bool {
-        let sent_nothing = |a: &Owned<'_>| a.1.e.bytes_sent.or(a.1.e.body_bytes).or(a.1.e.size) == Some(0);
-        self.access.is_some_and(|a| a.1.e.hung_up())
-            || self.access.is_some_and(|a| matches!(a.1.e.status, Some(500..=504)) && sent_nothing(&a))
+        self.access.is_some_and(|a| a.1.e.hung_up() || (matches!(a.1.e.status, Some(500..=504)) && a.1.e.sent() == Some(0)))
     }
 
     /// An error line of the request counts although no access line tells how it was answered: the

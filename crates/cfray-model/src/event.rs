@@ -303,6 +303,11 @@ pub struct OriginEvent {
 }
 
 impl OriginEvent {
+    /// Bytes that an access line says were sent: on the wire where it tells, else those of the body or of whichever it logs.
+    pub fn sent(&self) -> Option<u64> {
+        self.bytes_sent.or(self.body_bytes).or(self.size)
+    }
+
     /// An access line by which the server hung up on purpose: nginx's 444, or what other servers write for it.
     pub fn hung_up(&self) -> bool {
         self.kind == LineKind::Access && (self.status == Some(444) || self.sig.as_ref().is_some_and(|h| h.sig == Sig::ClosedByRule))

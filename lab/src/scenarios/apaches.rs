@@ -174,11 +174,16 @@ async fn stop_start(run: &mut Run) -> Result<()> {
     run.origin(10, 28080, None);
     background(run);
     slow(run, 11.0);
-    for t in [12.6, 27.1, 42.4] {
-        run.until(t).await;
+    stops(run, &web, at, &[12.6, 27.1, 42.4], 250).await
+}
+
+/// Stops the Apache that is process `at` at some seconds, starts it again after so many milliseconds, and labels what that cut off.
+pub async fn stops(run: &mut Run, web: &apache::Apache, at: usize, seconds: &[f64], down_ms: u64) -> Result<()> {
+    for t in seconds {
+        run.until(*t).await;
         run.event("stop: SIGTERM to Apache");
         run.procs[at].stop(libc::SIGTERM).await;
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        tokio::time::sleep(Duration::from_millis(down_ms)).await;
         let proc = web.launch(run, None)?;
         run.procs[at] = proc;
         wait_port(run, 10, 28080).await?;

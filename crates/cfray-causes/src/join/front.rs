@@ -11,9 +11,14 @@ pub fn rank(ev: &Ev, edge: u64, visitor: u32) -> (bool, bool, bool) {
     (!ev.e.hung_up(), ev.e.stack == Stack::App, !known)
 }
 
+/// Is the status of the server behind an error of its own?
+pub fn is_failure(status: u16) -> bool {
+    (500..=599).contains(&status)
+}
+
 /// The status that the server behind answered with, where the front's line tells or a line of its own says that it failed. An answer
 /// without an error may as well be the visitor's next try.
 pub fn behind<'w>(front: &Ev, others: impl Iterator<Item = &'w Ev>) -> Option<u16> {
-    let own = |ev: &&Ev| ev.e.kind == LineKind::Access && ev.scan != front.scan && matches!(ev.e.status, Some(500..=599));
+    let own = |ev: &&Ev| ev.e.kind == LineKind::Access && ev.scan != front.scan && ev.e.status.is_some_and(is_failure);
     front.e.upstream_status.or_else(|| others.filter(own).find_map(|ev| ev.e.status))
 }

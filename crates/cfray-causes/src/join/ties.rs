@@ -71,8 +71,7 @@ fn explains(ev: &Ev, f: &Fact, kind: EdgeKind) -> Option<u8> {
 }
 
 fn sent_nothing(ev: &Ev) -> bool {
-    let e = &ev.e;
-    e.bytes_sent.or(e.body_bytes).or(e.size).unwrap_or(0) == 0
+    ev.e.sent().unwrap_or(0) == 0
 }
 
 /// For error lines: rows with the status the message leads to come first, then 520s.

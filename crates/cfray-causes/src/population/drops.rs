@@ -367,7 +367,7 @@ fn lateness(w: &World) -> BTreeMap<u32, i64> {
 fn failed_behind(w: &World, fact: u32) -> bool {
     let lines = || w.ties.of_fact.get(&fact).into_iter().flatten().filter_map(|&e| w.evs.get(e as usize));
     let front = lines().find(|ev| ev.e.hung_up());
-    front.and_then(|front| front::behind(front, lines())).is_some_and(|status| (500..=599).contains(&status))
+    front.and_then(|front| front::behind(front, lines())).is_some_and(front::is_failure)
 }
 
 /// The server, if a fact's access line says that the server hung up and no line says why.

@@ -47,7 +47,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     let h2 = || c.near(&[Sig::Http2TooLarge], 1_500, 1_500).into_iter().find(|(_, ev)| !anothers(c, ev));
     if let Some(a) = c.access {
         let e = &a.1.e;
-        let nothing = e.bytes_sent.or(e.body_bytes).or(e.size).unwrap_or(0) == 0;
+        let nothing = e.sent().unwrap_or(0) == 0;
         // Time limits are whole seconds. Apache logs 408 also for the body of a request that ModSecurity dropped at once.
         let at_once = c.row.duration_ms.is_some_and(|ms| ms < TIME_LIMIT_MS) && c.failed_after_ms().is_some_and(|ms| ms < TIME_LIMIT_MS);
         let dropped = c.own(&[Sig::ModsecDrop]).is_some();

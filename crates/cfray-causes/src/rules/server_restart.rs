@@ -59,8 +59,7 @@ const GRACE_MS: i64 = 20_000;
 fn cut_by_reload(c: &Case<'_>, server: usize) -> Option<Finding> {
     let life = c.life?;
     let access = c.access.filter(|a| a.1.e.stack == Stack::Nginx && a.1.e.status == Some(0))?;
-    let sent = access.1.e.bytes_sent.or(access.1.e.body_bytes).or(access.1.e.size);
-    if sent != Some(0) || c.own(&[Sig::FileIo, Sig::AllocFailed]).is_some() {
+    if access.1.e.sent() != Some(0) || c.own(&[Sig::FileIo, Sig::AllocFailed]).is_some() {
         return None;
     }
     let (_, reload) = c.w.near(server, Sig::NginxReload, life).next()?;

@@ -1,7 +1,5 @@
 //! Apache with mod_php, PHP-FPM or a backend, and behind nginx as hosting panels set it up.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use rand::Rng;
 
@@ -9,10 +7,11 @@ use crate::edge::colo::Site;
 use crate::edge::logpush::{Job, Stamp};
 use crate::run::{Debian, Label, Run, Wrap};
 use crate::scenario;
+use crate::scenarios::apaches::stops;
 use crate::scenarios::crash::{DROP, slow_reports, took};
 use crate::scenarios::hardened::HIDE_PROXY;
 use crate::scenarios::{Scenario, access, backend, background, cut_off, drive};
-use crate::stacks::{apache, fpm, nginx, site, wait_port};
+use crate::stacks::{apache, fpm, nginx, site};
 use crate::traffic::Profile;
 
 pub fn table() -> Vec<Scenario> {
@@ -114,25 +113,7 @@ async fn restart(run: &mut Run) -> Result<()> {
     run.origin(10, 28080, None);
     background(run);
     slow_reports(run);
-    for t in [11.2, 23.9, 36.3, 47.0] {
-        run.until(t).await;
-        run.event("stop: SIGTERM to Apache");
-        run.procs[at].stop(libc::SIGTERM).await;
-        tokio::time::sleep(Duration::from_millis(450)).await;
-        let proc = web.launch(run, None)?;
-        run.procs[at] = proc;
-        wait_port(run, 10, 28080).await?;
-        run.event("Apache started again");
-    }
-    run.until(run.set.seconds as f64).await;
-    run.drain().await;
-    run.label = Box::new(|row, run| {
-        let late = Duration::from_secs_f64(row.rtt.as_secs_f64() * 2.0 + 0.3);
-        let down = run.events_of("stop").into_iter().zip(run.events_of("Apache started again"));
-        let during = down.into_iter().any(|(from, to)| row.over_at >= from && row.sent_at <= to + late);
-        (cut_off(row) && during).then(|| Label::new("server-restart", "caught SIGTERM"))
-    });
-    Ok(())
+    stops(run, &web, at, &[11.2, 23.9, 36.3, 47.0], 450).await
 }
 
 async fn country(run: &mut Run) -> Result<()> {

@@ -144,11 +144,8 @@ fn modsecurity_at(site: &mut Site, wire: Wire, variable: &str) -> Vec<String> {
             let uri = format!("/find?q=1%27%20OR%20{i}");
             let row = site.request(9_000 + i * 8_400).asking("GET", &uri).ended(wire).lasting(60);
             let how = if wire == Wire::Closed { "connection close" } else { "code 403" };
-            let text = format!(
-                "[client {}] ModSecurity: Access denied with {how} (phase 2). Pattern match \"OR\" at {variable}. [file \"/etc/modsecurity/rules.conf\"] [line \"41\"] [id \"1001{i}\"] [msg \"SQL injection\"] [hostname \"{}\"] [uri \"/find\"] [unique_id \"aSGw3H8AAQEAAAS{i}\"]",
-                row.edge_ip, row.host
-            );
-            site.apache_error(row.end() - 20, "security2:error", 2240, Some(&row.edge_ip.clone()), &text);
+            let matched = format!("Pattern match \"OR\" at {variable}");
+            site.modsecurity(&row, &row.edge_ip, &format!("{how} (phase 2)"), &matched, "/find");
             let ray = row.ray();
             site.answered(row, 403, 424);
             ray

@@ -107,12 +107,8 @@ fn over_the_counter(site: &mut Site, variable: &str, (status, size): (u16, u64),
         .map(|i| {
             let method = if matches!(status, 400 | 408) { "POST" } else { "GET" };
             let row = site.request(6_000 + i * 6_500).asking(method, &format!("/p/{i}-lamp")).ended(Wire::Closed).lasting(60);
-            let text = format!(
-                "[client {0}] ModSecurity: Access denied with connection close (phase 1). Operator GT matched 12 at {variable}. [file \"/etc/modsecurity/dos.conf\"] [line \"61\"] [id \"912120\"] [hostname \"{1}\"] [uri \"/p/{i}-lamp\"] [unique_id \"aSGw3H8AAQEAAAT{i}\"]",
-                client(&row),
-                row.host
-            );
-            site.apache_error(row.end() - 20, "security2:error", 2240, Some(&client(&row)), &text);
+            let matched = format!("Operator GT matched 12 at {variable}");
+            site.modsecurity(&row, &client(&row), "connection close (phase 1)", &matched, &format!("/p/{i}-lamp"));
             let ray = row.ray();
             site.answered(row, status, size);
             ray
@@ -159,12 +155,7 @@ fn dropped_without_a_line(site: &mut Site, client: impl Fn(&Row) -> String, page
     (0..12)
         .map(|i| {
             let row = site.request(6_000 + i * 6_500).asking("POST", "/basket?add=7").ended(Wire::Closed).lasting(60);
-            let text = format!(
-                "[client {0}] ModSecurity: Access denied with connection close (phase 1). Operator GT matched 12 at IP:dos_counter. [file \"/etc/modsecurity/dos.conf\"] [line \"61\"] [id \"912120\"] [hostname \"{1}\"] [uri \"{page}\"] [unique_id \"aSGw3H8AAQEAAAT{i}\"]",
-                client(&row),
-                row.host
-            );
-            site.apache_error(row.end() - 20, "security2:error", 2240, Some(&client(&row)), &text);
+            site.modsecurity(&row, &client(&row), "connection close (phase 1)", "Operator GT matched 12 at IP:dos_counter", page);
             site.silent(row)
         })
         .collect()

@@ -61,11 +61,8 @@ fn dropped(site: &mut Site, variable: &str) -> Vec<String> {
     (0..3)
         .map(|i| {
             let row = site.request(20_000 + i * 9_000).asking("GET", &format!("/p/{i}-lamp")).ended(Wire::Closed).lasting(60);
-            let text = format!(
-                "[client {}] ModSecurity: Access denied with connection close (phase 1). Pattern match \"x\" at {variable}. [file \"/etc/modsecurity/rules.conf\"] [line \"41\"] [id \"10{i}\"] [hostname \"{}\"] [uri \"/p/{i}-lamp\"] [unique_id \"aSGw3H8AAQEAAAS{i}\"]",
-                row.edge_ip, row.host
-            );
-            site.apache_error(row.end() - 20, "security2:error", 2240, Some(&row.edge_ip.clone()), &text);
+            let matched = format!("Pattern match \"x\" at {variable}");
+            site.modsecurity(&row, &row.edge_ip, "connection close (phase 1)", &matched, &format!("/p/{i}-lamp"));
             let ray = row.ray();
             site.answered(row, 403, 424);
             ray

@@ -274,6 +274,17 @@ impl Site {
         self.log("apache2/error.log", at, format!("[{time}] [{module}] [pid {pid}:tid {pid}] {os}{client}{text}"));
     }
 
+    /// ModSecurity's line on Apache about a request: how it was denied, what the rule matched, and the page as it knows it.
+    pub fn modsecurity(&mut self, row: &Row, client: &str, how: &str, matched: &str, page: &str) {
+        let text = format!(
+            "[client {client}] ModSecurity: Access denied with {how}. {matched}. [file \"/etc/modsecurity/rules.conf\"] [line \"41\"] [id \"100{}\"] [hostname \"{}\"] [uri \"{page}\"] [unique_id \"aSGw3H8AAQEAAAS{}\"]",
+            self.made % 100,
+            row.host,
+            row.ray()
+        );
+        self.apache_error(row.end() - 20, "security2:error", 2240, Some(client), &text);
+    }
+
     /// A line of PHP-FPM's main log.
     pub fn fpm(&mut self, at: i64, level: &str, text: &str) {
         self.log("php/php8.2-fpm.log", at, format!("[{}] {level}: {text}", stamp(at, "%d-%b-%Y %H:%M:%S")));
