@@ -3,7 +3,7 @@
 use crate::join::world::{EdgeKind, World};
 use crate::population::answered;
 use cfray_model::FactFlags;
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 /// `cleared`, `persisted` or nothing, with seconds to the success.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,8 +23,8 @@ pub fn retries(w: &World) -> Vec<Retry> {
         return vec![Retry::default(); w.edge.incidents.len()];
     }
     // Same client and URI first, else same host and path.
-    let mut wanted: HashMap<(u32, u32), Vec<u32>> = HashMap::new();
-    let mut pages: HashMap<u32, Vec<u32>> = HashMap::new();
+    let mut wanted: HashMap<(u32, u32), Vec<u32>> = HashMap::default();
+    let mut pages: HashMap<u32, Vec<u32>> = HashMap::default();
     for f in w.incident_fact.iter().flatten().filter_map(|&i| w.edge.facts.get(i as usize)) {
         wanted.entry((f.client, f.request)).or_default();
         pages.entry(f.page).or_default();

@@ -4,7 +4,8 @@ use crate::edge::EdgeScan;
 use crate::fact::{Fact, FactFlags};
 use crate::key;
 use crate::slice::{IncidentKeys, SliceTime};
-use std::collections::{BTreeMap, HashSet};
+use foldhash::HashSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Small broadcast index: which origin lines are worth keeping.
@@ -56,7 +57,7 @@ impl IncidentIndex {
             index.requests.extend(scan.facts.iter().filter(|f| f.flags.has(FactFlags::INCIDENT) && f.request != 0).map(|f| f.request));
         }
         // A choice by hash depends on the set of rows only, not on their order.
-        let hash = |f: &Fact| key::bytes_key(&[f.ray.to_le_bytes(), f.start_ms.to_le_bytes()].concat());
+        let hash = |f: &Fact| key::bytes_key([f.ray.to_le_bytes(), f.start_ms.to_le_bytes()].as_flattened());
         let timed = || scan.facts.iter().filter(|f| f.flags.has(FactFlags::CONTACTED) && f.start_ms != i64::MIN);
         // Some from anywhere, for clocks and usual sizes ...
         let mut chosen: Vec<(u64, u64, u32)> = Vec::new();

@@ -3,8 +3,8 @@
 use super::world::Span;
 use cfray_model::time::{MILLI, SECOND};
 use cfray_model::{Combo, Fact, FactFlags, Facts, LineKind, OriginEvent, key};
+use foldhash::{HashMap, HashSet};
 use rayon::prelude::*;
-use std::collections::{HashMap, HashSet};
 
 /// Facts by ray and by request, only for rays and requests that occur in origin events.
 #[derive(Debug, Default)]
@@ -28,20 +28,24 @@ const CHUNK: usize = 1 << 15;
 const SIEVE: usize = 1 << 18;
 
 /// Keys seen, by their low bits: most facts are nobody's, and a bit is cheaper to ask than a map.
-struct Sieve(Vec<u64>);
+pub struct Sieve(Vec<u64>);
 
-impl Sieve {
-    fn new() -> Self {
+impl Default for Sieve {
+    fn default() -> Self {
         Self(vec![0; SIEVE / 64])
     }
+}
 
-    fn add(&mut self, key: u64) {
+impl Sieve {
+    /// A key was seen.
+    pub fn add(&mut self, key: u64) {
         if let Some(word) = self.0.get_mut(key as usize % SIEVE / 64) {
             *word |= 1 << (key % 64);
         }
     }
 
-    fn may_hold(&self, key: u64) -> bool {
+    /// No only if the key was never seen.
+    pub fn may_hold(&self, key: u64) -> bool {
         self.0.get(key as usize % SIEVE / 64).is_some_and(|word| word & (1 << (key % 64)) != 0)
     }
 }
@@ -49,9 +53,8 @@ impl Sieve {
 impl FactIndex {
     /// Builds the index.
     pub fn build<'a>(facts: &Facts, events: impl Iterator<Item = &'a OriginEvent>) -> Self {
-        let mut rays = HashSet::new();
-        let mut requests = HashSet::new();
-        let (mut ray_bits, mut request_bits) = (Sieve::new(), Sieve::new());
+        let (mut rays, mut requests) = (HashSet::default(), HashSet::default());
+        let (mut ray_bits, mut request_bits) = (Sieve::default(), Sieve::default());
         for e in events {
             if e.ray != 0 && rays.insert(e.ray) {
                 ray_bits.add(e.ray);

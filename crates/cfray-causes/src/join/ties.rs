@@ -4,7 +4,7 @@ use super::index::{ClientColumn, ComboKeys, FactIndex, agrees, may_have_reached_
 use super::world::{EdgeKind, Ev, Span};
 use cfray_model::time::SECOND;
 use cfray_model::{Fact, Facts, LineKind, Sig, SigHit, Stack, Tie};
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
 
 /// Owners of events and events of owners.
 #[derive(Debug, Default)]
@@ -150,7 +150,7 @@ fn by_ray(evs: &[Ev], facts: &Facts, index: &FactIndex, ties: &mut Ties) {
 
 /// Error lines of a connection (nginx CID, Apache %L) that an owned line names as well.
 fn by_connection(evs: &[Ev], facts: &Facts, ties: &mut Ties) {
-    let mut owned: HashMap<(usize, u8, u64), Vec<u32>> = HashMap::new();
+    let mut owned: HashMap<(usize, u8, u64), Vec<u32>> = HashMap::default();
     for (ev, owner) in evs.iter().zip(&ties.owner) {
         let Some((fact, _)) = owner else { continue };
         if let Some(cid) = ev.e.cid {
@@ -199,7 +199,7 @@ fn unread(access: &Ev) -> bool {
 /// ModSecurity on Apache names address and path, but no method: such a line goes with the owned access
 /// line of the same server, client and path nearest to it.
 fn by_page(evs: &[Ev], ties: &mut Ties) {
-    let mut pages: HashMap<(usize, &str), Vec<u32>> = HashMap::new();
+    let mut pages: HashMap<(usize, &str), Vec<u32>> = HashMap::default();
     for (i, ev) in evs.iter().enumerate() {
         let closing = matches!(ev.e.status, Some(403 | 406 | 408 | 444)) || unread(ev);
         if ev.e.kind == LineKind::Access && closing && ties.owner.get(i).is_some_and(Option::is_some) {
@@ -208,7 +208,7 @@ fn by_page(evs: &[Ev], ties: &mut Ties) {
     }
     // By request: an access log may be written twice.
     let owner = |ties: &Ties, access: u32| Some(ties.owner.get(access as usize).copied().flatten()?.0);
-    let mut used: HashSet<u32> = HashSet::new();
+    let mut used: HashSet<u32> = HashSet::default();
     for (i, ev) in evs.iter().enumerate() {
         let named = matches!(ev.e.sig.as_ref().map(|h| h.sig), Some(Sig::ModsecDrop | Sig::ModsecDeny));
         if !named || ties.owner.get(i).is_some_and(Option::is_some) {
@@ -240,7 +240,7 @@ fn by_page(evs: &[Ev], ties: &mut Ties) {
 fn by_dropped_page(evs: &[Ev], facts: &Facts, keys: &[ComboKeys], ties: &mut Ties) {
     let free = |ties: &Ties, i: usize| ties.owner.get(i).is_some_and(Option::is_none);
     let dropped = |ev: &Ev| ev.e.client != 0 && ev.utc.is_some() && ev.e.sig.as_ref().is_some_and(|h| h.sig == Sig::ModsecDrop);
-    let mut pages: HashMap<u32, Vec<u32>> = HashMap::new();
+    let mut pages: HashMap<u32, Vec<u32>> = HashMap::default();
     for (_, ev) in evs.iter().enumerate().filter(|(i, ev)| dropped(ev) && free(ties, *i)) {
         pages.entry(modsec_page(&ev.e.text)).or_default();
     }
@@ -297,7 +297,7 @@ struct Candidate {
 fn by_request(evs: &[Ev], facts: &Facts, keys: &[ComboKeys], index: &FactIndex, columns: &[ClientColumn], kind: EdgeKind, ties: &mut Ties) {
     // A web server writes one access line a request, so lines and rows are matched one to one; of
     // error lines, one of each signature.
-    let mut used: HashSet<(u32, Class)> = HashSet::new();
+    let mut used: HashSet<(u32, Class)> = HashSet::default();
     for (i, owner) in ties.owner.iter().enumerate() {
         if let (Some((fact, _)), Some(ev)) = (owner, evs.get(i)) {
             used.insert((*fact, class_of(ev)));
@@ -364,7 +364,7 @@ impl Alike {
     }
 
     fn count(evs: &[Ev]) -> Self {
-        let mut alike = Self { lines: HashMap::new(), spans: HashMap::new() };
+        let mut alike = Self { lines: HashMap::default(), spans: HashMap::default() };
         for ev in evs.iter().filter(|ev| ev.e.kind == LineKind::Access && ev.e.request != 0) {
             *alike.lines.entry(Self::key(ev)).or_default() += 1;
             let Some(at) = ev.utc.map(Span::mid) else { continue };

@@ -3,8 +3,9 @@
 use super::spoke_http;
 use crate::join::coverage::{Coverage, Covered};
 use crate::join::world::{Span, World};
-use cfray_model::FactFlags;
+use cfray_model::{Fact, FactFlags};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Counts of one origin address for one host.
 #[derive(Clone, Copy, Debug, Default)]
@@ -173,32 +174,83 @@ fn answers(w: &World, refused: &Moments) -> Moments {
 /// An incident ends when a colo has not failed for this long, and its first minutes count from here.
 const MARGIN_MS: i64 = 2_000;
 
+/// How requests ended: with valid HTTP, in 520.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ended {
+    spoke: u64,
+    failed: u64,
+}
+
+/// A colo that failed some requests.
+#[derive(Clone, Debug, Default)]
+struct Failing {
+    /// The facts from its first failure to its last, with some seconds on either side.
+    span: Range<usize>,
+    /// By origin, what happened in that time: through this colo, through all.
+    here: Vec<Ended>,
+    all: Vec<Ended>,
+}
+
 /// Colos through which at least two origins fail while answering every other colo at that time.
 fn bad_colos(w: &World) -> BTreeMap<String, (u64, u64, u64)> {
-    let mut spans: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
-    for f in w.edge.facts.iter().filter(|f| f.edge_status == 520 && f.start_ms != i64::MIN) {
-        let Some(c) = w.edge.combos.get(f.combo as usize) else { continue };
-        let span = spans.entry(&c.colo).or_insert((f.start_ms, f.start_ms));
-        *span = (span.0.min(f.start_ms), span.1.max(f.start_ms));
+    fn number<'a>(names: &mut BTreeMap<&'a str, usize>, name: &'a str) -> usize {
+        let next = names.len();
+        *names.entry(name).or_insert(next)
     }
-    let mut out = BTreeMap::new();
-    for (colo, (from, to)) in spans {
-        let (from, to) = (from - MARGIN_MS, to + MARGIN_MS);
-        // By origin: spoke and failed here, spoke and failed elsewhere.
-        let mut origins: BTreeMap<&str, [u64; 4]> = BTreeMap::new();
-        let first = w.edge.facts.partition_point(|f| f.start_ms < from);
-        for f in w.edge.facts.iter().skip(first).take_while(|f| f.start_ms <= to) {
-            let Some(c) = w.edge.combos.get(f.combo as usize).filter(|c| !c.origin_ip.is_empty()) else { continue };
-            let n = origins.entry(&c.origin_ip).or_default();
-            let elsewhere = usize::from(c.colo != colo) * 2;
-            if let Some(slot) = n.get_mut(elsewhere + usize::from(f.edge_status == 520)) {
-                *slot += u64::from(f.edge_status == 520 || spoke_http(f));
+    let (mut colos, mut origins) = (BTreeMap::new(), BTreeMap::new());
+    let places: Vec<(usize, Option<usize>)> = (w.edge.combos.iter())
+        .map(|c| (number(&mut colos, &c.colo), (!c.origin_ip.is_empty()).then(|| number(&mut origins, &c.origin_ip))))
+        .collect();
+    let place = |f: &Fact| places.get(f.combo as usize).copied();
+    let mut times: Vec<Option<(i64, i64)>> = vec![None; colos.len()];
+    for f in w.edge.facts.iter().filter(|f| f.edge_status == 520 && f.start_ms != i64::MIN) {
+        let Some(time) = place(f).and_then(|(colo, _)| times.get_mut(colo)) else { continue };
+        let (from, to) = time.unwrap_or((f.start_ms, f.start_ms));
+        *time = Some((from.min(f.start_ms), to.max(f.start_ms)));
+    }
+    let mut failing = vec![Failing::default(); colos.len()];
+    let mut marks: Vec<(usize, usize)> = Vec::new();
+    let before = |ms: i64| w.edge.facts.partition_point(|f| f.start_ms < ms);
+    for ((it, time), number) in failing.iter_mut().zip(times).zip(0..) {
+        let Some((from, to)) = time else { continue };
+        it.span = before(from - MARGIN_MS)..before(to + MARGIN_MS + 1);
+        (it.here, it.all) = (vec![Ended::default(); origins.len()], vec![Ended::default(); origins.len()]);
+        marks.extend([(it.span.start, number), (it.span.end, number)]);
+    }
+    marks.sort_unstable();
+    // One walk, however many colos failed: what happened in a span is what had happened at its end, less what had at its beginning.
+    let mut so_far = vec![Ended::default(); origins.len()];
+    let mut marks = marks.into_iter().peekable();
+    let mut settle = |until: usize, so_far: &[Ended], failing: &mut [Failing]| {
+        while let Some((_, number)) = marks.next_if(|(at, _)| *at <= until) {
+            for (sum, now) in failing.get_mut(number).into_iter().flat_map(|it| &mut it.all).zip(so_far) {
+                *sum = Ended { spoke: now.spoke - sum.spoke, failed: now.failed - sum.failed };
             }
         }
-        let bad: Vec<&[u64; 4]> = origins.values().filter(|n| n[1] >= 2 && n[1] >= n[0] && n[2] >= 5 && n[3] * 10 <= n[2]).collect();
-        let failures: u64 = bad.iter().map(|n| n[1]).sum();
+    };
+    for (i, f) in w.edge.facts.iter().enumerate() {
+        settle(i, &so_far, &mut failing);
+        let Some((colo, Some(origin))) = place(f) else { continue };
+        let here = failing.get_mut(colo).filter(|it| it.span.contains(&i)).and_then(|it| it.here.get_mut(origin));
+        for sum in so_far.get_mut(origin).into_iter().chain(here) {
+            sum.failed += u64::from(f.edge_status == 520);
+            sum.spoke += u64::from(spoke_http(f));
+        }
+    }
+    settle(w.edge.facts.len(), &so_far, &mut failing);
+    let mut out = BTreeMap::new();
+    for (colo, number) in colos {
+        let Some(it) = failing.get(number) else { continue };
+        let elsewhere = |all: &Ended, here: &Ended| Ended { spoke: all.spoke - here.spoke, failed: all.failed - here.failed };
+        let bad: Vec<(&Ended, Ended)> = (it.here.iter().zip(&it.all))
+            .map(|(here, all)| (here, elsewhere(all, here)))
+            .filter(|(here, others)| {
+                here.failed >= 2 && here.failed >= here.spoke && others.spoke >= 5 && others.failed * 10 <= others.spoke
+            })
+            .collect();
+        let failures: u64 = bad.iter().map(|(here, _)| here.failed).sum();
         if bad.len() >= 2 && failures >= 5 {
-            out.insert(colo.to_owned(), (bad.len() as u64, failures, bad.iter().map(|n| n[2]).sum()));
+            out.insert(colo.to_owned(), (bad.len() as u64, failures, bad.iter().map(|(_, others)| others.spoke).sum()));
         }
     }
     out
