@@ -1,6 +1,7 @@
 //! The join: origin events get owners among the edge rows, servers among the origins, and every
 //! source the time it covers.
 
+mod answering;
 pub mod coverage;
 pub mod front;
 pub mod index;

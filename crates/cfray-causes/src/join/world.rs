@@ -1,6 +1,7 @@
 //! One joined world: edge facts, origin events in UTC, who owns what, which server answers for which
 //! origin address. Built once; the rules only read it.
 
+use super::answering::{OriginServers, origin_servers};
 use super::index::{ClientColumn, ComboKeys, FactIndex, agrees};
 use super::ties::{self, Ties};
 use crate::clocks::{self, Clocks};
@@ -12,7 +13,8 @@ use cfray_model::time::{LATEST_NS, SECOND};
 use cfray_model::{
     EdgeRow, EdgeScan, Fact, FactFlags, Facts, IncidentIndex, LineKind, OriginEvent, OriginScan, Sig, SourceId, SourceScan, Stack, Text,
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use foldhash::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Interval of true time in nanoseconds since the epoch, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,8 +94,8 @@ pub struct World {
     pub servers: Vec<Server>,
     /// Who owns what.
     pub ties: Ties,
-    /// OriginIP to (server, ties), most ties first.
-    pub origin_servers: BTreeMap<String, Vec<(usize, u64)>>,
+    /// Which server answers for which OriginIP.
+    pub origin_servers: OriginServers,
     /// Events by signature and server, in time order: indexes into `evs`.
     pub by_sig: BTreeMap<(usize, Sig), Vec<u32>>,
     /// For each incident the index of its fact, if it has one.
@@ -216,24 +218,15 @@ impl World {
         evs.sort_by(|a, b| (a.server, a.utc.map(|s| s.lo), a.e.at, &a.e.text).cmp(&(b.server, b.utc.map(|s| s.lo), b.e.at, &b.e.text)));
         let edge_kind = edge_kind(&edge);
         let ties = ties::tie(&evs, &edge.facts, &keys, &index, &columns, edge_kind);
-        let mut origin_ties: BTreeMap<String, BTreeMap<usize, u64>> = BTreeMap::new();
         for (i, (ev, owner)) in evs.iter().zip(&ties.owner).enumerate() {
-            // A line that may as well be somebody else's tells nothing of who answers for an address.
-            let Some((fact, _)) = owner.filter(|_| !ties.open.contains(&(i as u32))) else { continue };
-            if let Some(server) = servers.get_mut(ev.server) {
+            if owner.is_some()
+                && !ties.open.contains(&(i as u32))
+                && let Some(server) = servers.get_mut(ev.server)
+            {
                 server.tied += 1;
             }
-            let Some(combo) = edge.facts.get(fact as usize).and_then(|f| edge.combos.get(f.combo as usize)) else { continue };
-            *origin_ties.entry(combo.origin_ip.clone()).or_default().entry(ev.server).or_default() += 1;
         }
-        let origin_servers = origin_ties
-            .into_iter()
-            .map(|(ip, by)| {
-                let mut list: Vec<(usize, u64)> = by.into_iter().collect();
-                list.sort_by_key(|&(s, n)| (std::cmp::Reverse(n), s));
-                (ip, list)
-            })
-            .collect();
+        let origin_servers = origin_servers(&evs, &ties, &edge, &keys);
         let mut by_sig: BTreeMap<(usize, Sig), Vec<u32>> = BTreeMap::new();
         let beside = |server: usize| servers.get(server).map_or(&[][..], |s| s.scans.as_slice()).iter().filter_map(|&i| scans.get(i));
         let doubted = trust::all(&evs, &scans, beside);
@@ -444,7 +437,7 @@ pub fn edge_kind(edge: &EdgeScan) -> EdgeKind {
 
 /// Facts of the incidents, matched one to one by ray, start and request.
 fn incident_facts(edge: &EdgeScan) -> Vec<Option<u32>> {
-    let mut by_key: HashMap<(u64, i64), Vec<u32>> = HashMap::new();
+    let mut by_key: HashMap<(u64, i64), Vec<u32>> = HashMap::default();
     for (i, f) in edge.facts.iter().enumerate().rev() {
         if f.flags.has(FactFlags::INCIDENT) {
             by_key.entry((f.ray, f.start_ms)).or_default().push(i as u32);

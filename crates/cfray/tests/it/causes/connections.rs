@@ -212,6 +212,38 @@ fn proxy_protocol_near() {
     site.report().leaves_out(&neighbours).denies(&strangers, "proxy-protocol");
 }
 
+/// The listener has an address of its own, which owns no line of any request. Whose it is, of two servers, the peers tell that
+/// its lines name.
+fn proxy_listener_apart(peers: fn(&str) -> String) -> (Site, Vec<String>) {
+    let mut site = Site::new(Kind::Nginx);
+    let rays = waits_for_proxy(&mut site, Wire::Closed);
+    for row in site.rows.iter_mut().filter(|row| rays.contains(&row.ray())) {
+        "192.0.2.78".clone_into(&mut row.origin_ip);
+    }
+    let changed = site.each_line("broken header:", |at, text| {
+        let (quoted, tail) = text.rsplit_once(", client: ")?;
+        let (peer, rest) = tail.split_once(", ")?;
+        Some((at, format!("{quoted}, client: {}, {rest}", peers(peer))))
+    });
+    assert_eq!(changed, rays.len());
+    let mut other = Site::seeded(Kind::Apache, 7);
+    super::site::rehost(&mut other, "www.example.org", "192.0.2.77");
+    (site.merged(&other, "web1", "web2"), rays)
+}
+
+#[test]
+fn proxy_protocol_at_an_address_of_its_own() {
+    let (site, rays) = proxy_listener_apart(str::to_owned);
+    site.report().proves(&rays, "proxy-protocol", &["window"], "broken header:");
+}
+
+/// Somebody else's connections met the listener.
+#[test]
+fn proxy_protocol_near_at_an_address_of_its_own() {
+    let (site, rays) = proxy_listener_apart(|_| "198.18.7.7".to_owned());
+    site.report().denies(&rays, "proxy-protocol");
+}
+
 /// The header opens a connection. Those that were open before the listener changed are lost to the reload, not to it.
 #[test]
 fn proxy_protocol_near_open_connections() {
