@@ -17,7 +17,7 @@ use crate::edge::logpush::Stamp;
 use crate::edge::tls::{TlsOptions, client};
 use crate::run::{Debian, Label, Run};
 use crate::scenario;
-use crate::scenarios::crash::{DROP, cgroup, follow_kernel, kernel_log, oom_pids};
+use crate::scenarios::crash::{DROP, cgroup, follow_kernel, kernel_log, oom_pids, took};
 use crate::scenarios::hardened::HIDE_PROXY;
 use crate::scenarios::limits::Bans;
 use crate::scenarios::{Scenario, access, backend, background, cut_off};
@@ -28,7 +28,7 @@ pub fn table() -> Vec<Scenario> {
     vec![
         scenario!("held6-proxy-protocol-newmachine", "A second machine is put into DNS whose nginx 1.18 was set up for a load balancer and expects PROXY protocol; the balancer's checks go on; combined of both; Sao Paulo, clocks ahead.", new_machine,
             { debian: Debian::Bullseye, tz: "America/Sao_Paulo", site: Site::Brazil, stamp: Stamp::Rfc3339, profile: Profile::Saas, skew_s: 45 }),
-        scenario!("held6-oom-kill-threads", "The kernel kills gunicorn's workers, each with ten threads, for the memory limit of their container, and nginx 1.18 maps its 502 to 444; containers, combined and ray, real_ip, older log beside, the kernel's log; New York, clock behind, visitors far away.", threads,
+        scenario!("held6-oom-kill-threads", "The kernel kills gunicorn's workers, each with ten threads, for the memory limit of their container, or the master with them, and nginx 1.18 maps its 502 to 444; containers, combined and ray, real_ip, older log beside, the kernel's log; New York, clock behind, visitors far away.", threads,
             { debian: Debian::Bullseye, client: "visitor", ray: "nginx $http_cf_ray", tz: "America/New_York", site: Site::UsEast, audience: Some(Site::Europe), stamp: Stamp::UnixNano, profile: Profile::Shop, rotate: true, skew_s: -37 }),
         scenario!("held6-client-blocked-geo", "nginx 1.26 before an application closes (444) on networks that a geo block lists, by CF-Connecting-IP; JSON without ray, its addresses are the edges'; error log in syslog; Sao Paulo, clock ahead.", listed,
             { debian: Debian::Trixie, tz: "America/Sao_Paulo", site: Site::Brazil, stamp: Stamp::Rfc3339Ms, profile: Profile::Saas, skew_s: 12 }),
@@ -130,7 +130,12 @@ async fn threads(run: &mut Run) -> Result<()> {
     let pids = oom_pids(run);
     let unit = "/system.slice/docker-4f1c.scope";
     kernel_log(run, unit, move |m| m.contains("Killed process") && pids.iter().any(|p| m.contains(&format!("process {p} (")))).await?;
-    run.label = Box::new(|row, _| cut_off(row).then(|| Label::new("oom-kill", format!("Killed process||{}", access(row, "444")))));
+    run.label = Box::new(|row, run| {
+        // Until the container is up again the logs speak of its start as well.
+        let gone = took(row) < 0.05 && run.near_event(row, "the container ended", 0.02, 2.5);
+        let evidence = format!("Killed process||{}", access(row, "444"));
+        cut_off(row).then_some(Label { cause: "oom-kill", accept: if gone { "server-restart" } else { "" }, evidence })
+    });
     Ok(())
 }
 

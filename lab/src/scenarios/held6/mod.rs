@@ -42,7 +42,7 @@ fn as_covered(label: Label, row: &Row, run: &Run) -> Label {
     // The last answers may end a little after the load does, and a line may come a second after the request.
     let (from, to) = (run.set.covered.0, run.set.covered.1);
     let seconds = run.set.seconds as f64;
-    let late = from > 0.0 && at < from * (seconds + 2.0);
+    let late = from > 0.0 && at < from * (seconds + 2.0) + 1.0;
     let early = to < 1.0 && at > to * seconds - 1.0;
     if late || early { Label { accept: "unknown", evidence: String::new(), ..label } } else { label }
 }
