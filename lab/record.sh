@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the lab needs (Debian 12, root) and records every scenario again.
 #   lab/record.sh [OUTPUT-DIRECTORY] [SCENARIO-PREFIX]...
-# Traffic stays on loopback. A full run takes about 35 minutes on two cores. Scenarios named held-…, dev2-… and held2-… to held5-… are
+# Traffic stays on loopback. A full run takes about 35 minutes on two cores. Scenarios named held-…, dev2-… and held2-… to held6-… are
 # kept apart: `all` leaves them out, and only they need other releases' servers, which are then put into directories of their own.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -18,7 +18,7 @@ for name in "$@"; do
     case $name in
         dev2*) need="$need lighttpd uwsgi-core uwsgi-plugin-python3 libnginx-mod-http-lua libnginx-mod-http-modsecurity" ;;
         held2*) need="$need python3-uvicorn" ;;
-        held3*|held4*) more=1 ;;
+        held3*|held4*|held6*) more=1 ;;
         held5*) more=1 need="$need python3-uvicorn" ;;
     esac
 done
@@ -38,19 +38,25 @@ fi
 release() {
     dir=$1 name=$2
     shift 2
-    [ ! -x "$dir/usr/sbin/nginx" ] || return 0
-    script=
-    [ -e "/usr/share/debootstrap/scripts/$name" ] || script=/usr/share/debootstrap/scripts/sid
-    # shellcheck disable=SC2086  # nothing, or one word
-    debootstrap --variant=minbase "$name" "$dir" http://deb.debian.org/debian $script
-    printf '#!/bin/sh\nexit 101\n' >"$dir/usr/sbin/policy-rc.d"
-    chmod +x "$dir/usr/sbin/policy-rc.d"
-    DEBIAN_FRONTEND=noninteractive chroot "$dir" apt-get install -y --no-install-recommends "$@"
+    if [ ! -x "$dir/usr/sbin/policy-rc.d" ]; then
+        script=
+        [ -e "/usr/share/debootstrap/scripts/$name" ] || script=/usr/share/debootstrap/scripts/sid
+        # shellcheck disable=SC2086  # nothing, or one word
+        debootstrap --variant=minbase "$name" "$dir" http://deb.debian.org/debian $script
+        printf '#!/bin/sh\nexit 101\n' >"$dir/usr/sbin/policy-rc.d"
+        chmod +x "$dir/usr/sbin/policy-rc.d"
+    fi
+    if chroot "$dir" dpkg-query -W -f '${Status}\n' "$@" 2>&1 | grep -qv '^install ok installed'; then
+        chroot "$dir" apt-get update
+        DEBIAN_FRONTEND=noninteractive chroot "$dir" apt-get install -y --no-install-recommends "$@"
+    fi
 }
 [ -z "$trixie" ] || release "$trixie" trixie \
     nginx libnginx-mod-stream apache2 libapache2-mod-php8.4 libapache2-mod-security2 php8.4-fpm haproxy tzdata media-types
-[ -z "$more" ] || release /opt/cfray-lab-bullseye bullseye nginx-core apache2 libapache2-mod-php7.4 php7.4-fpm tzdata mime-support
-[ -z "$more" ] || release /opt/cfray-lab-forky forky nginx apache2 libapache2-mod-php8.4 php8.4-fpm tzdata media-types
+[ -z "$more" ] || release /opt/cfray-lab-bullseye bullseye \
+    nginx-core apache2 libapache2-mod-php7.4 libapache2-mod-security2 php7.4-fpm tzdata mime-support
+[ -z "$more" ] || release /opt/cfray-lab-forky forky \
+    nginx apache2 libapache2-mod-php8.4 libapache2-mod-security2 php8.4-fpm tzdata media-types
 
 cargo build --manifest-path "$here/Cargo.toml"
 ulimit -n 20000 2>/dev/null || true

@@ -20,6 +20,8 @@ pub enum Frame {
     Docker,
     /// The files that `kubectl logs` reads.
     Cri,
+    /// rsyslog's RSYSLOG_TraditionalFileFormat: the tag is the source's name.
+    Rfc3164,
     /// rsyslog's RSYSLOG_SyslogProtocol23Format.
     Rfc5424,
     /// `journalctl -o export`.
@@ -98,6 +100,7 @@ fn framed(frame: Frame, line: &str, name: &str, now: Timestamp, tz: &TimeZone) -
                 + "\n"
         }
         Frame::Cri => format!("{} {name} F {line}\n", now.strftime("%Y-%m-%dT%H:%M:%S.%9fZ")),
+        Frame::Rfc3164 => format!("{} web1 {name}: {line}\n", local.strftime("%b %e %H:%M:%S")),
         Frame::Rfc5424 => {
             let pri = if name == "nginx" { 190 } else { 30 };
             format!("<{pri}>1 {} web1 {name} - - - {line}\n", local.strftime("%Y-%m-%dT%H:%M:%S.%6f%:z"))

@@ -156,7 +156,8 @@ fn write_logs(run: &mut Run, logs: Vec<Log>, dir: &Path) -> Result<String> {
                 all.push('\n');
             }
             let mut rest = log.lines.as_slice();
-            if run.set.rotate && log.path.ends_with("access.log") && rest.len() > 100 {
+            let rotates = ["access.log", "-json.log"].iter().any(|end| log.path.ends_with(end));
+            if run.set.rotate && rotates && rest.len() > 100 {
                 let (old, new) = rest.split_at(rest.len() * run.rng.random_range(20..45) / 100);
                 write_lines(&dir.join(format!("{}.1.gz", log.path)), old)?;
                 rest = new;

@@ -15,7 +15,7 @@ use crate::edge::colo::{self, Colo, Site};
 use crate::edge::logpush::{Job, Stamp};
 use crate::edge::{Edge, Origin, Req, Row};
 use crate::stacks::Proc;
-use crate::traffic::{Profile, Visitors};
+use crate::traffic::{Crowd, Profile, Visitors};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrap {
@@ -41,6 +41,8 @@ pub enum Debian {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub site: Site,
+    /// Where most visitors are; near the origin unless it says so.
+    pub audience: Option<Site>,
     pub tz: &'static str,
     pub skew_s: i64,
     pub stamp: Stamp,
@@ -51,6 +53,7 @@ pub struct Settings {
     /// Part of the run the origin logs cover, as fractions; (0, 1) is all of it.
     pub covered: (f64, f64),
     pub profile: Profile,
+    pub crowd: Crowd,
     pub seconds: u64,
     pub rate: f64,
     pub ray: &'static str,
@@ -66,6 +69,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             site: Site::Europe,
+            audience: None,
             tz: "UTC",
             skew_s: 0,
             stamp: Stamp::Rfc3339,
@@ -75,6 +79,7 @@ impl Default for Settings {
             rotate: false,
             covered: (0.0, 1.0),
             profile: Profile::Shop,
+            crowd: Crowd::Usual,
             seconds: 55,
             rate: 26.0,
             ray: "none",
@@ -138,13 +143,13 @@ impl Run {
         for d in ["var/log", "run", "etc", "var/www"] {
             std::fs::create_dir_all(root.join(d))?;
         }
-        let mut colos = colo::colos(set.site, &mut rng);
+        let mut colos = colo::colos(set.site, set.audience.unwrap_or(set.site), &mut rng);
         Self::grow(&mut colos, name, &mut rng);
         let mut addresses = HashMap::new();
         for e in colos.iter().flat_map(|c| &c.edges) {
             addresses.insert(e.bind.to_string(), e.shown(set.ipv6));
         }
-        let visitors = Arc::new(Visitors::new(&colos, set.profile, &mut rng));
+        let visitors = Arc::new(Visitors::new(&colos, set.profile, set.crowd, &mut rng));
         let edge = Edge::new(colos, Vec::new());
         Ok(Self {
             name: name.to_owned(),

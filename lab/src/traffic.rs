@@ -19,6 +19,17 @@ pub enum Profile {
     Api,
 }
 
+/// Who the visitors are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crowd {
+    /// Mostly people, each with a few requests.
+    Usual,
+    /// A few clients, mostly programs, with many requests each.
+    Few,
+    /// Almost as many requests by crawlers as by people.
+    Bots,
+}
+
 const BROWSERS: &[&str] = &[
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 26_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Mobile/15E148 Safari/604.1",
@@ -63,17 +74,25 @@ pub struct Visitors {
     bots: Vec<Arc<Visitor>>,
     apps: Vec<Arc<Visitor>>,
     scanners: Vec<Arc<Visitor>>,
+    /// Out of a hundred requests: those by bots, those by bots or apps.
+    shares: (u32, u32),
     pub profile: Profile,
 }
 
 impl Visitors {
-    pub fn new(colos: &[Colo], profile: Profile, rng: &mut StdRng) -> Self {
+    pub fn new(colos: &[Colo], profile: Profile, crowd: Crowd, rng: &mut StdRng) -> Self {
         let mut group =
             |n: usize, uas: &[&str]| -> Vec<Arc<Visitor>> { (0..n).map(|_| Arc::new(visitor(colos, uas, None, rng))).collect() };
+        let ((people, bots, apps), shares) = match crowd {
+            Crowd::Usual => ((220, 9, 25), (8, 18)),
+            Crowd::Few => ((9, 2, 14), (2, 84)),
+            Crowd::Bots => ((130, 42, 6), (46, 48)),
+        };
         Self {
-            people: group(220, BROWSERS),
-            bots: group(9, BOTS),
-            apps: group(25, APPS),
+            people: group(people, BROWSERS),
+            bots: group(bots, BOTS),
+            apps: group(apps, APPS),
+            shares,
             scanners: group(4, &["Mozilla/5.0 zgrab/0.x", "curl/8.14.1"]),
             profile,
         }
@@ -90,8 +109,8 @@ impl Visitors {
     /// Mostly people, some apps and bots: whoever asks for an ordinary page.
     pub fn anyone(&self, rng: &mut StdRng) -> Arc<Visitor> {
         match rng.random_range(0..100) {
-            0..=7 => self.bots[rng.random_range(0..self.bots.len())].clone(),
-            8..=17 => self.app(rng),
+            n if n < self.shares.0 => self.bots[rng.random_range(0..self.bots.len())].clone(),
+            n if n < self.shares.1 => self.app(rng),
             _ => self.person(rng),
         }
     }

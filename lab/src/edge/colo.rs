@@ -14,6 +14,7 @@ pub enum Site {
     UsEast,
     India,
     Brazil,
+    Australia,
 }
 
 pub struct Colo {
@@ -32,20 +33,20 @@ pub struct EdgeAddr {
     pub bind: Ipv4Addr,
 }
 
-type Spec = (&'static str, u32, [f64; 4], [u32; 4], &'static [(&'static str, u32)]);
+type Spec = (&'static str, u32, [f64; 5], [u32; 5], &'static [(&'static str, u32)]);
 
 const SPECS: &[Spec] = &[
-    ("FRA", 36, [0.6, 88.0, 118.0, 203.0], [28, 6, 6, 4], &[("de", 3320), ("at", 8447), ("cz", 5610), ("ch", 3303)]),
-    ("AMS", 41, [8.0, 84.0, 126.0, 198.0], [16, 5, 4, 3], &[("nl", 1136), ("be", 5432), ("dk", 3292)]),
-    ("LHR", 18, [13.0, 76.0, 121.0, 192.0], [18, 9, 8, 4], &[("gb", 2856), ("ie", 5466)]),
-    ("CDG", 10, [9.5, 80.0, 112.0, 196.0], [10, 4, 4, 3], &[("fr", 3215), ("es", 3352)]),
-    ("IAD", 7, [91.0, 0.7, 201.0, 118.0], [9, 26, 6, 12], &[("us", 7922), ("us", 701)]),
-    ("ORD", 23, [104.0, 18.0, 214.0, 131.0], [5, 16, 4, 5], &[("us", 7018), ("ca", 577)]),
-    ("SJC", 4, [149.0, 64.0, 228.0, 172.0], [7, 14, 5, 5], &[("us", 7922), ("us", 21928)]),
-    ("BOM", 123, [119.0, 192.0, 0.8, 301.0], [5, 4, 30, 2], &[("in", 55836), ("in", 45609)]),
-    ("SIN", 35, [163.0, 226.0, 57.0, 326.0], [4, 3, 14, 2], &[("sg", 3758), ("my", 4788)]),
-    ("GRU", 56, [203.0, 118.0, 305.0, 1.4], [3, 6, 2, 40], &[("br", 28573)]),
-    ("SYD", 33, [247.0, 201.0, 146.0, 291.0], [3, 3, 6, 2], &[("au", 1221), ("nz", 4771)]),
+    ("FRA", 36, [0.6, 88.0, 118.0, 203.0, 276.0], [28, 6, 6, 4, 2], &[("de", 3320), ("at", 8447), ("cz", 5610), ("ch", 3303)]),
+    ("AMS", 41, [8.0, 84.0, 126.0, 198.0, 268.0], [16, 5, 4, 3, 2], &[("nl", 1136), ("be", 5432), ("dk", 3292)]),
+    ("LHR", 18, [13.0, 76.0, 121.0, 192.0, 264.0], [18, 9, 8, 4, 4], &[("gb", 2856), ("ie", 5466)]),
+    ("CDG", 10, [9.5, 80.0, 112.0, 196.0, 270.0], [10, 4, 4, 3, 2], &[("fr", 3215), ("es", 3352)]),
+    ("IAD", 7, [91.0, 0.7, 201.0, 118.0, 201.0], [9, 26, 6, 12, 3], &[("us", 7922), ("us", 701)]),
+    ("ORD", 23, [104.0, 18.0, 214.0, 131.0, 195.0], [5, 16, 4, 5, 3], &[("us", 7018), ("ca", 577)]),
+    ("SJC", 4, [149.0, 64.0, 228.0, 172.0, 148.0], [7, 14, 5, 5, 6], &[("us", 7922), ("us", 21928)]),
+    ("BOM", 123, [119.0, 192.0, 0.8, 301.0, 152.0], [5, 4, 30, 2, 4], &[("in", 55836), ("in", 45609)]),
+    ("SIN", 35, [163.0, 226.0, 57.0, 326.0, 93.0], [4, 3, 14, 2, 8], &[("sg", 3758), ("my", 4788)]),
+    ("GRU", 56, [203.0, 118.0, 305.0, 1.4, 310.0], [3, 6, 2, 40, 1], &[("br", 28573)]),
+    ("SYD", 33, [247.0, 201.0, 146.0, 291.0, 0.9], [3, 3, 6, 2, 40], &[("au", 1221), ("nz", 4771)]),
 ];
 
 /// /16 prefixes inside Cloudflare's published ranges; a recording draws its own /24s from them.
@@ -68,8 +69,9 @@ const RANGES: &[[u8; 2]] = &[
     [198, 41],
 ];
 
-pub fn colos(site: Site, rng: &mut StdRng) -> Vec<Colo> {
-    let s = site as usize;
+/// Distances are from `site`; how much comes through each is as of an origin at `audience`.
+pub fn colos(site: Site, audience: Site, rng: &mut StdRng) -> Vec<Colo> {
+    let (s, near) = (site as usize, audience as usize);
     SPECS
         .iter()
         .enumerate()
@@ -82,7 +84,7 @@ pub fn colos(site: Site, rng: &mut StdRng) -> Vec<Colo> {
                 198 => rng.random_range(128..=254u8),
                 _ => rng.random_range(1..=254u8),
             };
-            let count = if weight[s] > 12 { 3 } else { 2 };
+            let count = if weight[near] > 12 { 3 } else { 2 };
             let mut edges: Vec<EdgeAddr> = Vec::new();
             while edges.len() < count {
                 let public = Ipv4Addr::new(a, b, c, rng.random_range(3..252));
@@ -91,7 +93,7 @@ pub fn colos(site: Site, rng: &mut StdRng) -> Vec<Colo> {
                     edges.push(EdgeAddr { public, bind });
                 }
             }
-            Colo { code, id: *id, rtt: Duration::from_secs_f64(rtt[s] / 1000.0), edges, visitors, weight: weight[s] }
+            Colo { code, id: *id, rtt: Duration::from_secs_f64(rtt[s] / 1000.0), edges, visitors, weight: weight[near] }
         })
         .collect()
 }

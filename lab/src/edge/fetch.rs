@@ -182,14 +182,14 @@ impl Edge {
         &self,
         row: &mut Row,
         key: Key,
-        send: h2::client::SendRequest<bytes::Bytes>,
+        send: h2c::Shared,
         headers: &[(String, String)],
         half: Duration,
     ) -> Result<Answer, Failure> {
         travel(half).await;
         row.sent_at = SystemTime::now();
         let waiting = Instant::now();
-        let result = h2c::exchange(send, &row.req, headers, self.header_timeout).await;
+        let result = h2c::exchange(send.send, &row.req, headers, self.header_timeout).await;
         row.header = waiting.elapsed() + row.rtt;
         if result.is_err() {
             self.pool.h2_drop(&key);

@@ -1,5 +1,7 @@
 //! One HTTP/2 exchange over a shared connection.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -10,12 +12,28 @@ use super::h1::{Answer, Failure};
 use super::pool::Io;
 use super::{Req, Why};
 
-pub async fn connect(io: Io) -> Result<SendRequest<Bytes>> {
+/// A connection that requests share, and whether it has come to its end.
+#[derive(Clone)]
+pub struct Shared {
+    pub send: SendRequest<Bytes>,
+    over: Arc<AtomicBool>,
+}
+
+impl Shared {
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+}
+
+pub async fn connect(io: Io) -> Result<Shared> {
     let (send, conn) = h2::client::Builder::new().max_header_list_size(1 << 20).handshake(io).await?;
+    let over = Arc::new(AtomicBool::new(false));
+    let shared = Shared { send, over: over.clone() };
     tokio::spawn(async move {
         let _ = conn.await;
+        over.store(true, Ordering::Relaxed);
     });
-    Ok(send)
+    Ok(shared)
 }
 
 pub async fn exchange(send: SendRequest<Bytes>, req: &Req, headers: &[(String, String)], limit: Duration) -> Result<Answer, Failure> {

@@ -14,6 +14,8 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio_rustls::client::TlsStream;
 
+use super::h2c::Shared;
+
 /// Cloudflare keeps idle origin connections for 900 s.
 const IDLE_MAX: Duration = Duration::from_secs(900);
 
@@ -73,7 +75,7 @@ type Taker = oneshot::Sender<oneshot::Sender<Conn>>;
 #[derive(Default)]
 pub struct Pool {
     idle: Mutex<HashMap<Key, Vec<Taker>>>,
-    h2: Mutex<HashMap<Key, h2::client::SendRequest<bytes::Bytes>>>,
+    h2: Mutex<HashMap<Key, Shared>>,
 }
 
 impl Pool {
@@ -97,11 +99,12 @@ impl Pool {
         tokio::spawn(idle(conn, rx, half));
     }
 
-    pub fn h2_get(&self, key: &Key) -> Option<h2::client::SendRequest<bytes::Bytes>> {
-        self.h2.lock().unwrap().get(key).cloned()
+    /// A connection that the origin has ended is none.
+    pub fn h2_get(&self, key: &Key) -> Option<Shared> {
+        self.h2.lock().unwrap().get(key).filter(|c| !c.is_over()).cloned()
     }
 
-    pub fn h2_put(&self, key: Key, send: h2::client::SendRequest<bytes::Bytes>) {
+    pub fn h2_put(&self, key: Key, send: Shared) {
         self.h2.lock().unwrap().insert(key, send);
     }
 

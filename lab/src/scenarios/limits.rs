@@ -150,6 +150,10 @@ impl Bans {
     pub async fn add(&mut self, from: &str, to: &str) -> Result<()> {
         let rule: Vec<String> =
             ["INPUT", "-s", from, "-d", to, "-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset"].map(Into::into).to_vec();
+        self.add_rule(rule).await
+    }
+
+    pub async fn add_rule(&mut self, rule: Vec<String>) -> Result<()> {
         if !Command::new("iptables").arg("-I").args(&rule).status().await?.success() {
             bail!("iptables");
         }

@@ -14,6 +14,7 @@ mod held2;
 mod held3;
 mod held4;
 mod held5;
+mod held6;
 mod limits;
 mod noise;
 mod pool;
@@ -86,7 +87,7 @@ pub fn known() -> Vec<Scenario> {
 
 /// Recorded for scoring what the rules have not seen; `all` on the command line leaves them out.
 pub fn unseen(name: &str) -> bool {
-    ["held-", "held2-", "held3-", "held4-", "held5-", "dev2-"].iter().any(|set| name.starts_with(set))
+    ["held-", "held2-", "held3-", "held4-", "held5-", "held6-", "dev2-"].iter().any(|set| name.starts_with(set))
 }
 
 /// All of them.
@@ -98,6 +99,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(held3::table());
     all.extend(held4::table());
     all.extend(held5::table());
+    all.extend(held6::table());
     all
 }
 

@@ -10,11 +10,11 @@ use rand::{Rng, SeedableRng};
 use super::{Scenario, background, cut_off};
 use crate::edge::colo::Site;
 use crate::edge::logpush::{Job, Stamp};
-use crate::edge::{Req, Row};
+use crate::edge::{Req, Row, Visitor};
 use crate::run::{Label, Run};
 use crate::scenario;
 use crate::stacks::{apache, fpm, nginx, site};
-use crate::traffic::{self, Profile};
+use crate::traffic::{self, Profile, Visitors};
 
 pub fn table() -> Vec<Scenario> {
     vec![
@@ -35,32 +35,43 @@ pub fn table() -> Vec<Scenario> {
 
 /// Devices behind far colos, each with a connection of its own, whose period lies near the timeout.
 pub fn devices(run: &mut Run, timeout: f64, count: usize) {
+    let host = format!("iot.{}", run.visitors.zone());
+    periodic(run, timeout, count, &["FleetSense/3.1 (nRF9160)"], move |rng, v, who, i, n| {
+        let uri = format!("/api/telemetry?device={}&seq={n}", 4000 + i);
+        let mut req = v.req(rng, "device", "POST", uri, who);
+        req.host.clone_from(&host);
+        req
+    });
+}
+
+/// Clients behind far colos whose period lies near the timeout; `make` gets the client's number and its request's.
+pub fn periodic<F>(run: &mut Run, timeout: f64, count: usize, agents: &[&str], make: F)
+where
+    F: Fn(&mut StdRng, &Visitors, Arc<Visitor>, usize, u32) -> Req + Clone + Send + 'static,
+{
     let mut rng = StdRng::seed_from_u64(run.rng.random());
     let far: Vec<usize> = (0..run.edge.colos.len()).filter(|c| run.edge.colos[*c].rtt > Duration::from_millis(50)).collect();
-    let host = format!("iot.{}", run.visitors.zone());
     let end = run.at(run.set.seconds as f64);
     for i in 0..count {
         let colo = far[i % far.len()];
-        let mut who = traffic::visitor(&run.edge.colos, &["FleetSense/3.1 (nRF9160)"], Some(colo), &mut rng);
-        // One machine for each device: connections are not shared.
+        let mut who = traffic::visitor(&run.edge.colos, agents, Some(colo), &mut rng);
+        // One machine for each client: connections are not shared.
         who.edge = (i / far.len()) % run.edge.colos[colo].edges.len();
         let who = Arc::new(who);
-        let (edge, visitors, flying, host) = (run.edge.clone(), run.visitors.clone(), run.flying.clone(), host.clone());
+        let (edge, visitors, flying, make) = (run.edge.clone(), run.visitors.clone(), run.flying.clone(), make.clone());
         let mut rng = StdRng::seed_from_u64(rng.random());
         tokio::spawn(async move {
             let rtt = edge.colos[colo].rtt.as_secs_f64();
             tokio::time::sleep(Duration::from_secs_f64(rng.random_range(0.0..timeout))).await;
             let mut n = rng.random_range(1..5000);
             while std::time::Instant::now() < end {
-                let uri = format!("/api/telemetry?device={}&seq={n}", 4000 + i);
-                let mut req: Req = visitors.req(&mut rng, "device", "POST", uri, who.clone());
-                req.host.clone_from(&host);
+                let mut req = make(&mut rng, &visitors, who.clone(), i, n);
                 req.referer.clear();
                 flying.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 edge.fetch(req).await;
                 flying.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
                 n += 1;
-                // About a third of the reports fall into the window in which the FIN is on its way.
+                // About a third of the requests fall into the window in which the FIN is on its way.
                 let wait = timeout - rtt * rng.random_range(-1.4..1.6);
                 tokio::time::sleep(Duration::from_secs_f64(wait)).await;
             }

@@ -7,14 +7,19 @@ use crate::run::Run;
 
 /// haproxy in TCP mode: it ends TLS and hands the bytes on, whatever was negotiated.
 pub async fn haproxy(run: &mut Run, host: u8, to_host: u8, to_port: u16, alpn: &str) -> Result<usize> {
+    let server = format!("{}:{to_port}", run.ip(to_host));
+    haproxy_to(run, host, &server, alpn).await
+}
+
+/// The same; `server` is the address behind it, perhaps with options of its `server` line.
+pub async fn haproxy_to(run: &mut Run, host: u8, server: &str, alpn: &str) -> Result<usize> {
     let root = run.root.display().to_string();
     let conf = format!(
         "global\n  maxconn 800\n  log {root}/run/log.sock local0\n  stats socket {root}/run/haproxy.stat\ndefaults\n  mode tcp\n  log global\n  option tcplog\n  timeout connect 5s\n  timeout client 900s\n  timeout server 900s\n\
          frontend tls-in\n  bind {}:28443 ssl crt {root}/etc/ssl/server.pem alpn {alpn}\n  default_backend web\n\
-         backend web\n  source {}\n  server web1 {}:{to_port}\n",
+         backend web\n  source {}\n  server web1 {server}\n",
         run.ip(host),
         run.ip(3),
-        run.ip(to_host),
     );
     let path = run.write("etc/haproxy.cfg", &conf)?.display().to_string();
     run.local(3, 1);
