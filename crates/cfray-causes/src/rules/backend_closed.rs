@@ -32,7 +32,8 @@ pub static DOC: CauseDoc = CauseDoc {
     check: "`grep -hE 'AH01102|AH00898' /var/log/apache2/*error.log | tail`: AH01102 alone is this cause, both together are a 502. \
         Then the backend's log at that second: a crash line there is the reason behind it, nothing there is an idle connection reused.",
     often_blamed: "A backend that closes behind nginx: a valid 502 (measured). Apache's access line with 502: it is no proof that a \
-        502 was sent. AH01102 as such: with AH00898 the 502 did go out.",
+        502 was sent. AH01102 as such: with AH00898 the 502 did go out, and over HTTP/2 Apache 2.4.69 answers a \
+        valid 500 without it (measured; its second access line says 502).",
     sources: &[
         "apache/httpd 2.4.x modules/proxy/mod_proxy_http.c lines 1108-1190, modules/http/http_filters.c @f45abec1 (2024-10)",
         "apache/httpd 2.4.x modules/http2/h2_c2.c @f45abec1 (2024-10)",

@@ -30,8 +30,8 @@ pub static DOC: CauseDoc = CauseDoc {
         certificate). `Received HTTP/0.9 when not allowed` is this cause; a normal answer with a long header is headers-too-large: \
         add `-w '%{size_header}'`.",
     often_blamed: "Invalid or doubled headers behind nginx proxy_pass: a valid 502 or a cut 200. `Premature end of script headers`, \
-        `End of script output before headers`: a valid 500. Broken compression at the origin is documented under 502. All but the \
-        last measured.",
+        `End of script output before headers`: a valid 500. An nph- script without a status line over HTTP/2 to Apache 2.4.69: \
+        a valid 500. Broken compression at the origin is documented under 502. All but the last measured.",
     sources: &[
         "developers.cloudflare.com, page \"Error 520\", updated 2026-06-16",
         "cloudflare-docs speed/origin-analytics.mdx @2e56124 (2026)",
