@@ -4,7 +4,7 @@ use super::index::ComboKeys;
 use super::ties::Ties;
 use super::world::{Ev, Span, World};
 use cfray_model::time::SECOND;
-use cfray_model::{EdgeScan, LineKind, Sig};
+use cfray_model::{EdgeScan, Sig};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,10 +36,10 @@ pub fn origin_servers(evs: &[Ev], ties: &Ties, edge: &EdgeScan, keys: &[ComboKey
     by.into_iter().map(|(origin, by)| (origin, ranked(by))).collect()
 }
 
-/// A line about a connection whose peer it names. What arrived without a PROXY header is quoted, but was no request.
+/// A line about a connection that was refused before a request was read, and whose peer it names.
 fn about_connection(ev: &Ev) -> bool {
-    let quoted = ev.e.sig.as_ref().is_some_and(|hit| hit.sig == Sig::ProxyProtocol);
-    ev.e.kind == LineKind::Error && ev.e.client != 0 && (ev.e.request == 0 || quoted)
+    let refused = |sig| matches!(sig, Sig::ProxyProtocol | Sig::ApacheClientCert | Sig::PeerClientCert);
+    ev.e.client != 0 && ev.e.sig.as_ref().is_some_and(|hit| refused(hit.sig))
 }
 
 /// A listener that refuses every connection before a request was read (PROXY protocol, certificates) owns no request. What it

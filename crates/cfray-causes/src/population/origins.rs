@@ -4,8 +4,8 @@ use super::spoke_http;
 use crate::join::coverage::{Coverage, Covered};
 use crate::join::world::{Span, World};
 use cfray_model::{Fact, FactFlags};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 /// Counts of one origin address for one host.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,6 +22,19 @@ pub struct OriginCount {
     pub covered: u64,
 }
 
+/// A time in which a colo failed several origins that answered other colos.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BadColo {
+    from_ms: i64,
+    to_ms: i64,
+    /// Origin addresses that it failed.
+    pub origins: u64,
+    /// Its failures.
+    pub failures: u64,
+    /// Answers of these origins to other colos.
+    pub others: u64,
+}
+
 /// Milliseconds since the epoch by origin address, sorted.
 type Moments = BTreeMap<String, Vec<i64>>;
 
@@ -30,8 +43,8 @@ type Moments = BTreeMap<String, Vec<i64>>;
 pub struct Origins {
     /// By (host, origin address).
     pub by_host: BTreeMap<(String, String), OriginCount>,
-    /// Colos that fail several origins while others reach them: (colo) to (origins failing, failures, other colos' answers).
-    pub bad_colos: BTreeMap<String, (u64, u64, u64)>,
+    /// Colos that fail several origins while others reach them.
+    bad_colos: BTreeMap<String, Vec<BadColo>>,
     /// Starts of 521s by origin address, in milliseconds, sorted. Rows without an address go with every origin.
     refused: Moments,
     /// Starts of requests that an origin address answered, likewise; only of addresses that `refused` holds.
@@ -61,6 +74,11 @@ impl Origins {
     /// When requests to an origin address ended in 520.
     pub fn cut(&self, origin: &str) -> &[i64] {
         self.cut.get(origin).map_or(&[], Vec::as_slice)
+    }
+
+    /// The trouble of a colo at a moment (milliseconds since the epoch).
+    pub fn bad_colo(&self, colo: &str, at_ms: i64) -> Option<&BadColo> {
+        self.bad_colos.get(colo)?.iter().find(|bad| (bad.from_ms..=bad.to_ms).contains(&at_ms))
     }
 
     /// Did an origin address never give valid HTTP to anybody?
@@ -171,8 +189,12 @@ fn answers(w: &World, refused: &Moments) -> Moments {
     names.into_iter().cloned().zip(lists).collect()
 }
 
-/// An incident ends when a colo has not failed for this long, and its first minutes count from here.
+/// What happened this long before a colo's first failure and after its last one still counts.
 const MARGIN_MS: i64 = 2_000;
+/// A colo's trouble is over when it has not failed for this long: what fails hours later is another matter.
+const PAUSE_MS: i64 = 300_000;
+/// A colo fails at least so often in its trouble.
+const FAILURES: u64 = 5;
 
 /// How requests ended: with valid HTTP, in 520.
 #[derive(Clone, Copy, Debug, Default)]
@@ -181,18 +203,38 @@ struct Ended {
     failed: u64,
 }
 
-/// A colo that failed some requests.
-#[derive(Clone, Debug, Default)]
-struct Failing {
-    /// The facts from its first failure to its last, with some seconds on either side.
-    span: Range<usize>,
-    /// By origin, what happened in that time: through this colo, through all.
+/// Failures of a colo in a row, with what else happened from the first to the last.
+#[derive(Debug)]
+struct Spell<'a> {
+    colo: &'a str,
+    number: usize,
+    /// With some seconds on either side, in milliseconds since the epoch.
+    from: i64,
+    to: i64,
+    failures: u64,
+    /// By origin: what all colos had seen when it began, and what this one saw in it.
+    before: Vec<Ended>,
     here: Vec<Ended>,
-    all: Vec<Ended>,
 }
 
-/// Colos through which at least two origins fail while answering every other colo at that time.
-fn bad_colos(w: &World) -> BTreeMap<String, (u64, u64, u64)> {
+impl Spell<'_> {
+    /// Did this colo fail at least two origins that answered every other colo? `now`: what all colos have seen at its end.
+    fn judge(&self, now: &[Ended]) -> Option<BadColo> {
+        let mut bad = BadColo { from_ms: self.from, to_ms: self.to, ..BadColo::default() };
+        for ((here, before), now) in self.here.iter().zip(&self.before).zip(now) {
+            let (spoke, failed) = (now.spoke - before.spoke - here.spoke, now.failed - before.failed - here.failed);
+            if here.failed >= 2 && here.failed >= here.spoke && spoke >= 5 && failed * 10 <= spoke {
+                bad.origins += 1;
+                bad.failures += here.failed;
+                bad.others += spoke;
+            }
+        }
+        (bad.origins >= 2 && bad.failures >= FAILURES).then_some(bad)
+    }
+}
+
+/// Spells of colos through which at least two origins fail while answering every other colo at that time.
+fn bad_colos(w: &World) -> BTreeMap<String, Vec<BadColo>> {
     fn number<'a>(names: &mut BTreeMap<&'a str, usize>, name: &'a str) -> usize {
         let next = names.len();
         *names.entry(name).or_insert(next)
@@ -202,56 +244,58 @@ fn bad_colos(w: &World) -> BTreeMap<String, (u64, u64, u64)> {
         .map(|c| (number(&mut colos, &c.colo), (!c.origin_ip.is_empty()).then(|| number(&mut origins, &c.origin_ip))))
         .collect();
     let place = |f: &Fact| places.get(f.combo as usize).copied();
-    let mut times: Vec<Option<(i64, i64)>> = vec![None; colos.len()];
-    for f in w.edge.facts.iter().filter(|f| f.edge_status == 520 && f.start_ms != i64::MIN) {
-        let Some(time) = place(f).and_then(|(colo, _)| times.get_mut(colo)) else { continue };
-        let (from, to) = time.unwrap_or((f.start_ms, f.start_ms));
-        *time = Some((from.min(f.start_ms), to.max(f.start_ms)));
-    }
-    let mut failing = vec![Failing::default(); colos.len()];
-    let mut marks: Vec<(usize, usize)> = Vec::new();
-    let before = |ms: i64| w.edge.facts.partition_point(|f| f.start_ms < ms);
-    for ((it, time), number) in failing.iter_mut().zip(times).zip(0..) {
-        let Some((from, to)) = time else { continue };
-        it.span = before(from - MARGIN_MS)..before(to + MARGIN_MS + 1);
-        (it.here, it.all) = (vec![Ended::default(); origins.len()], vec![Ended::default(); origins.len()]);
-        marks.extend([(it.span.start, number), (it.span.end, number)]);
-    }
-    marks.sort_unstable();
-    // One walk, however many colos failed: what happened in a span is what had happened at its end, less what had at its beginning.
+    let names: BTreeMap<usize, &str> = colos.iter().map(|(name, number)| (*number, *name)).collect();
+    let mut spells = spells(w, &names, |f| place(f).map(|(colo, _)| colo));
+    // From the last to the first, so that the next one to begin is the last of the list.
+    spells.sort_by_key(|spell| Reverse((spell.from, spell.number)));
+    // One walk, however many spells: what happened in one is what has happened at its end, less what had at its beginning.
     let mut so_far = vec![Ended::default(); origins.len()];
-    let mut marks = marks.into_iter().peekable();
-    let mut settle = |until: usize, so_far: &[Ended], failing: &mut [Failing]| {
-        while let Some((_, number)) = marks.next_if(|(at, _)| *at <= until) {
-            for (sum, now) in failing.get_mut(number).into_iter().flat_map(|it| &mut it.all).zip(so_far) {
-                *sum = Ended { spoke: now.spoke - sum.spoke, failed: now.failed - sum.failed };
+    let mut open: Vec<Option<Spell<'_>>> = colos.iter().map(|_| None).collect();
+    let mut first_end = i64::MAX;
+    let mut out: BTreeMap<String, Vec<BadColo>> = BTreeMap::new();
+    let mut close = |open: &mut [Option<Spell<'_>>], now: &[Ended], at_ms: i64| {
+        for spell in open.iter_mut().filter_map(|slot| slot.take_if(|spell| spell.to < at_ms)) {
+            if let Some(bad) = spell.judge(now) {
+                out.entry(spell.colo.to_owned()).or_default().push(bad);
             }
         }
+        open.iter().flatten().map(|spell| spell.to).min().unwrap_or(i64::MAX)
     };
-    for (i, f) in w.edge.facts.iter().enumerate() {
-        settle(i, &so_far, &mut failing);
+    for f in w.edge.facts.iter().filter(|f| f.start_ms != i64::MIN) {
+        if first_end < f.start_ms {
+            first_end = close(&mut open, &so_far, f.start_ms);
+        }
+        while let Some(mut spell) = spells.pop_if(|spell| spell.from <= f.start_ms) {
+            (spell.before, spell.here) = (so_far.clone(), vec![Ended::default(); so_far.len()]);
+            first_end = first_end.min(spell.to);
+            if let Some(slot) = open.get_mut(spell.number) {
+                *slot = Some(spell);
+            }
+        }
         let Some((colo, Some(origin))) = place(f) else { continue };
-        let here = failing.get_mut(colo).filter(|it| it.span.contains(&i)).and_then(|it| it.here.get_mut(origin));
+        let here = open.get_mut(colo).and_then(|slot| slot.as_mut()?.here.get_mut(origin));
         for sum in so_far.get_mut(origin).into_iter().chain(here) {
             sum.failed += u64::from(f.edge_status == 520);
             sum.spoke += u64::from(spoke_http(f));
         }
     }
-    settle(w.edge.facts.len(), &so_far, &mut failing);
-    let mut out = BTreeMap::new();
-    for (colo, number) in colos {
-        let Some(it) = failing.get(number) else { continue };
-        let elsewhere = |all: &Ended, here: &Ended| Ended { spoke: all.spoke - here.spoke, failed: all.failed - here.failed };
-        let bad: Vec<(&Ended, Ended)> = (it.here.iter().zip(&it.all))
-            .map(|(here, all)| (here, elsewhere(all, here)))
-            .filter(|(here, others)| {
-                here.failed >= 2 && here.failed >= here.spoke && others.spoke >= 5 && others.failed * 10 <= others.spoke
-            })
-            .collect();
-        let failures: u64 = bad.iter().map(|(here, _)| here.failed).sum();
-        if bad.len() >= 2 && failures >= 5 {
-            out.insert(colo.to_owned(), (bad.len() as u64, failures, bad.iter().map(|(_, others)| others.spoke).sum()));
+    close(&mut open, &so_far, i64::MAX);
+    out
+}
+
+/// The spells in which a colo failed often enough.
+fn spells<'a>(w: &World, names: &BTreeMap<usize, &'a str>, colo_of: impl Fn(&Fact) -> Option<usize>) -> Vec<Spell<'a>> {
+    let mut last: BTreeMap<usize, Spell<'a>> = BTreeMap::new();
+    let mut done = Vec::new();
+    for f in w.edge.facts.iter().filter(|f| f.edge_status == 520 && f.start_ms != i64::MIN) {
+        let Some((number, colo)) = colo_of(f).and_then(|number| Some((number, *names.get(&number)?))) else { continue };
+        let (from, to) = (f.start_ms - MARGIN_MS, f.start_ms + MARGIN_MS);
+        match last.get_mut(&number) {
+            Some(spell) if from - spell.to <= PAUSE_MS => (spell.to, spell.failures) = (to, spell.failures + 1),
+            _ => done.extend(last.insert(number, Spell { colo, number, from, to, failures: 1, before: Vec::new(), here: Vec::new() })),
         }
     }
-    out
+    done.extend(last.into_values());
+    done.retain(|spell| spell.failures >= FAILURES);
+    done
 }

@@ -58,8 +58,11 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         return None;
     }
     let colo = c.row.colo.as_deref()?;
-    let (origins, failures, others) = *c.p.origins.bad_colos.get(colo)?;
-    let text = format!("{origins} origin addresses fail through {colo} ({failures} times) and answer other data centres ({others} times)");
+    let bad = c.p.origins.bad_colo(colo, c.row.start?.millis())?;
+    let text = format!(
+        "{} origin addresses fail through {colo} ({} times) and answer other data centres ({} times)",
+        bad.origins, bad.failures, bad.others
+    );
     Some(
         Finding::new(DOC.cause, 0.88 * if c.silent() { 1.0 } else { 0.93 }, Tie::None)
             .with(sentence(EvidenceKind::Contrast, text))

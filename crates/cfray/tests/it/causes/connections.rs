@@ -214,7 +214,7 @@ fn proxy_protocol_near() {
 
 /// The listener has an address of its own, which owns no line of any request. Whose it is, of two servers, the peers tell that
 /// its lines name.
-fn proxy_listener_apart(peers: fn(&str) -> String) -> (Site, Vec<String>) {
+pub fn proxy_listener_apart(peers: fn(&str) -> String) -> (Site, Vec<String>) {
     let mut site = Site::new(Kind::Nginx);
     let rays = waits_for_proxy(&mut site, Wire::Closed);
     for row in site.rows.iter_mut().filter(|row| rays.contains(&row.ray())) {

@@ -41,6 +41,22 @@ fn wrong_origin_near() {
     assert!(rays.iter().all(|r| report.row(r)["cause"] == "unknown"));
 }
 
+/// A listener that takes only PROXY protocol has another address, which its lines' peers tell.
+#[test]
+fn wrong_origin_beside_a_proxy_listener() {
+    let (mut site, refused) = super::connections::proxy_listener_apart(str::to_owned);
+    let rays: Vec<String> = to_elsewhere(&mut site, 12).into_iter().map(|row| site.silent(row)).collect();
+    site.report().proves(&rays, "wrong-origin", &["none"], "").proves(&refused, "proxy-protocol", &["window"], "broken header:");
+}
+
+/// Whose its lines are is not known.
+#[test]
+fn wrong_origin_near_a_proxy_listener() {
+    let (mut site, _) = super::connections::proxy_listener_apart(|_| "198.18.7.7".to_owned());
+    let rays: Vec<String> = to_elsewhere(&mut site, 12).into_iter().map(|row| site.silent(row)).collect();
+    site.report().denies(&rays, "wrong-origin");
+}
+
 /// Cloudflare did not ask the origin.
 fn not_asked(site: &mut Site, wire: Wire) -> Vec<String> {
     (0..10)
@@ -150,6 +166,27 @@ fn edge_incident_of_a_colo() {
     let report = site.report();
     report.proves(&rays, "edge-incident", &["none"], "");
     assert!(rays.iter().all(|r| report.row(r)["evidence"].contains("through SIN")));
+}
+
+/// Twenty minutes after the colo's trouble one more request fails through it, for whatever reason: the trouble was over.
+#[test]
+fn edge_incident_of_a_colo_long_before_another_failure() {
+    let (mut site, rays) = bad_colo(2);
+    let through_sin = |site: &mut Site, at: i64, origin: &str, host: &str| {
+        let mut row = site.request(at);
+        (row.colo, row.edge_ip) = ("SIN".to_owned(), "108.162.193.27".to_owned());
+        (row.origin_ip, row.host) = (origin.to_owned(), host.to_owned());
+        row
+    };
+    for i in 0..40 {
+        let (origin, host) = if i % 2 == 0 { (super::site::ORIGIN, super::site::HOST) } else { ("192.0.2.77", "www.example.org") };
+        let row = through_sin(&mut site, 200_000 + i * 20_000, origin, host);
+        site.rows.push(row);
+    }
+    let late = through_sin(&mut site, 1_290_000, "192.0.2.77", "www.example.org").ended(Wire::Closed);
+    let late = site.silent(late);
+    let report = site.report();
+    report.proves(&rays, "edge-incident", &["none"], "").denies(&[late], "edge-incident");
 }
 
 /// One colo and one server: it may as well be the server.
