@@ -3,7 +3,7 @@
 use crate::doc::{CauseDoc, Fix};
 use crate::population::sizes::Excess;
 use crate::rule::{Case, Finding, sentence};
-use cfray_model::{Cause, EvidenceKind, Tie};
+use cfray_model::{Cause, EvidenceKind, Stack, Tie};
 
 /// What a person may read about `headers-too-large`.
 pub static DOC: CauseDoc = CauseDoc {
@@ -66,7 +66,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             });
         }
         match c.p.sizes.excess(a.1) {
-            Some(Excess { size, usual, peers }) if size > usual + near_limit => {
+            Some(Excess { size, usual, peers: peers @ 1.. }) if size > usual + near_limit => {
                 let text = format!(
                     "the answer has {size} bytes, {peers} others of this kind of path have {usual}: {} more, and Cloudflare takes headers of {limit}",
                     size - usual
@@ -74,7 +74,8 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
                 let score = if peers >= 3 { 0.95 } else { 0.85 };
                 return Some(Finding::new(DOC.cause, score, a.2).with(c.line(a.1)).with(sentence(EvidenceKind::Contrast, text)));
             }
-            Some(Excess { size, peers: 0, .. }) if size > near_limit && e.bytes_sent.is_some() => {
+            // nginx's lone column is the body's; Apache's is nearly always %O, as in Debian's formats.
+            Some(Excess { size, peers: 0, .. }) if size > near_limit && (e.bytes_sent.is_some() || e.stack == Stack::Apache) => {
                 let text = format!("{size} bytes were sent, and no other answer of this kind of path is there to compare");
                 return Some(
                     Finding::new(DOC.cause, 0.72, a.2)
