@@ -16,7 +16,7 @@ pub static DOC: CauseDoc = CauseDoc {
     evidence: "That OriginIP never gave a usable answer for the host, another OriginIP does, and none of its requests ties to a line \
         of these logs at moments that the access log covers.",
     not_when: "The address answers some requests: then it is a server whose log is missing, and the verdict is unknown. Its requests \
-        do tie to these logs. Field OriginIP is not delivered. Without any error log: a listener that refuses every plain connection would show only there.",
+        do tie to these logs. Field OriginIP is not delivered.",
     fix: Fix {
         owner: "Open DNS in the Cloudflare dashboard and compare every A and AAAA record of the host with the address your host gave \
             you. Correct or delete what does not fit, also in load-balancer pools.",
@@ -65,15 +65,14 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             .filter(|((h, o), n)| *h == host && *o != origin && n.spoke >= 5)
             .max_by_key(|(_, n)| (n.tied, n.spoke))
             .map(|((_, o), n)| (o.clone(), *n))?;
-    // A listener of the same machine that refuses Cloudflare would show in the error log only: without any, it is as likely.
+    // A listener of the same machine that refuses Cloudflare would show in the error log only.
     let error_log = c.w.servers.iter().enumerate().any(|(i, s)| s.has_error && chain::error_log_covers(c, i));
     // That no line is there says something of covered moments only.
     let hole = |s: usize| c.end.is_none_or(|end| c.p.coverage.at(s, end, 0) == Covered::No);
     let covered = mine.covered >= 3 && !(0..c.w.servers.len()).all(hole);
     // Apache says so only when it starts: without that moment in its log, another listener of the machine looks the same.
     let untold = c.w.servers.iter().any(|s| s.stack == Some(Stack::Apache)) && !has(Sig::ApacheStart);
-    let logged = c.w.servers.iter().any(|s| s.has_error);
-    let score = match (covered && logged, other.tied >= 5 && error_log && !untold) {
+    let score = match (covered, other.tied >= 5 && error_log && !untold) {
         (false, _) => 0.45,
         (true, false) => 0.6,
         (true, true) => 0.93,

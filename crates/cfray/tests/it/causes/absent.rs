@@ -141,26 +141,6 @@ fn an_address_that_is_refused_from_then_on_lost_no_race() {
     site.report().denies(&rays, "keepalive-race");
 }
 
-fn elsewhere(site: &mut Site) -> Vec<String> {
-    (0..12)
-        .map(|i| {
-            let mut row = site.request(5_000 + i * 6_600);
-            "198.51.100.240".clone_into(&mut row.origin_ip);
-            site.silent(row.ended(Wire::Closed).lasting(310))
-        })
-        .collect()
-}
-
-/// Another listener of the same machine that refuses every plain connection says so in the error log only.
-#[test]
-fn an_address_that_never_answers_without_an_error_log() {
-    let mut site = Site::new(Kind::NginxRay);
-    let rays = elsewhere(&mut site);
-    site.report().proves(&rays, "wrong-origin", &["none"], "");
-    site.each_line("#81", |_, _| None);
-    site.report().denies(&rays, "wrong-origin").second(&rays, "wrong-origin").lacks(&rays, "error log");
-}
-
 /// nginx gives up what a worker has in hand with `000`: at one moment whatever it waited for, or each by itself.
 fn given_up(site: &mut Site, at_once: bool) -> Vec<String> {
     let mut rays = Vec::new();
