@@ -214,6 +214,11 @@ pub fn kernel_covers(c: &Case<'_>) -> bool {
     c.server.is_some_and(|server| covers(c, server, kernel, 0))
 }
 
+/// Does a log of an application or its supervisor reach over the moment?
+pub fn app_log_covers(c: &Case<'_>, server: usize) -> bool {
+    covers(c, server, |s| s.stacks.contains_key(&Stack::App), 15)
+}
+
 /// Does an error log of the web server reach over the moment? It may be quiet for minutes at its ends. Where the access log
 /// beside it has a hole, the error log has one, too: a quiet log cannot tell.
 pub fn error_log_covers(c: &Case<'_>, server: usize) -> bool {

@@ -134,12 +134,16 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
     }
     // Nobody tells what stood behind the close, but the time that it took speaks of work.
     let least = if limit <= 0.6 { WORK_MS } else { LONG_WORK_MS };
-    let worked = kind == Kind::Other && drop_line.is_none() && best.late_ms.is_some_and(|ms| ms >= least);
+    let worked = kind == Kind::Other && drop_line.is_none() && best.late.is_some_and(|late| late.ms >= least);
     // nginx's error log says nothing of an upstream's 500: where nothing tells whether a backend was asked, time alone speaks of it.
     let unasked = drop_line.or(by_proxy).is_some() || asked_nobody.is_some();
-    let perhaps = kind == Kind::Other && !unasked && best.late_ms.is_some_and(|ms| ms >= SOME_WORK_MS);
-    let limit = match (worked, perhaps) {
-        (true, _) => 0.45,
+    let late = best.late.filter(|_| kind == Kind::Other && !unasked);
+    let answered = late.is_some_and(|late| late.proven && late.ms > AT_ONCE_MS);
+    let perhaps = answered || late.is_some_and(|late| late.ms >= SOME_WORK_MS);
+    // Nor does anything speak against a hidden error where neither an error log nor the time of a round trip is known.
+    let open = kind == Kind::Other && !unasked && !has_error_log && best.late.is_none();
+    let limit = match (worked || answered || open, perhaps) {
+        (true, _) => limit.min(0.45),
         (_, true) => limit.min(0.6),
         _ => limit,
     };
@@ -170,7 +174,7 @@ fn everybody(c: &Case<'_>, cause: Cause, limit: f64, tie: Tie) -> Option<(Findin
     const FEW: usize = 3;
     let server = c.server?;
     let down = c.p.drops.down(c.fact_id?)?;
-    let late = down.late_ms.is_some_and(|ms| ms > AT_ONCE_MS);
+    let late = down.late.is_some_and(|late| late.ms > AT_ONCE_MS);
     if late || c.answered_behind().is_some() || !chain::error_log_covers(c, server) {
         return None;
     }

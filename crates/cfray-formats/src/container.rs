@@ -10,9 +10,9 @@
 //! Which software writes is learned from the head of the file, for each service of a compose log. The
 //! wrapper's stamp is UTC: it gives the zone of stamps inside that have none.
 
+use crate::block;
 use crate::fields::time::iso_time;
 use crate::inner::{self, Envelope, Inner, settle_time};
-use crate::signatures::python;
 use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
 use crate::support::{own, score};
 use crate::{apache_error, haproxy, nginx_error, php_error, php_fpm};
@@ -239,9 +239,6 @@ impl Container {
     }
 }
 
-/// Records of more lines than this are cut: no trace needs them, and each line is looked at with those before it.
-const MAX_LINES: usize = 200;
-
 impl RecordParser for Container {
     fn format(&self) -> &'static str {
         FORMAT.name
@@ -266,13 +263,12 @@ impl RecordParser for Container {
             opens.is_some_and(|first| inner::continues(&first.text, &next.text))
                 && self.joined(record_so_far).is_some_and(|text| inner::continues(&text, &next.text))
         };
-        let traceback = || {
+        let block = || {
             let opens = record_so_far.split(|&b| b == b'\n').next().and_then(|first| peel(self.wrapper, first));
-            opens.is_some_and(|first| python::opens(&first.text))
-                && self.joined(record_so_far).is_some_and(|text| python::continues(&text, &next.text))
+            opens.is_some_and(|first| block::continues(&first.text, || self.joined(record_so_far), &next.text))
         };
-        let goes_on = php_error::is_trace(&next.text) || quoted() || traceback();
-        goes_on && memchr::memchr_iter(b'\n', record_so_far).count() < MAX_LINES
+        let goes_on = php_error::is_trace(&next.text) || quoted() || block();
+        goes_on && memchr::memchr_iter(b'\n', record_so_far).count() < block::MAX_LINES
     }
 
     fn quote<'a>(&self, record: &'a [u8]) -> Cow<'a, [u8]> {

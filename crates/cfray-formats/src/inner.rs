@@ -142,7 +142,8 @@ impl Inner {
         match sender {
             Sender::Kernel => Some(kernel::message(message)),
             Sender::Systemd => Some(systemd::parse(message, envelope.unit)),
-            Sender::Fpm => php_fpm::parse(message)
+            Sender::Fpm => php_fpm::joined_output(message)
+                .or_else(|| php_fpm::parse(message))
                 .or_else(|| php_error::parse(message))
                 .or_else(|| php_fpm::parse_unstamped(message))
                 .or_else(|| php_error::is_own(message).then(|| php_error::message(message))),

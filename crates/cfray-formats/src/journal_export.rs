@@ -1,6 +1,7 @@
 //! `journalctl -o export`: `NAME=VALUE` lines, a blank line behind each entry. A value with a line break or bytes that are not
 //! UTF-8 is written as `NAME`, a line break, its length in 8 bytes (little endian), the value, a line break.
 
+use crate::block;
 use crate::inner::Inner;
 use crate::journal_json::Entry;
 use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
@@ -30,6 +31,7 @@ struct Export {
 
 /// What every entry begins with.
 const FIRST: &[u8] = b"__CURSOR=";
+const CURSOR: &[u8] = b"__CURSOR";
 
 impl RecordParser for Export {
     fn format(&self) -> &'static str {
@@ -45,9 +47,28 @@ impl RecordParser for Export {
         !line.starts_with(FIRST) || Fields::new(record_so_far).any(|field| field.is_err())
     }
 
+    /// A process that prints a trace, or PHP's syslog(3), gives each line an entry: those of one block are one record.
+    fn continues_before(&self, record_so_far: &[u8], line: &[u8], rest: &[u8], ended: bool) -> bool {
+        if self.continues(record_so_far, line) {
+            return true;
+        }
+        let opens = Fields::new(record_so_far).flatten().find(|(name, _)| *name == MESSAGE).is_some_and(|(_, text)| block::opens(text));
+        if !opens {
+            return false;
+        }
+        let Some(next) = head(rest, ended) else { return true };
+        let all = entries(record_so_far);
+        let (Some(first), Some(next)) = (all.first().and_then(|fields| entry(fields)), entry(&next)) else { return false };
+        let so_far = || Some(messages(&all));
+        all.len() < block::MAX_LINES && first.same_process(&next) && block::continues(&first.message, so_far, &next.message)
+    }
+
     fn quote<'a>(&self, record: &'a [u8]) -> Cow<'a, [u8]> {
-        let message = Fields::new(record).flatten().find(|(name, _)| *name == b"MESSAGE");
-        Cow::Borrowed(message.map_or(record, |(_, value)| value))
+        match entries(record).as_slice() {
+            [] => Cow::Borrowed(record),
+            [fields] => Cow::Borrowed(value(fields, MESSAGE).unwrap_or(record)),
+            all => Cow::Owned(messages(all)),
+        }
     }
 
     fn parse<'a>(&self, record: &'a [u8]) -> Result<Line<'a>, LineError> {
@@ -90,7 +111,7 @@ impl<'a> Iterator for Fields<'a> {
         let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
         match value.split_at_checked(length) {
             Some((value, rest)) => {
-                self.rest = rest;
+                self.rest = rest.strip_prefix(b"\n").unwrap_or(rest);
                 Some(Ok((line, value)))
             }
             None => {
@@ -101,11 +122,61 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
+/// Fields of one entry in their order.
+type Named<'a> = Vec<(&'a [u8], &'a [u8])>;
+
+const MESSAGE: &[u8] = b"MESSAGE";
+
+fn value<'a>(fields: &Named<'a>, name: &[u8]) -> Option<&'a [u8]> {
+    fields.iter().find(|(n, _)| *n == name).map(|(_, value)| *value)
+}
+
+/// The entries of a record: one, or those of one block. Of a value that was cut off, what is there.
+fn entries(record: &[u8]) -> Vec<Named<'_>> {
+    let mut all: Vec<Named<'_>> = Vec::new();
+    for field in Fields::new(record).map(|field| field.unwrap_or_else(|cut| cut)) {
+        match all.last_mut().filter(|_| field.0 != CURSOR) {
+            Some(fields) => fields.push(field),
+            None => all.push(vec![field]),
+        }
+    }
+    all
+}
+
+/// The first entry of a text; `None` while its end was not read.
+fn head(text: &[u8], ended: bool) -> Option<Named<'_>> {
+    let mut fields = Fields::new(text);
+    let mut own: Named<'_> = Vec::new();
+    loop {
+        if !own.is_empty() && (fields.rest.starts_with(b"\n") || fields.rest.starts_with(b"\r\n")) {
+            return Some(own);
+        }
+        match fields.next() {
+            Some(Ok((CURSOR, _))) if !own.is_empty() => return Some(own),
+            Some(Ok(field)) => own.push(field),
+            Some(Err(_)) | None => return ended.then_some(own),
+        }
+    }
+}
+
+fn entry(fields: &Named<'_>) -> Option<Entry> {
+    Entry::of(|name| value(fields, name.as_bytes()).map(<[u8]>::to_vec))
+}
+
+/// The messages of entries, one a line.
+fn messages(all: &[Named<'_>]) -> Vec<u8> {
+    let texts: Vec<&[u8]> = all.iter().map(|fields| value(fields, MESSAGE).unwrap_or_default()).collect();
+    texts.join(&b'\n')
+}
+
 fn read(record: &[u8]) -> Result<Entry, LineError> {
-    // Of a value that was cut off, what is there.
-    let fields: Vec<(&[u8], &[u8])> = Fields::new(record).map(|field| field.unwrap_or_else(|cut| cut)).collect();
-    Entry::of(|name| fields.iter().find(|(n, _)| *n == name.as_bytes()).map(|(_, value)| value.to_vec()))
-        .ok_or(LineError::new("no __REALTIME_TIMESTAMP: not an entry of the journal", 0))
+    let all = entries(record);
+    let first = all.first().and_then(|fields| entry(fields));
+    let mut first = first.ok_or(LineError::new("no __REALTIME_TIMESTAMP: not an entry of the journal", 0))?;
+    if all.len() > 1 {
+        first.message = messages(&all);
+    }
+    Ok(first)
 }
 
 fn detect(sample: &Sample<'_>) -> Option<Detection> {
@@ -181,12 +252,61 @@ mod tests {
         assert!(!parser.continues(&so_far, b"__CURSOR=s=1;i=9"));
     }
 
+    /// Cuts as the reader does, with the file at hand up to `read` bytes behind each line.
+    fn records(file: &[u8], read: usize) -> Vec<Vec<u8>> {
+        let parser = parser();
+        let (mut all, mut from, mut at): (Vec<Vec<u8>>, usize, usize) = (Vec::new(), 0, 0);
+        while at < file.len() {
+            let end = memchr::memchr(b'\n', &file[at..]).map_or(file.len(), |n| at + n);
+            // What cannot be told yet is asked again with more.
+            let goes_on = |to: usize| parser.continues_before(&file[from..at - 1], &file[at..end], &file[at..to], to == file.len());
+            if at > 0 && (!goes_on((end + read).min(file.len())) || !goes_on(file.len())) {
+                all.push(file[from..at].to_vec());
+                from = at;
+            }
+            at = end + 1;
+        }
+        all.push(file[from..].to_vec());
+        all
+    }
+
+    #[test]
+    fn entries_of_one_trace_are_one_record() {
+        let lines = [
+            "PHP Fatal error:  Uncaught Error: boom in /srv/wp-includes/x.php:3",
+            "Stack trace:",
+            "#0 /srv/wp-content/plugins/seo/a.php(9): f()",
+            "#1 {main}",
+            "  thrown in /srv/wp-includes/x.php on line 3",
+        ];
+        let mut file: Vec<u8> = Vec::new();
+        for text in lines.into_iter().chain(["cart is empty"]) {
+            file.extend_from_slice(&[&entry("php", text.as_bytes())[..], b"\n"].concat());
+        }
+        file.extend_from_slice(&entry("php", b"PHP Fatal error:  Uncaught Error: b in /srv/x.php:3"));
+        file.extend_from_slice(b"\n");
+        // Another process of that moment, and a line of nobody's trace.
+        file.extend_from_slice(&String::from_utf8(entry("php", b"#0 {main}")).unwrap().replace("_PID=811", "_PID=812").into_bytes());
+        file.extend_from_slice(b"\n");
+        for read in [0, 40, 4_000] {
+            let all = records(&file, read);
+            assert_eq!(all.len(), 4, "{read}");
+            let parser = parser();
+            let fatal = parser.parse(&all[0]).unwrap();
+            assert_eq!(*fatal.message, *lines.join("\n").as_bytes());
+            assert_eq!(signature(&fatal).unwrap().sig, Sig::PhpFatal);
+            assert_eq!(&*parser.quote(&all[0]), lines.join("\n").as_bytes());
+            assert_eq!(&*parser.parse(&all[1]).unwrap().message, b"cart is empty");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes_in_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let parser = parser();
             let _ = parser.parse(&bytes);
             let _ = parser.continues(&bytes, b"__CURSOR=s=1");
+            let _ = parser.continues_before(&bytes, b"__CURSOR=s=1", &[b"__CURSOR=s=1\n", bytes.as_slice()].concat(), false);
             prop_assert!(Fields::new(&bytes).count() <= bytes.len());
         }
     }

@@ -1,6 +1,7 @@
 //! `journalctl -o json`: one object a line. Values are strings, `null` (too large), arrays of bytes (not
 //! UTF-8 or not printable), or arrays of those when a field occurs more than once.
 
+use crate::block;
 use crate::fields::number::integer;
 use crate::inner::{Envelope, Inner};
 use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
@@ -36,15 +37,51 @@ impl RecordParser for Journal {
         FORMAT.name
     }
 
+    /// A process that prints a trace, or PHP's syslog(3), gives each line an entry.
+    fn continues(&self, record_so_far: &[u8], line: &[u8]) -> bool {
+        // Nothing is parsed for entries that cannot be a line of a trace, which nearly all are not.
+        if !may_hold_trace(line) {
+            return false;
+        }
+        let lines = memchr::memchr_iter(b'\n', record_so_far).count() + 1;
+        let Some(Ok(first)) = record_so_far.split(|&b| b == b'\n').next().map(Entry::read) else { return false };
+        Entry::read(line).is_ok_and(|next| {
+            let so_far = || read_block(record_so_far).ok().map(|entry| entry.message);
+            lines < block::MAX_LINES && first.same_process(&next) && block::continues(&first.message, so_far, &next.message)
+        })
+    }
+
     fn quote<'a>(&self, record: &'a [u8]) -> Cow<'a, [u8]> {
-        let message = Entry::read(record).ok().map(|entry| entry.message).filter(|m| !m.is_empty());
+        let message = read_block(record).ok().map(|entry| entry.message).filter(|m| !m.is_empty());
         message.map_or(Cow::Borrowed(record), Cow::Owned)
     }
 
     fn parse<'a>(&self, record: &'a [u8]) -> Result<Line<'a>, LineError> {
-        let entry = Entry::read(record)?;
+        let entry = read_block(record)?;
         Ok(own(self.inner.open(&entry.envelope(), &entry.message)))
     }
+}
+
+/// Bytes of an entry that may be a line inside a trace, escaped or not: a frame, an exception's name, what stands between two. Of others
+/// the fields need not be read.
+fn may_hold_trace(line: &[u8]) -> bool {
+    let Some(at) = memchr::memmem::find(line, b"\"MESSAGE\"") else { return false };
+    let value = line.get(at + b"\"MESSAGE\"".len()..).unwrap_or_default().trim_ascii_start();
+    let value = value.strip_prefix(b":").unwrap_or(value).trim_ascii_start();
+    // An array of bytes is looked at as a whole.
+    value.strip_prefix(b"\"").is_none_or(block::may_continue)
+}
+
+/// One entry, or the entries of one block under the head of the first.
+fn read_block(record: &[u8]) -> Result<Entry, LineError> {
+    let mut lines = record.split(|&b| b == b'\n');
+    let mut first = Entry::read(lines.next().unwrap_or_default())?;
+    let mut messages = vec![std::mem::take(&mut first.message)];
+    for line in lines {
+        messages.push(Entry::read(line)?.message);
+    }
+    first.message = messages.join(&b'\n');
+    Ok(first)
 }
 
 /// The fields of an entry that matter.
@@ -77,6 +114,11 @@ impl Entry {
             unit: get("UNIT").or_else(|| get("USER_UNIT")),
             message: get("MESSAGE").unwrap_or_default(),
         })
+    }
+
+    /// Did the same process send both? The journal vouches for `_PID`; the tag alone anybody may choose.
+    pub(crate) fn same_process(&self, other: &Self) -> bool {
+        self.pid.is_some() && (&self.tag, self.pid, &self.host) == (&other.tag, other.pid, &other.host)
     }
 
     fn read(record: &[u8]) -> Result<Self, LineError> {

@@ -58,6 +58,39 @@ fn invalid_text_is_read_all_the_same() {
     assert!(journal.parse(b"[1]").is_err());
 }
 
+fn said(pid: u32, message: &str) -> String {
+    serde_json::json!({"__REALTIME_TIMESTAMP": "1795350247400000", "_PID": pid.to_string(), "SYSLOG_IDENTIFIER": "app", "MESSAGE": message})
+        .to_string()
+}
+
+/// Cuts a file into records as a reader does.
+fn records(lines: &[String]) -> Vec<Vec<u8>> {
+    Sample { lines: lines.iter().map(|l| l.as_bytes()).collect() }.records(&Journal { inner: Inner::default() })
+}
+
+#[test]
+fn entries_of_one_traceback_are_one_record() {
+    let text = "[2026-11-22 12:24:07 +0000] [811] [ERROR] Error handling request /cart/7\nTraceback (most recent call last):\n  File \"/srv/shop/views.py\", line 9, in cart\n    total()\nKeyError: 'IN'";
+    let mut lines: Vec<String> = text.lines().map(|line| said(811, line)).collect();
+    lines.push(said(811, "started again"));
+    let all = records(&lines);
+    assert_eq!(all.len(), 2);
+    let fatal = read(&all[0]);
+    assert_eq!(fatal.message.as_ref(), text.as_bytes());
+    assert_eq!((fatal.uri.as_deref(), fatal.pid), (Some(&b"/cart/7"[..]), Some(811)));
+    assert_eq!(Journal { inner: Inner::default() }.quote(&all[0]).as_ref(), text.as_bytes());
+}
+
+#[test]
+fn entries_of_others_stay_apart() {
+    let fatal = "PHP Fatal error:  Uncaught Error: boom in /srv/x.php:3";
+    assert_eq!(records(&[said(811, fatal), said(811, "#0 {main}")]).len(), 1);
+    assert_eq!(records(&[said(811, fatal), said(812, "#0 {main}")]).len(), 2, "another process");
+    assert_eq!(records(&[said(811, "cart is empty"), said(811, "#0 {main}")]).len(), 2, "under no fatal");
+    let nobody = |message: &str| said(811, message).replace("_PID", "PID");
+    assert_eq!(records(&[nobody(fatal), nobody("#0 {main}")]).len(), 2, "a process that the journal does not know");
+}
+
 proptest! {
     #[test]
     fn any_bytes_in_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+mod block;
 pub mod clf;
 pub mod cloudflare;
 pub mod detect;

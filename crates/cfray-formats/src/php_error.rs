@@ -66,6 +66,13 @@ pub(crate) fn is_own(text: &[u8]) -> bool {
     level(text).is_some() || is_trace(text) && text.starts_with(b"PHP ")
 }
 
+/// Does a message open a fatal error of PHP, under which a trace may follow? Bare, with PHP's stamp, or as FPM's children print it.
+pub(crate) fn opens(text: &[u8]) -> bool {
+    let bare = parse(text).is_some() || is_own(text);
+    let printed = [&b"NOTICE: PHP message: "[..], b"PHP message: "].iter().any(|mark| text.starts_with(mark));
+    (bare || printed) && memchr::memmem::find(text, b" error:").is_some()
+}
+
 /// Is this a line of a stack trace?
 pub(crate) fn is_trace(line: &[u8]) -> bool {
     let line = line.trim_ascii_start();

@@ -52,10 +52,7 @@ impl RecordParser for MainLog {
     fn continues(&self, record_so_far: &[u8], line: &[u8]) -> bool {
         let first = record_so_far.split(|&b| b == b'\n').next().unwrap_or_default();
         if is_stamped(line) {
-            // FPM wraps each line of a trace on its own.
-            return output_of_child(line).is_some_and(|(pid, text)| {
-                php_error::is_trace(text) && output_of_child(first).is_some_and(|(first_pid, _)| first_pid == pid)
-            });
+            return continues_output(first, line).unwrap_or(false);
         }
         php_error::parse(first).is_some() || (!is_stamped(first) && php_error::is_trace(line))
     }
@@ -161,19 +158,36 @@ fn request_of(rest: &[u8]) -> Option<&[u8]> {
     rest.get(start..end)
 }
 
+/// A line of FPM with its own stamp, or as syslog and the journal get it.
+fn stamped_or_not(line: &[u8]) -> Option<Line<'_>> {
+    parse(line).or_else(|| parse_unstamped(line))
+}
+
 /// Child and text of `child 7 said into stderr: "..."`.
 fn output_of_child(line: &[u8]) -> Option<(u64, &[u8])> {
-    let line = parse(line).filter(|l| l.raw_text)?;
+    let line = stamped_or_not(line).filter(|l| l.raw_text)?;
     match line.message {
         Cow::Borrowed(text) => Some((line.pid?, text)),
         Cow::Owned(_) => None,
     }
 }
 
+/// Is it a line that a child printed, wrapped by FPM?
+pub(crate) fn is_output(line: &[u8]) -> bool {
+    output_of_child(line).is_some()
+}
+
+/// FPM wraps each line of a trace on its own: is `line` the next one of the child whose output `first` is? `None` where `first` is no
+/// child's output.
+pub(crate) fn continues_output(first: &[u8], line: &[u8]) -> Option<bool> {
+    let (child, _) = output_of_child(first)?;
+    Some(output_of_child(line).is_some_and(|(pid, text)| pid == child && php_error::is_trace(text)))
+}
+
 /// Several wrapped lines of one message of PHP as one record.
-fn joined_output(record: &[u8]) -> Option<Line<'_>> {
+pub(crate) fn joined_output(record: &[u8]) -> Option<Line<'_>> {
     let mut lines = record.split(|&b| b == b'\n');
-    let mut first = lines.next().and_then(parse).filter(|l| l.raw_text)?;
+    let mut first = lines.next().and_then(stamped_or_not).filter(|l| l.raw_text)?;
     let mut text: Vec<u8> = Vec::new();
     for line in lines {
         text.push(b'\n');

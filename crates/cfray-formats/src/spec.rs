@@ -28,6 +28,14 @@ pub trait RecordParser: Send + Sync + fmt::Debug {
         !self.starts_record(line)
     }
 
+    /// [`RecordParser::continues`] with more of the file at hand: `rest` begins with `line` and reaches as far as was read, `ended` says that
+    /// nothing comes behind it. For formats whose records tell only behind their first line what they are. One that cannot tell yet says true,
+    /// and is asked again.
+    fn continues_before(&self, record_so_far: &[u8], line: &[u8], rest: &[u8], ended: bool) -> bool {
+        let _ = (rest, ended);
+        self.continues(record_so_far, line)
+    }
+
     /// A cheap look at an access line. `Some` says, field by field, what [`RecordParser::parse`] says,
     /// and that the line is an access line without a syslog host; `None` says nothing.
     fn glance<'a>(&self, record: &'a [u8], memo: &mut ClfMemo) -> Option<Glance<'a>> {

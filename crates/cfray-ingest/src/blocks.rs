@@ -262,7 +262,7 @@ impl<'s> BlockReader<'s> {
             }
             Split::Records(parser) => {
                 let bytes = out.buf.get(..whole).unwrap_or_default();
-                let last = record_starts(parser, bytes, self.inside, &mut out.starts);
+                let last = record_starts(parser, bytes, self.inside, all, &mut out.starts);
                 if all {
                     self.inside = self.inside && out.starts.is_empty();
                     return whole;
@@ -303,8 +303,8 @@ impl<'s> BlockReader<'s> {
 }
 
 /// Lists where records start in whole lines; gives the start of the last one. `inside`: the first
-/// lines may continue a record of which nothing is left.
-fn record_starts(parser: &dyn RecordParser, bytes: &[u8], inside: bool, starts: &mut Vec<usize>) -> Option<usize> {
+/// lines may continue a record of which nothing is left. `ended`: nothing comes behind them.
+fn record_starts(parser: &dyn RecordParser, bytes: &[u8], inside: bool, ended: bool, starts: &mut Vec<usize>) -> Option<usize> {
     starts.clear();
     let mut at = 0;
     let mut open: Option<usize> = None;
@@ -314,7 +314,10 @@ fn record_starts(parser: &dyn RecordParser, bytes: &[u8], inside: bool, starts: 
         let continues = match open {
             None => inside && !parser.starts_record(line),
             Some(start) if at - start > CONTINUE_WINDOW => !parser.starts_record(line),
-            Some(start) => parser.continues(trim_cr(bytes.get(start..at - 1).unwrap_or_default()), line),
+            Some(start) => {
+                let so_far = trim_cr(bytes.get(start..at - 1).unwrap_or_default());
+                parser.continues_before(so_far, line, bytes.get(at..).unwrap_or_default(), ended)
+            }
         };
         if !continues {
             starts.push(at);

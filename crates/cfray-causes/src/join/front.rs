@@ -7,8 +7,12 @@ use cfray_model::{LineKind, Stack};
 /// web server stands before an application; and the front alone sees Cloudflare's connection, those behind it see the front's,
 /// unless they were told.
 pub fn rank(ev: &Ev, edge: u64, visitor: u32) -> (bool, bool, bool) {
-    let known = ev.e.client == 0 || (edge != 0 && ev.e.client == edge) || (visitor != 0 && ev.e.client as u32 == visitor);
-    (!ev.e.hung_up(), ev.e.stack == Stack::App, !known)
+    (!ev.e.hung_up(), ev.e.stack == Stack::App, !sees(ev, edge, visitor))
+}
+
+/// May the server that wrote an access line have Cloudflare's connection itself? Its client is then the edge address or the visitor.
+pub fn sees(ev: &Ev, edge: u64, visitor: u32) -> bool {
+    ev.e.client == 0 || (edge != 0 && ev.e.client == edge) || (visitor != 0 && ev.e.client as u32 == visitor)
 }
 
 /// Is the status of the server behind an error of its own?

@@ -6,6 +6,7 @@ pub mod coverage;
 pub mod front;
 pub mod index;
 pub mod ties;
+pub mod trips;
 pub mod world;
 
 pub use world::{Ev, Span, World};

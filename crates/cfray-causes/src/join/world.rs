@@ -4,6 +4,7 @@
 use super::answering::{OriginServers, origin_servers};
 use super::index::{ClientColumn, ComboKeys, FactIndex, agrees};
 use super::ties::{self, Ties};
+use super::trips::RoundTrips;
 use crate::clocks::{self, Clocks};
 use crate::serverconf::{self, support::ServerPlace};
 use crate::settings::Settings;
@@ -72,9 +73,6 @@ pub struct Server {
     pub has_error: bool,
 }
 
-/// Milliseconds by colo and origin.
-type RoundTrips = BTreeMap<String, BTreeMap<String, f64>>;
-
 /// The joined world.
 #[derive(Debug)]
 pub struct World {
@@ -100,8 +98,8 @@ pub struct World {
     pub by_sig: BTreeMap<(usize, Sig), Vec<u32>>,
     /// For each incident the index of its fact, if it has one.
     pub incident_fact: Vec<Option<u32>>,
-    /// Round trip colo to origin in milliseconds by colo and origin, from new connections.
-    pub rtt_ms: RoundTrips,
+    /// Round trips colo to origin, from new connections.
+    pub trips: RoundTrips,
     /// What kind of edge log this is.
     pub edge_kind: EdgeKind,
     /// What the origin pass was told to keep.
@@ -195,9 +193,9 @@ impl World {
         }
         let keys = combo_keys(&edge, &scans);
         // Passes over all facts, side by side.
-        let (index, ((incident_fact, rtt_ms), wanted)) = rayon::join(
+        let (index, ((incident_fact, trips), wanted)) = rayon::join(
             || FactIndex::build(&edge.facts, scans.iter().flat_map(|s| s.events.iter())),
-            || rayon::join(|| (incident_facts(&edge), round_trips(&edge)), || edge.index()),
+            || rayon::join(|| (incident_facts(&edge), RoundTrips::build(&edge)), || edge.index()),
         );
         let columns: Vec<ClientColumn> = scans.iter().map(|s| client_column(s, &edge.facts, &keys, &index)).collect();
         let clocks =
@@ -260,7 +258,7 @@ impl World {
             origin_servers,
             by_sig,
             incident_fact,
-            rtt_ms,
+            trips,
             edge_kind,
             doubted,
             settings,
@@ -298,7 +296,7 @@ impl World {
 
     /// Round trip between a row's colo and its origin in milliseconds, where new connections showed it.
     pub fn rtt_of(&self, row: &EdgeRow) -> Option<f64> {
-        self.rtt_ms.get(row.colo.as_deref().unwrap_or_default())?.get(row.origin_ip.as_deref().unwrap_or_default()).copied()
+        self.trips.of(row).map(|trip| trip.median_ms)
     }
 
     /// True time of civil digits of a source, by the clock that speaks for it as a whole.
@@ -447,29 +445,4 @@ fn incident_facts(edge: &EdgeScan) -> Vec<Option<u32>> {
         .iter()
         .map(|row| by_key.get_mut(&(row.ray.map_or(0, |r| r.0), row.start.map_or(i64::MIN, |s| s.millis())))?.pop())
         .collect()
-}
-
-/// Median TCP handshake by (colo, origin) of new connections; a handshake takes one round trip.
-fn round_trips(edge: &EdgeScan) -> RoundTrips {
-    let mut by_combo: Vec<Vec<u16>> = vec![Vec::new(); edge.combos.len()];
-    for f in &edge.facts {
-        if f.flags.has(FactFlags::NEW)
-            && f.tcp_ms != u16::MAX
-            && f.tcp_ms > 0
-            && let Some(list) = by_combo.get_mut(f.combo as usize)
-        {
-            list.push(f.tcp_ms);
-        }
-    }
-    let mut samples: BTreeMap<(&str, &str), Vec<u16>> = BTreeMap::new();
-    for (c, list) in edge.combos.iter().zip(&by_combo).filter(|(_, list)| !list.is_empty()) {
-        samples.entry((&c.colo, &c.origin_ip)).or_default().extend(list);
-    }
-    let mut out = RoundTrips::new();
-    for ((colo, origin), mut v) in samples.into_iter().filter(|(_, v)| v.len() >= 2) {
-        v.sort_unstable();
-        let median = f64::from(v.get(v.len() / 2).copied().unwrap_or(0));
-        out.entry(colo.to_owned()).or_default().insert(origin.to_owned(), median);
-    }
-    out
 }

@@ -77,8 +77,7 @@ impl Compared {
 
     /// What closed requests are compared with by a property.
     pub fn with(&self, property: Property) -> &[Values] {
-        let edge = matches!(property, Property::EdgeAddress | Property::EdgeNetwork);
-        if edge && !self.errors.is_empty() { &self.errors } else { &self.oks }
+        if property.is_edge() && !self.errors.is_empty() { &self.errors } else { &self.oks }
     }
 
     /// Is a property known of most requests on both sides?

@@ -5,6 +5,7 @@
 
 use super::{Population, has_access_line};
 use crate::join::world::{Span, World};
+use cfray_model::LineKind;
 use cfray_model::time::MILLI;
 use std::collections::BTreeMap;
 
@@ -15,7 +16,13 @@ const FEWEST: usize = 3;
 /// Their waiting times differ by this much at least, in milliseconds.
 const SPREAD_MS: i64 = 300;
 
-/// One request that left no access line.
+/// Does an access line tell how the request was answered? nginx's `000` says that it was given up.
+fn answered(w: &World, fact: u32) -> bool {
+    let given_up = |e: &u32| w.evs.get(*e as usize).is_some_and(|ev| ev.e.kind == LineKind::Access && ev.e.status == Some(0));
+    has_access_line(w, fact) && !w.ties.of_fact.get(&fact).is_some_and(|lines| lines.iter().any(given_up))
+}
+
+/// One request that left no access line, or one without an answer.
 #[derive(Clone, Copy, Debug)]
 struct Cut {
     /// When the edge saw its end, in milliseconds.
@@ -40,11 +47,11 @@ pub struct Cuts {
 }
 
 impl Cuts {
-    /// Gathers the requests without an access line.
+    /// Gathers the requests without an access line of an answer.
     pub fn build(w: &World, p: &Population) -> Self {
         let mut by: BTreeMap<usize, Vec<Cut>> = BTreeMap::new();
         for (row, fact) in w.edge.incidents.iter().zip(&w.incident_fact) {
-            if row.edge_status != 520 || fact.is_none_or(|f| has_access_line(w, f)) {
+            if row.edge_status != 520 || fact.is_none_or(|f| answered(w, f)) {
                 continue;
             }
             let (Some(server), Some(end), Some(age_ms)) = (p.server_of(w, row), row.end, row.header_ms.or(row.duration_ms)) else {

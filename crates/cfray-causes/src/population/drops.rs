@@ -3,6 +3,7 @@
 
 use super::Population;
 use super::compared::{Compared, Values};
+use super::late::{Late, Lateness};
 use super::times::{self, Shut};
 use crate::contrast::{Counts, Split, split};
 use crate::join::front;
@@ -61,6 +62,11 @@ impl Property {
     pub const ALL: [Self; 8] =
         [Self::EdgeAddress, Self::EdgeNetwork, Self::Agent, Self::Client, Self::Host, Self::Method, Self::Shape, Self::Page];
 
+    /// Is it where the request came in?
+    pub const fn is_edge(self) -> bool {
+        matches!(self, Self::EdgeAddress | Self::EdgeNetwork)
+    }
+
     /// For sentences.
     pub const fn name(self) -> &'static str {
         match self {
@@ -85,9 +91,8 @@ pub struct Best {
     pub split: Split,
     /// Share of the closed requests whose kind of path others reach.
     pub paths_answered: f64,
-    /// Median time to the close over one round trip, in milliseconds, where the edge measured both. A rule
-    /// closes at once; an application that failed behind the close had run before.
-    pub late_ms: Option<i64>,
+    /// What these closes took beyond one round trip, where the edge measured both.
+    pub late: Option<Late>,
     /// The values are addresses that were banned: it holds from then on, and what was answered before does not count.
     pub since: bool,
 }
@@ -102,8 +107,8 @@ pub struct Down {
     pub files: usize,
     /// See `files`.
     pub own: usize,
-    /// See [`Best::late_ms`].
-    pub late_ms: Option<i64>,
+    /// See [`Best::late`].
+    pub late: Option<Late>,
 }
 
 /// Answered requests that are compared at most.
@@ -138,7 +143,7 @@ impl Drops {
                 closes.entry(server).or_default().push(*fact);
             }
         }
-        let late = lateness(w);
+        let late = Lateness::of_incidents(w);
         let mut drops = Self::default();
         for fact in w.incident_fact.iter().flatten() {
             let lines = w.ties.of_fact.get(fact).into_iter().flatten().filter_map(|&e| w.evs.get(e as usize));
@@ -151,14 +156,13 @@ impl Drops {
             list.sort_unstable();
             list.dedup();
             let compared = Compared::of(w, p, server, &list);
-            let late: Vec<Option<i64>> = list.iter().map(|f| late.get(f).copied()).collect();
             drops.add(server, &list, &compared, &late, &bans(w, server));
             drops.add_down(w, server, &list, &compared, &late);
         }
         drops
     }
 
-    fn add(&mut self, server: usize, list: &[u32], compared: &Compared, late: &[Option<i64>], bans: &BTreeMap<u64, Vec<i64>>) {
+    fn add(&mut self, server: usize, list: &[u32], compared: &Compared, late: &Lateness<'_>, bans: &BTreeMap<u64, Vec<i64>>) {
         // Shares are known from a few ten thousand answered requests; every n-th stays.
         let oks: Vec<&Values> = compared.oks.iter().step_by(compared.oks.len() / ENOUGH + 1).collect();
         if oks.len() >= FEWEST {
@@ -185,17 +189,19 @@ impl Drops {
                 let of = |v: &&Values| v.of(property);
                 Some((property, split(rest.iter().map(of), with.as_ref()?)))
             });
-            let best = splits.filter(|(_, s)| s.is_rule()).max_by(|a, b| a.1.share.total_cmp(&b.1.share).then(b.0.cmp(&a.0)));
-            let since = best.is_none();
-            let Some((property, split)) = best.or_else(|| since_when(&rest, &oks, compared, bans)) else { break };
+            let best = splits
+                .filter(|(p, s)| s.is_rule() || (p.is_edge() && s.is_rule_in_part()))
+                .max_by(|a, b| a.1.share.total_cmp(&b.1.share).then(b.0.cmp(&a.0)));
+            // A ban that somebody logged goes before what its closes happen to share besides.
+            let banned = since_when(&rest, &oks, compared, bans).filter(|b| best.as_ref().is_none_or(|best| b.1.fail_in >= best.1.fail_in));
+            let since = banned.is_some();
+            let Some((property, split)) = banned.or(best) else { break };
             let inside = |v: &Values| split.blocked.binary_search(&v.of(property)).is_ok();
             let covered: Vec<&Values> = rest.iter().filter(|v| inside(v)).copied().collect();
             let paths = covered.iter().filter(|v| answered_shapes.contains(&v.of(Property::Shape))).count();
             rest.retain(|v| !inside(v));
-            let mut times: Vec<i64> = compared.closes.iter().zip(late).filter(|(v, _)| inside(v)).filter_map(|(_, late)| *late).collect();
-            times.sort_unstable();
-            let late_ms = times.get(times.len() / 2).copied();
-            found.push(Best { property, split, paths_answered: paths as f64 / covered.len().max(1) as f64, late_ms, since });
+            let late = late.of(list.iter().zip(&compared.closes).filter(|(_, v)| inside(v)).map(|(fact, _)| *fact));
+            found.push(Best { property, split, paths_answered: paths as f64 / covered.len().max(1) as f64, late, since });
         }
         for (&fact, values) in list.iter().zip(&compared.closes) {
             self.values.insert(fact, *values);
@@ -205,7 +211,7 @@ impl Drops {
     }
 
     /// Finds the times in which the server closed on everybody.
-    fn add_down(&mut self, w: &World, server: usize, list: &[u32], compared: &Compared, late: &[Option<i64>]) {
+    fn add_down(&mut self, w: &World, server: usize, list: &[u32], compared: &Compared, late: &Lateness<'_>) {
         if compared.oks.len() < FEWEST {
             return;
         }
@@ -227,10 +233,9 @@ impl Drops {
         let own = uris().filter(|uri| own.contains(&key::shape_key(uri.as_bytes()))).count();
         for mut shut in shuts {
             let at = of(&shut);
-            let mut times: Vec<i64> = at.iter().filter_map(|&i| late.get(i).copied().flatten()).collect();
-            times.sort_unstable();
+            let late = late.of(at.iter().filter_map(|&i| list.get(i).copied()));
             shut.closes.clear();
-            let down = Arc::new(Down { shut, files, own, late_ms: times.get(times.len() / 2).copied() });
+            let down = Arc::new(Down { shut, files, own, late });
             self.down.extend(at.iter().filter_map(|&i| list.get(i)).map(|f| (*f, Arc::clone(&down))));
         }
     }
@@ -351,16 +356,6 @@ fn by_certificate(w: &World) -> BTreeMap<usize, (usize, usize)> {
         (closes && shown_closed * 2 <= bare_closed && shown_answered * 2 >= shown_closed).then_some((bare_closed, shown_answered))
     };
     counts.iter().filter_map(|(server, n)| Some((*server, follows(n)?))).collect()
-}
-
-/// How long after one round trip each incident came back, in milliseconds.
-fn lateness(w: &World) -> BTreeMap<u32, i64> {
-    let rows = w.edge.incidents.iter().zip(&w.incident_fact);
-    rows.filter_map(|(row, fact)| {
-        let late = row.header_ms.or(row.duration_ms)? as f64 - w.rtt_of(row)?;
-        Some(((*fact)?, late.round() as i64))
-    })
-    .collect()
 }
 
 /// Does a line say that the server behind answered the request with an error of its own? The close hid that: it is no rule's.

@@ -4,12 +4,11 @@
 //! them at that very moment, so the gaps of such failures gather at N; and no connection is ever
 //! reused with success after a longer pause.
 
-use super::windows::{AFTER_MS, BEFORE_MS};
+use super::silent::{Silent, silent};
 use super::{Population, answered, has_access_line};
 use crate::contrast::fisher;
-use crate::join::world::{EdgeKind, Span, World};
-use cfray_model::time::MILLI;
-use cfray_model::{FactFlags, Sig};
+use crate::join::world::{EdgeKind, World};
+use cfray_model::FactFlags;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -26,39 +25,6 @@ pub struct Gathering {
     pub longer_ok: u64,
     /// See `longer_ok`.
     pub reused_ok: u64,
-}
-
-/// How requests to one origin that left no line in its logs failed, by kind of connection.
-///
-/// Only a reused connection can lose the race against the end of an idle one, and it loses at once. Whatever
-/// else closes without a line (a crash, a stop, a filter) takes new connections in their usual share and
-/// lets some requests run for a while.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Silent {
-    /// On new connections.
-    pub new: u64,
-    /// On reused connections, within a round trip.
-    pub reused_at_once: u64,
-    /// On reused connections, later.
-    pub reused_later: u64,
-    /// New connections among the requests that the origin answered.
-    pub answered_new: u64,
-    /// Reused ones among them.
-    pub answered_reused: u64,
-}
-
-impl Silent {
-    /// Failures look as if they had nothing to do with idle connections.
-    pub fn on_any_connection(&self) -> bool {
-        let reused = self.reused_at_once + self.reused_later;
-        let all = self.new + reused;
-        let answered = self.answered_new + self.answered_reused;
-        // What to expect if the connection did not matter.
-        let share = if answered >= 20 { self.answered_new as f64 / answered as f64 } else { 0.2 };
-        let many_new = self.new >= 2 && self.new as f64 >= 0.4 * share.max(0.05) * all as f64;
-        let many_late = self.reused_later >= 2 && self.reused_later * 3 >= reused;
-        many_new || many_late
-    }
 }
 
 /// Idle gaps of a run.
@@ -187,49 +153,6 @@ impl Gaps {
             self.gathering.insert(origin.to_owned(), found);
         }
     }
-}
-
-/// Ends of processes.
-const ENDS: [Sig; 9] = [
-    Sig::NginxWorkerSignal,
-    Sig::ApacheChildSignal,
-    Sig::HaProxyWorkerSignal,
-    Sig::OomKill,
-    Sig::KernelFault,
-    Sig::NginxStop,
-    Sig::ApacheStop,
-    Sig::LighttpdStop,
-    Sig::UnitStop,
-];
-
-fn silent(w: &World, p: &Population) -> BTreeMap<String, Silent> {
-    let mut by: BTreeMap<String, Silent> = BTreeMap::new();
-    for (row, fact) in w.edge.incidents.iter().zip(&w.incident_fact) {
-        let lined = fact.is_some_and(|f| w.ties.of_fact.contains_key(&f));
-        let (Some(origin), Some(reused), false) = (row.origin_ip.as_deref(), row.reused(), lined) else { continue };
-        // What a death or a stop of this moment explains is no sign against a race.
-        if let (Some(server), Some(end)) = (p.server_of(w, row), row.end.or(row.start)) {
-            let moment = Span { lo: end.0 - BEFORE_MS * MILLI, hi: end.0 + row.precision_ns + AFTER_MS * MILLI };
-            if ENDS.iter().any(|sig| w.near(server, *sig, moment).next().is_some()) {
-                continue;
-            }
-        }
-        let rtt = w.rtt_of(row);
-        let at_once = row.header_ms.or(row.duration_ms).is_none_or(|ms| within_round_trip(ms, rtt));
-        let n = by.entry(origin.to_owned()).or_default();
-        match (reused, at_once) {
-            (false, _) => n.new += 1,
-            (true, true) => n.reused_at_once += 1,
-            (true, false) => n.reused_later += 1,
-        }
-    }
-    // A job that delivers failures only has the errors that the origin answered with.
-    for f in w.edge.facts.iter().filter(|f| super::spoke_http(f)) {
-        let Some(n) = w.edge.combos.get(f.combo as usize).and_then(|c| by.get_mut(&c.origin_ip)) else { continue };
-        n.answered_new += u64::from(f.flags.has(FactFlags::NEW));
-        n.answered_reused += u64::from(f.flags.has(FactFlags::REUSED));
-    }
-    by
 }
 
 /// Did a failure come back within about one round trip?

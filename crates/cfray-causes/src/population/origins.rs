@@ -61,9 +61,10 @@ impl Origins {
         self.refused.get(origin).map_or(&[], Vec::as_slice)
     }
 
-    /// How many requests through an edge address were refused or not taken from a moment on (milliseconds since the epoch).
-    pub fn refused_by_edge(&self, edge_ip: &str, from_ms: i64) -> usize {
-        self.refused_by_edge.get(edge_ip).map_or(0, |list| list.len() - list.partition_point(|t| *t < from_ms))
+    /// How many requests through an edge address were refused or not taken in a time (milliseconds since the epoch).
+    pub fn refused_by_edge(&self, edge_ip: &str, from_ms: i64, to_ms: i64) -> usize {
+        let within = |list: &Vec<i64>| list.partition_point(|t| *t <= to_ms).saturating_sub(list.partition_point(|t| *t < from_ms));
+        self.refused_by_edge.get(edge_ip).map_or(0, within)
     }
 
     /// When requests started that an origin address answered. Not known (empty) for one that never refused.

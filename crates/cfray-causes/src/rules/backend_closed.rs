@@ -57,15 +57,17 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     // A uWSGI or SCGI worker has no idle connection to lose: it closes when it ends, and its own log would say why.
     let per_request = ["uwsgi://", "scgi://"].iter().any(|scheme| o.1.e.text.contains(scheme));
     let moment = o.1.utc?;
+    // Why the backend closed stands in its own log: a death, a time limit, or nothing.
+    let own_log = c.server.is_some_and(|server| chain::app_log_covers(c, server));
     let score = match (fastcgi, died || chain::backend_oom(c, moment).is_some()) {
         (_, true) => 0.1,
-        (false, false) if per_request => 0.6,
+        (false, false) if per_request || !own_log => 0.6,
         (false, false) => 0.9,
         (true, false) if chain::has_fpm_log(c) => 0.45,
         (true, false) => 0.4,
     };
     let f = Finding::new(DOC.cause, score, o.2).with(c.line(o.1)).with_all(c.access_line());
-    Some(if per_request { f.lacking("the application server's own log of that moment") } else { f })
+    Some(if per_request || !own_log { f.lacking("the application server's own log of that moment") } else { f })
 }
 
 fn apache(c: &Case<'_>) -> Option<Finding> {

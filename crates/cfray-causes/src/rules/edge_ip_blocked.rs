@@ -19,7 +19,8 @@ pub static DOC: CauseDoc = CauseDoc {
         ModSecurity, a ban or a configured list explains it (a ban that closes by a map of nginx shows in fail2ban's `Ban ADDRESS` \
         and in 444s of that address from then on; `access forbidden by rule while initializing session` names the \
         address that nginx's stream module turned away). With real_ip set the access line shows the visitor's address, so the \
-        edge address comes from Logpush.",
+        edge address comes from Logpush. A few answers through a listed address are no exception from that: nginx redirects and \
+        refuses by `return` before it asks a list in its access phase.",
     not_when: "One visitor or one agent fails through every edge address: client-blocked. A valid 403. A ban that refuses or swallows \
         new connections gives 521 or 522; only connections that are already open can give a 520 by it.",
     fix: Fix {
@@ -94,7 +95,7 @@ fn banned(c: &Case<'_>) -> Option<Finding> {
     if last(Sig::Unban).and_then(|u| u.utc).is_some_and(|u| u.lo >= moment.lo && u.hi < end.lo) {
         return None;
     }
-    let refused = c.p.origins.refused_by_edge(c.row.edge_ip.as_deref().unwrap_or_default(), moment.lo.div_euclid(MILLI) - 1_000);
+    let refused = c.p.origins.refused_by_edge(c.row.edge_ip.as_deref().unwrap_or_default(), moment.lo.div_euclid(MILLI) - 1_000, i64::MAX);
     let score = match (end.distance(moment) <= SOON, refused > 0) {
         (_, true) => 0.94,
         (true, false) => 0.88,

@@ -1,6 +1,7 @@
 //! The response headers were over Cloudflare's limit at that date.
 
 use crate::doc::{CauseDoc, Fix};
+use crate::join::front;
 use crate::population::sizes::Excess;
 use crate::rule::{Case, Finding, sentence};
 use cfray_model::{Cause, EvidenceKind, Stack, Tie};
@@ -94,6 +95,9 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         }
         if matches!(e.status, Some(200..=399)) {
             let usual = a.2 == Tie::Ray || c.fact.is_none_or(|f| c.p.sizes.ordinary_is_usual(f));
+            // Of a server behind another one: what that made of the answer, its own lines would tell.
+            let visitor = c.fact.map_or(0, |f| f.client);
+            let usual = usual && (c.edge_key() == 0 || front::sees(a.1, c.edge_key(), visitor));
             return Some(
                 Finding::new(DOC.cause, if usual { 0.5 } else { 0.4 }, a.2)
                     .with(c.line(a.1))

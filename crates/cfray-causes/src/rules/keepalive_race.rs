@@ -1,10 +1,12 @@
 //! The origin closed the idle connection that Cloudflare was about to reuse.
 
+use crate::chain;
 use crate::doc::{CauseDoc, Fix};
 use crate::join::coverage::Covered;
 use crate::population::gaps::within_round_trip;
 use crate::population::windows::{AFTER_MS, BEFORE_MS};
 use crate::rule::{Case, Finding, sentence};
+use cfray_model::time::MILLI;
 use cfray_model::{Cause, EvidenceKind, Sig, Tie};
 
 /// What a person may read about `keepalive-race`.
@@ -21,7 +23,8 @@ pub static DOC: CauseDoc = CauseDoc {
         colo, no origin line although the log covers the moment, and idle gaps before the failures that gather at one constant or at \
         the configured timeout. Without the gap confidence is at most 0.6.",
     not_when: "A process died, the server stopped, or a rule dropped the request in the same second. A new connection (TCP time above \
-        0): nothing was idle. An access line of the request exists. The end by count (keepalive_requests, MaxKeepAliveRequests) is \
+        0): nothing was idle. An access line of the request exists. Mostly one kind of page fails, which others ask for seldom; or new \
+        connections from the same edge address are refused right afterwards. The end by count (keepalive_requests, MaxKeepAliveRequests) is \
         announced with `Connection: close` and gives no race.",
     fix: Fix {
         owner: "Ask your host to raise the web server's keep-alive timeout above 900 s, or to put a proxy with such a timeout in \
@@ -85,9 +88,11 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         // Near and without TLS even a new connection shows handshakes of 0 ms.
         (_, gap) if !surely_reused(c) => (0.45, gap.map(|g| sentence(EvidenceKind::Field, format!("idle for {g:.1} s before")))),
         // Without a constant, what the other failures look like decides whether it is worth naming.
-        (_, gap) if c.p.gaps.silent(origin).on_any_connection() => {
+        (_, gap) if c.p.gaps.silent(origin).other_than_idle() => {
             (0.4, gap.map(|g| sentence(EvidenceKind::Field, format!("idle for {g:.1} s before"))))
         }
+        // Who is not let in any more had its connections closed by the same rule.
+        (_, gap) if refused_since(c) => (0.45, gap.map(|g| sentence(EvidenceKind::Field, format!("idle for {g:.1} s before")))),
         // A process of the web server that ended in that second takes idle connections along, too.
         (_, gap) if !c.near(ENDS, BEFORE_MS, AFTER_MS).is_empty() => {
             (0.45, gap.map(|g| sentence(EvidenceKind::Field, format!("idle for {g:.1} s before"))))
@@ -119,6 +124,16 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         f = f.lacking("an origin access log that covers the moment (a race leaves no line in it)");
     }
     Some(f)
+}
+
+/// New connections from the same edge address are refused or swallowed within this time, in milliseconds.
+const REFUSED_MS: i64 = 60_000;
+
+/// Was the edge address turned away from then on, while others were not?
+fn refused_since(c: &Case<'_>) -> bool {
+    let (Some(edge), Some(end)) = (c.row.edge_ip.as_deref(), c.end) else { return false };
+    let from = end.lo.div_euclid(MILLI) - 1_000;
+    c.p.origins.refused_by_edge(edge, from, from + REFUSED_MS) > 0 && chain::refused_after(c).is_none()
 }
 
 /// Ends of the web server's processes.

@@ -82,7 +82,9 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             if c.silent() {
                 f = f.with(c.absence());
             }
-            return Some(f.with(c.timing()));
+            // A kill of this very moment says no less than those of the same minute.
+            let stronger = among_kills(c).filter(|other| other.score > f.score);
+            return Some(stronger.unwrap_or_else(|| f.with(c.timing())));
         }
         if let Some((_, ev)) = killed
             && !chain::kernel_covers(c)
@@ -97,17 +99,8 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             );
         }
     }
-    // Apache writes nothing of a SIGKILL, and the kernel not a line for each: a failure without any trace
-    // among several kills of the web server's processes.
-    if c.silent() && c.lines.is_empty() {
-        let all = c.near(&[Sig::OomKill], SIBLINGS_MS, SIBLINGS_MS);
-        let mut front = all
-            .iter()
-            .filter(|(_, ev)| ev.e.sig.as_ref().is_some_and(|h| h.name.as_deref().is_some_and(|n| chain::is_front_process(n, c.stack()))));
-        if let (Some((_, nearest)), true) = (front.next(), front.count() >= 2) {
-            let f = Finding::new(DOC.cause, 0.56, Tie::Window).with(c.line(nearest)).with(c.absence()).with(c.timing());
-            return Some(f.lacking("the kernel's own line of this kill (its log is rate limited)").or_else(Cause::WorkerCrash, 0.2));
-        }
+    if let Some(f) = among_kills(c) {
+        return Some(f);
     }
     if c.hidden_failure() {
         let own = c.own(&[Sig::UpstreamReset, Sig::UpstreamClosed, Sig::ProxyDispatch, Sig::ConnectFailed]);
@@ -142,4 +135,22 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         }
     }
     None
+}
+
+/// Apache writes nothing of a SIGKILL, and the kernel not a line for each: a failure without any trace among several kills of the web
+/// server's processes.
+fn among_kills(c: &Case<'_>) -> Option<Finding> {
+    if !c.silent() || !c.lines.is_empty() {
+        return None;
+    }
+    let all = c.near(&[Sig::OomKill], SIBLINGS_MS, SIBLINGS_MS);
+    let is_front =
+        |ev: &crate::join::Ev| ev.e.sig.as_ref().is_some_and(|h| h.name.as_deref().is_some_and(|n| chain::is_front_process(n, c.stack())));
+    let mut front = all.iter().filter(|(_, ev)| is_front(ev));
+    let (_, nearest) = front.next()?;
+    if front.count() < 2 {
+        return None;
+    }
+    let f = Finding::new(DOC.cause, 0.56, Tie::Window).with(c.line(nearest)).with(c.absence()).with(c.timing());
+    Some(f.lacking("the kernel's own line of this kill (its log is rate limited)").or_else(Cause::WorkerCrash, 0.2))
 }

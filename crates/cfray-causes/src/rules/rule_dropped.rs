@@ -17,8 +17,8 @@ pub static DOC: CauseDoc = CauseDoc {
         rate, not visitor or edge address. Or for a while every request has a 444, also for files that the web server sends itself: \
         a maintenance switch. ModSecurity's drop is logged as 403 with a size although nothing was sent.",
     not_when: "A valid 403, 429 or 503. An error line of the same request explains the 444, or the upstream's status in the access \
-        line (or a log behind it) is a 5xx: then the 444 hides that error. Only some visitors are hit: \
-        client-blocked.",
+        line (or a log behind it) is a 5xx: then the 444 hides that error. Where nothing tells whether a backend was asked: the closes \
+        come later than handshakes of the same colos, as of an application that had run. Only some visitors are hit: client-blocked.",
     fix: Fix {
         owner: "Tell your host the path and host name that fail. If the block is wanted, have it made in Cloudflare's WAF; if the \
             host name is new, it is probably missing in the server's configuration.",

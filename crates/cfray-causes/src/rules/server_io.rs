@@ -15,7 +15,8 @@ pub static DOC: CauseDoc = CauseDoc {
     evidence: "For the same request `pwrite() ... failed (28:` (no space) or `open() \".../..._temp/...\" failed (13:` (no \
         permission), level crit, with an access line `200`, `000` or `500` and 0 bytes sent.",
     not_when: "The same line after the header had gone out: the visitor then gets a cut page, not a 520. An upload directory that \
-        cannot be written (client_body_temp): measured, a valid 500.",
+        cannot be written (client_body_temp): measured, a valid 500. `500 0` alone: PHP's own 500 has no body. `000` of requests that \
+        ended together although they had waited for different times: a worker was ended.",
     fix: Fix {
         owner: "Free disk space: old backups, logs and cache folders first. If there is plenty, ask your host to check the rights of \
             the web server's temporary and cache directories.",
@@ -59,8 +60,10 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             let near = c.nearest(&[Sig::FileIo, Sig::AllocFailed], 1200, 1200).map(|x| c.line(x.1));
             let score = match (proven, near.is_some()) {
                 (_, true) => 0.85,
-                // `500 0` is also what an error page that closes leaves of any hidden failure.
-                (true, false) if a.1.e.status == Some(500) && a.1.e.bytes_sent.is_none() => 0.58,
+                // `500 0` is also what an error page that closes leaves of any hidden failure, and PHP's own 500 has no body.
+                (true, false) if a.1.e.status == Some(500) && a.1.e.bytes_sent.is_none() => 0.45,
+                // So does a worker that is told to end give up what it has in hand, all at once.
+                (true, false) if a.1.e.status == Some(0) && cut_together(c) => 0.45,
                 // Whatever could not be written would stand in the error log, which is there and silent.
                 (true, false) if a.1.e.status == Some(0) && c.server.is_some_and(|s| chain::error_log_covers(c, s)) => 0.45,
                 (true, false) => 0.66,
@@ -75,4 +78,9 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         None => None,
     }
     .filter(|f| f.tie != Tie::None)
+}
+
+/// Did requests that had been under way for different times end in the same moment, as when a process ends?
+fn cut_together(c: &Case<'_>) -> bool {
+    c.server.zip(c.end).is_some_and(|(server, end)| c.p.cuts.together(server, end).is_some())
 }

@@ -8,7 +8,8 @@ fn refuse(site: &mut Site, wire: Wire, n: i64, make: impl Fn(&mut Site, i64) -> 
         .map(|i| {
             let at = 4_000 + i * 82_000 / n;
             let row = make(site, at).ended(wire);
-            let row = row.clone().lasting(row.tcp * 2 + 9);
+            // The handshake of a new connection, and one round trip more.
+            let row = super::site::Row { header_ms: row.tcp + 1, ..row.clone().lasting(row.tcp * 2 + 9) };
             let ray = row.ray();
             match wire {
                 Wire::Closed => site.answered(row, 444, 0),

@@ -2,6 +2,7 @@
 //! in the logs but Cloudflare got a valid answer (or the lines are somebody else's), with other 520s about
 //! that must not be blamed on it.
 
+mod absent;
 mod answers;
 mod application;
 mod backends;

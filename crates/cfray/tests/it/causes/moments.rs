@@ -4,7 +4,7 @@
 use super::site::{Kind, Row, Site, Wire, stamp};
 
 /// Milliseconds to the origin and back from a data centre of the site.
-fn round_trip(row: &Row) -> i64 {
+pub fn round_trip(row: &Row) -> i64 {
     [("FRA", 8), ("AMS", 14), ("CDG", 20), ("IAD", 92), ("SIN", 168)].iter().find(|(colo, _)| row.colo == *colo).map_or(0, |x| x.1)
 }
 
@@ -79,6 +79,40 @@ fn an_edge_address_that_was_banned_in_a_map_near() {
     let rays = close(&mut site, BAN_AT, 90_000, 1, |_| true);
     ban(&mut site, BANNED);
     site.report().denies(&rays, "edge-ip-blocked");
+}
+
+/// A job that delivers failures only, and among the closes a bot that nobody sees answered.
+#[test]
+fn a_ban_goes_before_what_its_closes_share() {
+    let bot = |row: &mut Row| "python-requests/2.32.5".clone_into(&mut row.agent);
+    let mut site = Site::new(Kind::Nginx);
+    let mut rays = close(&mut site, BAN_AT, 90_000, 1, |row| row.edge_ip == BANNED);
+    for i in 0..40 {
+        let mut row = site.request(BAN_AT + 500 + i * 1_300);
+        bot(&mut row);
+        BANNED.clone_into(&mut row.edge_ip);
+        "FRA".clone_into(&mut row.colo);
+        (row.tcp, row.tls) = (8, 11);
+        let row = row.ended(Wire::Closed).lasting(11);
+        rays.push(row.ray());
+        site.answered(row, 444, 0);
+    }
+    ban(&mut site, BANNED);
+    site.rows.retain(|row| row.status >= 500);
+    site.report_thin().proves(&rays, "edge-ip-blocked", &["request"], &format!("Ban {BANNED}"));
+    // The bot is closed on through every address, one of which happens to be banned.
+    let mut site = Site::new(Kind::Nginx);
+    let mut rays = Vec::new();
+    for i in 0..60 {
+        let mut row = site.request(2_000 + i * 1_400);
+        bot(&mut row);
+        let ms = round_trip(&row) + 3;
+        let row = row.ended(Wire::Closed).lasting(ms);
+        rays.push(row.ray());
+        site.answered(row, 444, 0);
+    }
+    ban(&mut site, BANNED);
+    site.report().denies(&rays, "edge-ip-blocked").proves(&rays, "client-blocked", &["request"], "python-requests");
 }
 
 #[test]
@@ -178,7 +212,8 @@ fn old_workers_whose_shutdown_timed_out_near() {
 }
 
 /// Requests for offers that uvicorn answers with 500 and nginx closes on; `$upstream_status` and a time at the end of each line.
-fn offers(site: &mut Site, mut each: impl FnMut(&mut Site, &Row)) -> Vec<String> {
+/// Closes on the pages of one application that took its time and answered 500, as the access log says.
+pub fn offers(site: &mut Site, mut each: impl FnMut(&mut Site, &Row)) -> Vec<String> {
     let rays: Vec<String> = (0..24)
         .map(|i| {
             let row = site.request(4_000 + i * 3_300).asking("GET", &format!("/offers/{i}")).ended(Wire::Closed);
@@ -210,26 +245,56 @@ fn a_close_that_hides_an_answered_error_is_no_rule() {
     site.report().denies(&rays, "rule-dropped").denies(&rays, "client-blocked").denies(&rays, "edge-ip-blocked");
 }
 
-/// uvicorn's lines as journalctl shows them, each with a header of its own.
-fn uvicorn(site: &mut Site, row: &Row, deepest: &str) {
+/// One line of a process as a carrier of logs writes it: journalctl's text, JSON or export.
+fn carried(carrier: &str, at: i64, line: &str) -> String {
+    let micros = format!("{}000", stamp(at, "%s%3f"));
+    match carrier {
+        "json" => format!(
+            r#"{{"__REALTIME_TIMESTAMP":"{micros}","_HOSTNAME":"web1","SYSLOG_IDENTIFIER":"uvicorn","_PID":"707","MESSAGE":{line:?}}}"#
+        ),
+        "export" => format!(
+            "__CURSOR=s=1;i={at}\n__REALTIME_TIMESTAMP={micros}\n_HOSTNAME=web1\nSYSLOG_IDENTIFIER=uvicorn\nMESSAGE={line}\n_PID=707\n"
+        ),
+        _ => format!("{} web1 uvicorn[707]: {line}", stamp(at, "%Y-%m-%dT%H:%M:%S+0000")),
+    }
+}
+
+/// uvicorn's lines as the journal gives them, each with a header or an entry of its own.
+fn uvicorn(site: &mut Site, row: &Row, deepest: &str, carrier: &str) {
     let at = row.end() - round_trip(row) / 2 - 3;
     let text = format!(
         "ERROR:    Exception in ASGI application\nTraceback (most recent call last):\n  File \"/usr/lib/python3/dist-packages/uvicorn/protocols/http/h11_impl.py\", line 366, in run_asgi\n    result = await app(self.scope, self.receive, self.send)\n  File \"{deepest}\", line 12, in total\n    return self.fields[\"currency\"]\n           ~~~~~~~~~~~^^^^^^^^^^^^\nKeyError: 'currency'\nINFO:     {}:0 - \"GET {} HTTP/1.0\" 500 Internal Server Error",
         row.client, row.uri
     );
     for line in text.lines() {
-        site.log("journal.txt", at, format!("{} web1 uvicorn[707]: {line}", stamp(at, "%Y-%m-%dT%H:%M:%S+0000")));
+        site.log("journal.txt", at, carried(carrier, at, line));
     }
 }
 
 #[test]
 fn an_exception_under_uvicorn() {
     let mut site = Site::new(Kind::Nginx);
-    let rays = offers(&mut site, |site, row| uvicorn(site, row, "/srv/app/offers.py"));
+    let rays = offers(&mut site, |site, row| uvicorn(site, row, "/srv/app/offers.py", "text"));
     site.report().proves(&rays, "app-fatal", &["request", "window"], "KeyError: 'currency'").denies(&rays, "plugin-fault");
     let mut site = Site::new(Kind::Nginx);
-    let rays = offers(&mut site, |site, row| uvicorn(site, row, "/srv/venv/lib/python3.11/site-packages/prices/middleware.py"));
+    let rays = offers(&mut site, |site, row| uvicorn(site, row, "/srv/venv/lib/python3.11/site-packages/prices/middleware.py", "text"));
     site.report().proves(&rays, "plugin-fault", &["request", "window"], "KeyError: 'currency'");
+}
+
+/// Which frame is the deepest shows only when the entries of one traceback are read as one record.
+#[test]
+fn an_exception_under_uvicorn_in_the_journal() {
+    for carrier in ["json", "export"] {
+        for (deepest, cause) in
+            [("/srv/app/offers.py", "app-fatal"), ("/srv/venv/lib/python3.11/site-packages/prices/middleware.py", "plugin-fault")]
+        {
+            let mut site = Site::new(Kind::Nginx);
+            let rays = offers(&mut site, |site, row| uvicorn(site, row, deepest, carrier));
+            let report = site.report();
+            report.proves(&rays, cause, &["request", "window"], "");
+            assert!(rays.iter().all(|r| report.row(r)["evidence"].contains("KeyError: 'currency'")), "{carrier}");
+        }
+    }
 }
 
 /// The web server in front closes; the one behind, whose log stands first by name, had said 503 to the local address.
