@@ -61,7 +61,8 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     let own_log = c.server.is_some_and(|server| chain::app_log_covers(c, server));
     let score = match (fastcgi, died || chain::backend_oom(c, moment).is_some()) {
         (_, true) => 0.1,
-        (false, false) if per_request || !own_log => 0.6,
+        (false, false) if per_request => 0.6,
+        (false, false) if !own_log => 0.66,
         (false, false) => 0.9,
         (true, false) if chain::has_fpm_log(c) => 0.45,
         (true, false) => 0.4,
