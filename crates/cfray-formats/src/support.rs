@@ -128,6 +128,7 @@ pub(crate) fn own(line: Line<'_>) -> Line<'static> {
         code: line.code,
         syslog_host: owned(line.syslog_host),
         message: Cow::Owned(line.message.into_owned()),
+        unsure_ray: line.unsure_ray,
         raw_text: line.raw_text,
     }
 }

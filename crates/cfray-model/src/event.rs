@@ -294,6 +294,8 @@ pub struct OriginEvent {
     pub upstream_status: Option<u16>,
     /// Path without query, as logged; empty when the line names no request.
     pub path: Text,
+    /// See [`crate::line::Line::unsure_ray`].
+    pub unsure_ray: bool,
     /// Message is raw text of clients or applications.
     pub raw_text: bool,
     /// Other paths named in the message that matter to a rule (deepest PHP frame file).

@@ -122,6 +122,8 @@ pub struct Line<'a> {
     pub syslog_host: Option<Cow<'a, [u8]>>,
     /// The message: everything after the prefix; empty for access lines.
     pub message: Cow<'a, [u8]>,
+    /// The ray stands where the agent may stand, which clients write: it counts only beside the request of its row.
+    pub unsure_ray: bool,
     /// True when `message` holds raw text of clients or applications without escaping (FastCGI
     /// stderr, child output, PHP error_log): a signature found in it needs a second trace.
     pub raw_text: bool,
@@ -161,6 +163,7 @@ impl Line<'_> {
             code: None,
             syslog_host: None,
             message: Cow::Borrowed(b""),
+            unsure_ray: false,
             raw_text: false,
         }
     }

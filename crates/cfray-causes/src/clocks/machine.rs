@@ -170,6 +170,7 @@ mod tests {
             verified: None,
             upstream_status: None,
             path: Text::new(),
+            unsure_ray: false,
             raw_text: false,
             own: 0,
             file: Text::new(),

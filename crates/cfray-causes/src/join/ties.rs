@@ -139,6 +139,7 @@ fn by_ray(evs: &[Ev], facts: &Facts, index: &FactIndex, ties: &mut Ties) {
             .ray(ev.e.ray)
             .iter()
             .filter_map(|&f| Some((f, facts.get(f as usize)?)))
+            .filter(|(_, f)| !ev.e.unsure_ray || (f.request != 0 && ev.e.request as u32 == f.request))
             // Rays are not guaranteed unique: time or request must agree as well.
             .filter(|(_, f)| in_life(ev, f, 10 * SECOND) || (ev.e.request != 0 && ev.e.request as u32 == f.request && ev.utc.is_none()))
             .min_by_key(|(id, f)| (ev.e.request as u32 != f.request, *id));
@@ -309,7 +310,8 @@ fn by_request(evs: &[Ev], facts: &Facts, keys: &[ComboKeys], index: &FactIndex, 
         let servers = matches!(ev.e.kind, LineKind::Access | LineKind::Error | LineKind::Audit);
         let names_request = (servers || logger()) && ev.e.request != 0;
         // A line with a ray of its own belongs to that ray's row or to a row that was not logged.
-        if !names_request || ties.owner.get(i).is_some_and(Option::is_some) || ev.e.ray != 0 || ev.e.stack == Stack::Fpm {
+        let own_ray = ev.e.ray != 0 && !ev.e.unsure_ray;
+        if !names_request || ties.owner.get(i).is_some_and(Option::is_some) || own_ray || ev.e.stack == Stack::Fpm {
             continue;
         }
         let column = columns.get(ev.scan).copied().unwrap_or_default();

@@ -199,7 +199,10 @@ pub fn learn(sample: &Sample<'_>) -> Lesson {
                 };
             }
         }
-        lesson.learned.layouts.push(Layout { signature: group.signature, roles });
+        // Whoever floods the first lines with rays for his agent makes that field look like one of rays.
+        let by_looks = |(slot, role): (&Slot, &Role)| *role == Role::Ray && slot.kind == Kind::Quoted && slot.named.is_none();
+        let unsure_ray = !roles.contains(&Role::Agent) && group.slots.iter().zip(&roles).any(by_looks);
+        lesson.learned.layouts.push(Layout { signature: group.signature, roles, unsure_ray });
     }
     lesson
 }
@@ -247,7 +250,7 @@ pub(super) fn roles(group: &Group, want_ray: bool) -> Vec<Role> {
         .filter(|&i| free(&roles, i))
         .filter_map(|i| slots.get(i).map(|s| (i, s)))
         // A lone quoted field may be a referrer or an agent, which clients write: then nearly all
-        // lines must have a ray there.
+        // lines must have a ray there, and it is not relied upon alone (`Layout::unsure_ray`).
         .filter(|(_, s)| {
             let lone = single && s.kind == Kind::Quoted && s.rays * 10 < group.lines * 9;
             // Each request of an edge has one; a header of one visitor's own stands in some.

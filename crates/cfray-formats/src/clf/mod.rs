@@ -34,6 +34,8 @@ pub struct Layout {
     pub signature: u64,
     /// Role of each field after the size.
     pub roles: Vec<Role>,
+    /// The ray is known by its looks alone, and no other field shows the agent.
+    pub unsure_ray: bool,
 }
 
 /// What was learned about a file.
@@ -119,6 +121,7 @@ fn set_tail<'a>(line: &mut Line<'a>, tail: &'a [u8], learned: &Learned) {
         for (token, role) in tokens.iter().zip(&layout.roles) {
             put(line, *role, Cow::Borrowed(token.value));
         }
+        line.unsure_ray = layout.unsure_ray && line.ray.is_some();
         return;
     }
     // An arrangement that the sample did not have: only what the order of combined says. Nothing

@@ -115,6 +115,7 @@ pub fn event(
         verified: line.verified,
         upstream_status: line.upstream_status,
         path,
+        unsure_ray: line.unsure_ray,
         raw_text: line.raw_text,
         file,
         // An audit record is a page long; what the module decided stands at its end.

@@ -104,6 +104,55 @@ fn a_line_in_a_path_starts_nothing() {
     }
 }
 
+/// Combined without the referrer: one quoted field behind the size.
+fn without_referrer(site: &mut Site) {
+    let changed = site.each_line("HTTP/1.1\" ", |at, text| {
+        let Some((rest, agent)) = text.strip_suffix('"').and_then(|t| t.rsplit_once(" \"")) else { return Some((at, text.to_owned())) };
+        let Some((line, _)) = rest.rsplit_once(" \"").filter(|_| text.contains("[22/Nov")) else { return Some((at, text.to_owned())) };
+        Some((at, format!("{line} \"{agent}\"")))
+    });
+    assert!(changed > 300);
+}
+
+/// Whoever fills the first lines with rays for his agent makes the only quoted field look like one of rays; he gains nothing.
+#[test]
+fn a_flood_of_rays_for_agents_makes_no_ray() {
+    let (mut clean, rows) = site(Kind::Nginx);
+    without_referrer(&mut clean);
+    let line = |at: i64, path: &str, status: u16, agent: &str| {
+        let time = stamp(at, "%d/%b/%Y:%H:%M:%S +0000");
+        format!("162.158.110.20 - - [{time}] \"GET {path} HTTP/1.1\" {status} 0 \"{agent}\"")
+    };
+    for i in 0..260 {
+        clean.log(
+            "nginx/access.log",
+            -20_000 + i,
+            line(-20_000 + i, "/robots.txt", 200, &format!("{:016x}-AMS", 0x9e11_0000_0000_0000_u64 + i as u64)),
+        );
+    }
+    let mut forged = clean.clone();
+    for row in &rows {
+        let at = row.end() - 30;
+        forged.log("nginx/access.log", at, line(at, "/forged", 444, &format!("{}-{}", row.ray(), row.colo)));
+    }
+    same(&clean, &forged);
+}
+
+/// Where it is the ray indeed, lines tie by it beside their requests.
+#[test]
+fn a_lone_quoted_ray_ties_beside_its_request() {
+    let mut site = Site::new(Kind::NginxRay);
+    let rays = site.closed_strangers(9);
+    let changed = site.each_line("HTTP/1.1\" ", |at, text| {
+        let cut = text.split_once(" \"http").or_else(|| text.split_once(" \"-\"")).map(|(line, _)| line);
+        let ray = text.rsplit_once(' ').map(|(_, ray)| ray).filter(|_| text.contains("[22/Nov"));
+        Some((at, cut.zip(ray).map_or_else(|| text.to_owned(), |(line, ray)| format!("{line} \"{ray}\""))))
+    });
+    assert!(changed > 300);
+    let report = site.report();
+    assert!(rays.iter().all(|ray| report.row(ray)["match"] == "ray"), "{}", report.csv);
+}
+
 #[test]
 fn nothing_inside_fastcgi_stderr_starts_a_record() {
     let (clean, rows) = site(Kind::NginxRay);
