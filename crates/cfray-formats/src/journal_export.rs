@@ -143,8 +143,12 @@ fn entries(record: &[u8]) -> Vec<Named<'_>> {
     all
 }
 
-/// The first entry of a text; `None` while its end was not read.
+/// Bytes of an entry in which what matters has to stand: a core dump in a field is no reason to wait for its end.
+const ENOUGH: usize = 64 << 10;
+
+/// The first entry of a text, as far as [`ENOUGH`] goes; `None` while its end was not read.
 fn head(text: &[u8], ended: bool) -> Option<Named<'_>> {
+    let (text, ended) = text.get(..ENOUGH).map_or((text, ended), |text| (text, true));
     let mut fields = Fields::new(text);
     let mut own: Named<'_> = Vec::new();
     loop {
@@ -268,6 +272,18 @@ mod tests {
         }
         all.push(file[from..].to_vec());
         all
+    }
+
+    /// A core dump lies behind what tells the process: nobody waits for its end, and the entry is not lost in the one before.
+    #[test]
+    fn an_entry_with_a_large_field_stands_alone() {
+        let fatal = entry("php", b"PHP Fatal error:  Uncaught Error: boom in /srv/x.php:3");
+        let mut next =
+            String::from_utf8(entry("systemd", b"nginx.service: Main process exited")).unwrap().replace("_PID=811", "_PID=1").into_bytes();
+        next.extend_from_slice(&[&b"COREDUMP\n"[..], &40_000_000u64.to_le_bytes(), &[b'x'; 90_000]].concat());
+        for seen in [70_000, 90_000] {
+            assert!(!parser().continues_before(&fatal, b"__CURSOR=s=1;i=9", &next[..seen], false));
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl RecordParser for Journal {
         let lines = memchr::memchr_iter(b'\n', record_so_far).count() + 1;
         let Some(Ok(first)) = record_so_far.split(|&b| b == b'\n').next().map(Entry::read) else { return false };
         Entry::read(line).is_ok_and(|next| {
-            let so_far = || read_block(record_so_far).ok().map(|entry| entry.message);
+            let so_far = || Some(ends(&first.message, record_so_far));
             lines < block::MAX_LINES && first.same_process(&next) && block::continues(&first.message, so_far, &next.message)
         })
     }
@@ -70,6 +70,18 @@ fn may_hold_trace(line: &[u8]) -> bool {
     let value = value.strip_prefix(b":").unwrap_or(value).trim_ascii_start();
     // An array of bytes is looked at as a whole.
     value.strip_prefix(b"\"").is_none_or(block::may_continue)
+}
+
+/// The messages of a block's first entry and of its last two, which is what decides whether another line belongs to it.
+fn ends(first: &[u8], record: &[u8]) -> Vec<u8> {
+    let mut lines: Vec<&[u8]> = record.rsplit(|&b| b == b'\n').take(3).collect();
+    // Of a block of up to three entries the first is among them.
+    if record.split(|&b| b == b'\n').nth(lines.len()).is_none() {
+        lines.pop();
+    }
+    let mut messages = vec![first.to_vec()];
+    messages.extend(lines.iter().take(2).rev().filter_map(|line| Entry::read(line).ok()).map(|entry| entry.message));
+    messages.join(&b'\n')
 }
 
 /// One entry, or the entries of one block under the head of the first.
@@ -116,7 +128,7 @@ impl Entry {
         })
     }
 
-    /// Did the same process send both? The journal vouches for `_PID`; the tag alone anybody may choose.
+    /// Did the same process send both? The journal vouches for `_PID` (an entry without it has what the sender said); the tag alone anybody may choose.
     pub(crate) fn same_process(&self, other: &Self) -> bool {
         self.pid.is_some() && (&self.tag, self.pid, &self.host) == (&other.tag, other.pid, &other.host)
     }

@@ -3,6 +3,7 @@
 use super::index::ComboKeys;
 use super::ties::Ties;
 use super::world::{Ev, Span, World};
+use crate::population::spoke_http;
 use cfray_model::time::SECOND;
 use cfray_model::{EdgeScan, Sig};
 use std::cmp::Reverse;
@@ -51,12 +52,15 @@ fn by_connections(
     keys: &[ComboKeys],
     tied: &BTreeMap<String, BTreeMap<usize, u64>>,
 ) -> BTreeMap<String, BTreeMap<usize, u64>> {
-    let mut open: BTreeMap<&str, (u64, BTreeMap<usize, u64>)> = BTreeMap::new();
-    for c in edge.combos.iter().filter(|c| !c.origin_ip.is_empty() && !tied.contains_key(&c.origin_ip)) {
-        open.entry(&c.origin_ip).or_default();
-    }
+    let mut origins: BTreeMap<&str, usize> = BTreeMap::new();
+    let open_of: Vec<Option<usize>> = (edge.combos.iter())
+        .map(|c| {
+            let next = origins.len();
+            (!c.origin_ip.is_empty() && !tied.contains_key(&c.origin_ip)).then(|| *origins.entry(&c.origin_ip).or_insert(next))
+        })
+        .collect();
     let mut lines: BTreeMap<(u64, usize), Vec<Span>> = BTreeMap::new();
-    if !open.is_empty() {
+    if !origins.is_empty() {
         for (ev, utc) in evs.iter().filter(|ev| about_connection(ev)).filter_map(|ev| Some((ev, ev.utc?))) {
             lines.entry((ev.e.client, ev.server)).or_default().push(utc);
         }
@@ -65,25 +69,54 @@ fn by_connections(
         return BTreeMap::new();
     }
     let servers: BTreeSet<usize> = lines.keys().map(|(_, server)| *server).collect();
-    for f in edge.facts.iter().filter(|f| f.edge_status == 520) {
-        let (Some(combo), Some(key)) = (edge.combos.get(f.combo as usize), keys.get(f.combo as usize)) else { continue };
-        let (Some((failed, met)), Some(life)) = (open.get_mut(combo.origin_ip.as_str()), World::life(f)) else { continue };
-        *failed += 1;
+    let mut seen = vec![Seen::default(); origins.len()];
+    for f in &edge.facts {
+        let open = open_of.get(f.combo as usize).copied().flatten();
+        let Some(it) = open.and_then(|open| seen.get_mut(open)) else { continue };
+        it.spoke |= spoke_http(f);
+        let (520, Some(key), Some(life)) = (f.edge_status, keys.get(f.combo as usize), World::life(f)) else { continue };
+        it.failed += 1;
         let around = Span { lo: life.lo.saturating_sub(SLACK), hi: life.hi.saturating_add(SLACK) };
         for &server in &servers {
             let list = lines.get(&(key.edge_ip, server)).map_or(&[][..], Vec::as_slice);
             // Events of a server come in order of time.
             let from = list.partition_point(|at| at.hi < around.lo);
             if list.get(from).is_some_and(|at| at.meets(around)) {
-                *met.entry(server).or_default() += 1;
+                *it.met.entry(server).or_default() += 1;
             }
         }
     }
-    let clear = |(failed, met): &(u64, BTreeMap<usize, u64>)| {
-        let mut counts: Vec<u64> = met.values().copied().collect();
-        counts.sort_unstable_by_key(|n| Reverse(*n));
-        let first = counts.first().copied().unwrap_or(0);
-        first >= MET && first * 2 >= *failed && counts.get(1).is_none_or(|second| second * 2 < first)
-    };
-    open.into_iter().filter(|(_, found)| clear(found)).map(|(origin, (_, met))| (origin.to_owned(), met)).collect()
+    let clear: Vec<(&str, &Seen, usize)> = (origins.iter())
+        .filter_map(|(origin, number)| {
+            let it = seen.get(*number)?;
+            Some((*origin, it, it.server()?))
+        })
+        .collect();
+    // A line is about one connection: where addresses fail more often together than the server has lines, one of them is another's.
+    let written = |server: usize| lines.iter().filter(|((_, of), _)| *of == server).map(|(_, list)| list.len() as u64).sum::<u64>();
+    let enough =
+        |server: usize| clear.iter().filter(|(.., of)| *of == server).map(|(_, it, _)| it.failed).sum::<u64>() * 4 <= written(server) * 5;
+    let sure: BTreeSet<usize> = servers.into_iter().filter(|server| enough(*server)).collect();
+    clear.iter().filter(|(.., server)| sure.contains(server)).map(|(origin, it, _)| ((*origin).to_owned(), it.met.clone())).collect()
+}
+
+/// What an address without ties did.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    /// It answered somebody: no listener that refuses everybody.
+    spoke: bool,
+    failed: u64,
+    /// Failures at whose moment a server wrote about a connection of that edge address.
+    met: BTreeMap<usize, u64>,
+}
+
+impl Seen {
+    /// The server whose lines most of the failures meet.
+    fn server(&self) -> Option<usize> {
+        let mut counts: Vec<(u64, usize)> = self.met.iter().map(|(server, n)| (*n, *server)).collect();
+        counts.sort_unstable_by_key(|(n, server)| (Reverse(*n), *server));
+        let (first, server) = *counts.first()?;
+        let alone = counts.get(1).is_none_or(|(second, _)| second * 2 < first);
+        (!self.spoke && first >= MET && first * 2 >= self.failed && alone).then_some(server)
+    }
 }

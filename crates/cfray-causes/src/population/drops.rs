@@ -189,8 +189,12 @@ impl Drops {
                 let of = |v: &&Values| v.of(property);
                 Some((property, split(rest.iter().map(of), with.as_ref()?)))
             });
+            let splits: Vec<_> = splits.collect();
+            // One visitor's edge addresses are his: where he explains as much, nothing speaks of them.
+            let his_own = splits.iter().any(|(p, s)| *p == Property::Client && s.is_rule_in_part());
             let best = splits
-                .filter(|(p, s)| s.is_rule() || (p.is_edge() && s.is_rule_in_part()))
+                .into_iter()
+                .filter(|(p, s)| s.is_rule() || (p.is_edge() && !his_own && s.is_rule_in_part()))
                 .max_by(|a, b| a.1.share.total_cmp(&b.1.share).then(b.0.cmp(&a.0)));
             // A ban that somebody logged goes before what its closes happen to share besides.
             let banned = since_when(&rest, &oks, compared, bans).filter(|b| best.as_ref().is_none_or(|best| b.1.fail_in >= best.1.fail_in));

@@ -4,8 +4,7 @@ use super::spoke_http;
 use crate::join::coverage::{Coverage, Covered};
 use crate::join::world::{Span, World};
 use cfray_model::{Fact, FactFlags};
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Counts of one origin address for one host.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,6 +42,9 @@ type Moments = BTreeMap<String, Vec<i64>>;
 pub struct Origins {
     /// By (host, origin address).
     pub by_host: BTreeMap<(String, String), OriginCount>,
+    /// Addresses that were asked at least three times and never gave valid HTTP; by server those that it answers for.
+    never_spoke: BTreeSet<String>,
+    refusing: BTreeMap<usize, Vec<String>>,
     /// Colos that fail several origins while others reach them.
     bad_colos: BTreeMap<String, Vec<BadColo>>,
     /// Starts of 521s by origin address, in milliseconds, sorted. Rows without an address go with every origin.
@@ -84,14 +86,12 @@ impl Origins {
 
     /// Did an origin address never give valid HTTP to anybody?
     pub fn never_spoke(&self, origin: &str) -> bool {
-        let mut asked = 0;
-        for n in self.by_host.iter().filter(|((_, o), _)| o == origin).map(|(_, n)| n) {
-            if n.spoke > 0 {
-                return false;
-            }
-            asked += n.asked;
-        }
-        asked >= 3
+        self.never_spoke.contains(origin)
+    }
+
+    /// Addresses of a server that never gave valid HTTP.
+    pub fn refusing(&self, server: usize) -> &[String] {
+        self.refusing.get(&server).map_or(&[], Vec::as_slice)
     }
 
     /// Counts.
@@ -128,6 +128,19 @@ impl Origins {
             slot.tied += n.tied;
             slot.covered += n.covered;
         }
+        let mut heard: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for ((_, origin), n) in &by_host {
+            let (asked, spoke) = heard.entry(origin).or_default();
+            (*asked, *spoke) = (*asked + n.asked, *spoke + n.spoke);
+        }
+        let mute = heard.into_iter().filter(|(_, (asked, spoke))| *asked >= 3 && *spoke == 0);
+        let never_spoke: BTreeSet<String> = mute.map(|(origin, _)| origin.to_owned()).collect();
+        let mut refusing: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        for (origin, servers) in w.origin_servers.iter().filter(|(origin, _)| never_spoke.contains(*origin)) {
+            if let Some((server, _)) = servers.first() {
+                refusing.entry(*server).or_default().push(origin.clone());
+            }
+        }
         let bad_colos = bad_colos(w);
         let (mut refused, mut cut, mut refused_by_edge) = (Moments::new(), Moments::new(), Moments::new());
         let mut anywhere = Vec::new();
@@ -156,7 +169,7 @@ impl Origins {
         for list in refused.values_mut().chain(cut.values_mut()).chain(refused_by_edge.values_mut()) {
             list.sort_unstable();
         }
-        Self { by_host, bad_colos, refused, refused_by_edge, spoken, cut }
+        Self { by_host, never_spoke, refusing, bad_colos, refused, refused_by_edge, spoken, cut }
     }
 }
 
@@ -204,6 +217,13 @@ struct Ended {
     failed: u64,
 }
 
+impl Ended {
+    fn add(&mut self, f: &Fact) {
+        self.failed += u64::from(f.edge_status == 520);
+        self.spoke += u64::from(spoke_http(f));
+    }
+}
+
 /// Failures of a colo in a row, with what else happened from the first to the last.
 #[derive(Debug)]
 struct Spell<'a> {
@@ -213,17 +233,16 @@ struct Spell<'a> {
     from: i64,
     to: i64,
     failures: u64,
-    /// By origin: what all colos had seen when it began, and what this one saw in it.
-    before: Vec<Ended>,
-    here: Vec<Ended>,
+    /// By origin that this colo failed at least twice: what it saw in it, and what all colos did.
+    origins: BTreeMap<usize, (Ended, Ended)>,
 }
 
 impl Spell<'_> {
-    /// Did this colo fail at least two origins that answered every other colo? `now`: what all colos have seen at its end.
-    fn judge(&self, now: &[Ended]) -> Option<BadColo> {
+    /// Did this colo fail at least two origins that answered every other colo?
+    fn judge(&self) -> Option<BadColo> {
         let mut bad = BadColo { from_ms: self.from, to_ms: self.to, ..BadColo::default() };
-        for ((here, before), now) in self.here.iter().zip(&self.before).zip(now) {
-            let (spoke, failed) = (now.spoke - before.spoke - here.spoke, now.failed - before.failed - here.failed);
+        for (here, all) in self.origins.values() {
+            let (spoke, failed) = (all.spoke - here.spoke, all.failed - here.failed);
             if here.failed >= 2 && here.failed >= here.spoke && spoke >= 5 && failed * 10 <= spoke {
                 bad.origins += 1;
                 bad.failures += here.failed;
@@ -247,40 +266,56 @@ fn bad_colos(w: &World) -> BTreeMap<String, Vec<BadColo>> {
     let place = |f: &Fact| places.get(f.combo as usize).copied();
     let names: BTreeMap<usize, &str> = colos.iter().map(|(name, number)| (*number, *name)).collect();
     let mut spells = spells(w, &names, |f| place(f).map(|(colo, _)| colo));
-    // From the last to the first, so that the next one to begin is the last of the list.
-    spells.sort_by_key(|spell| Reverse((spell.from, spell.number)));
-    // One walk, however many spells: what happened in one is what has happened at its end, less what had at its beginning.
-    let mut so_far = vec![Ended::default(); origins.len()];
-    let mut open: Vec<Option<Spell<'_>>> = colos.iter().map(|_| None).collect();
-    let mut first_end = i64::MAX;
-    let mut out: BTreeMap<String, Vec<BadColo>> = BTreeMap::new();
-    let mut close = |open: &mut [Option<Spell<'_>>], now: &[Ended], at_ms: i64| {
-        for spell in open.iter_mut().filter_map(|slot| slot.take_if(|spell| spell.to < at_ms)) {
-            if let Some(bad) = spell.judge(now) {
-                out.entry(spell.colo.to_owned()).or_default().push(bad);
-            }
-        }
-        open.iter().flatten().map(|spell| spell.to).min().unwrap_or(i64::MAX)
-    };
-    for f in w.edge.facts.iter().filter(|f| f.start_ms != i64::MIN) {
-        if first_end < f.start_ms {
-            first_end = close(&mut open, &so_far, f.start_ms);
-        }
-        while let Some(mut spell) = spells.pop_if(|spell| spell.from <= f.start_ms) {
-            (spell.before, spell.here) = (so_far.clone(), vec![Ended::default(); so_far.len()]);
-            first_end = first_end.min(spell.to);
-            if let Some(slot) = open.get_mut(spell.number) {
-                *slot = Some(spell);
-            }
-        }
-        let Some((colo, Some(origin))) = place(f) else { continue };
-        let here = open.get_mut(colo).and_then(|slot| slot.as_mut()?.here.get_mut(origin));
-        for sum in so_far.get_mut(origin).into_iter().chain(here) {
-            sum.failed += u64::from(f.edge_status == 520);
-            sum.spoke += u64::from(spoke_http(f));
+    // What each colo saw in its spells, and which origins may be those that it failed.
+    let mut of_colo: Vec<Vec<usize>> = vec![Vec::new(); colos.len()];
+    spells.sort_by_key(|spell| (spell.from, spell.number));
+    for (i, spell) in spells.iter().enumerate() {
+        if let Some(list) = of_colo.get_mut(spell.number) {
+            list.push(i);
         }
     }
-    close(&mut open, &so_far, i64::MAX);
+    let timed = || w.edge.facts.iter().filter(|f| f.start_ms != i64::MIN);
+    let mut current = vec![0usize; colos.len()];
+    for f in timed() {
+        let Some((colo, Some(origin))) = place(f) else { continue };
+        let (Some(list), Some(at)) = (of_colo.get(colo), current.get_mut(colo)) else { continue };
+        while list.get(*at).and_then(|i| spells.get(*i)).is_some_and(|spell| spell.to < f.start_ms) {
+            *at += 1;
+        }
+        if let Some(spell) = list.get(*at).and_then(|i| spells.get_mut(*i)).filter(|spell| spell.from <= f.start_ms) {
+            spell.origins.entry(origin).or_default().0.add(f);
+        }
+    }
+    for spell in &mut spells {
+        spell.origins.retain(|_, (here, _)| here.failed >= 2);
+    }
+    spells.retain(|spell| spell.origins.len() >= 2);
+    // What happened in a spell is what has happened at its end, less what had at its beginning.
+    let mut marks: Vec<(i64, usize)> = spells.iter().enumerate().flat_map(|(i, spell)| [(spell.from, i), (spell.to + 1, i)]).collect();
+    marks.sort_unstable();
+    let mut so_far = vec![Ended::default(); origins.len()];
+    let mut marks = marks.into_iter().peekable();
+    let mut settle = |until: i64, so_far: &[Ended]| {
+        while let Some((_, i)) = marks.next_if(|(at, _)| *at <= until) {
+            for (origin, (_, all)) in spells.get_mut(i).into_iter().flat_map(|spell| &mut spell.origins) {
+                let now = so_far.get(*origin).copied().unwrap_or_default();
+                *all = Ended { spoke: now.spoke - all.spoke, failed: now.failed - all.failed };
+            }
+        }
+    };
+    for f in timed() {
+        settle(f.start_ms, &so_far);
+        if let Some(sum) = place(f).and_then(|(_, origin)| so_far.get_mut(origin?)) {
+            sum.add(f);
+        }
+    }
+    settle(i64::MAX, &so_far);
+    let mut out: BTreeMap<String, Vec<BadColo>> = BTreeMap::new();
+    for spell in &spells {
+        if let Some(bad) = spell.judge() {
+            out.entry(spell.colo.to_owned()).or_default().push(bad);
+        }
+    }
     out
 }
 
@@ -293,7 +328,7 @@ fn spells<'a>(w: &World, names: &BTreeMap<usize, &'a str>, colo_of: impl Fn(&Fac
         let (from, to) = (f.start_ms - MARGIN_MS, f.start_ms + MARGIN_MS);
         match last.get_mut(&number) {
             Some(spell) if from - spell.to <= PAUSE_MS => (spell.to, spell.failures) = (to, spell.failures + 1),
-            _ => done.extend(last.insert(number, Spell { colo, number, from, to, failures: 1, before: Vec::new(), here: Vec::new() })),
+            _ => done.extend(last.insert(number, Spell { colo, number, from, to, failures: 1, origins: BTreeMap::new() })),
         }
     }
     done.extend(last.into_values());

@@ -6,7 +6,7 @@ use super::{Population, answered};
 use crate::contrast::fisher;
 use crate::join::world::{EdgeKind, Span, World};
 use cfray_model::time::MILLI;
-use cfray_model::{FactFlags, Sig, key};
+use cfray_model::{Combo, FactFlags, Sig, key};
 use std::collections::BTreeMap;
 
 /// How requests to one origin that left no line in its logs failed, by kind of connection.
@@ -94,9 +94,10 @@ pub fn silent(w: &World, p: &Population) -> BTreeMap<String, Silent> {
         n.answered_new += u64::from(f.flags.has(FactFlags::NEW));
         n.answered_reused += u64::from(f.flags.has(FactFlags::REUSED));
     }
-    for (origin, pages) in failed {
-        if let Some(n) = by.get_mut(origin) {
-            n.one_page = one_page(w, p, origin, &pages);
+    let pages: BTreeMap<&str, Failing> = failed.into_iter().filter_map(|(origin, pages)| Some((origin, Failing::of(&pages)?))).collect();
+    for (origin, (there, all)) in answers(w, p, &pages) {
+        if let (Some(n), Some(failing)) = (by.get_mut(origin), pages.get(origin)) {
+            n.one_page = failing.stands_out(there, all);
         }
     }
     by
@@ -107,43 +108,68 @@ type Page = (u64, u16);
 
 /// Fewer failures with one method than this tell nothing.
 const FEWEST: u64 = 5;
-/// Answered requests that are looked at.
-const ENOUGH: usize = 50_000;
+/// Answered requests that are compared with; of more, their share is.
+const ENOUGH: u64 = 50_000;
 
-/// Do failures follow the kind of page? Compared with answered requests of the same method: what Cloudflare may repeat it does not
-/// show, so that the pages of its POSTs stand out by themselves.
-fn one_page(w: &World, p: &Population, origin: &str, failed: &[Page]) -> bool {
-    let mut counts: BTreeMap<Page, u64> = BTreeMap::new();
-    for page in failed {
-        *counts.entry(*page).or_default() += 1;
-    }
-    let Some((&page, &failed_there)) = counts.iter().max_by_key(|(_, n)| **n) else { return false };
-    let failed_all = counts.iter().filter(|((method, _), _)| *method == page.0).map(|(_, n)| n).sum::<u64>();
-    if failed_all < FEWEST || failed_there * 2 < failed_all {
-        return false;
-    }
-    let (mut there, mut all) = (0u64, 0u64);
-    for (_, shape) in answers(w, p, origin).into_iter().filter(|(method, _)| *method == page.0) {
-        all += 1;
-        there += u64::from(shape == page.1);
-    }
-    // At most a quarter of their share.
-    let rare = there * failed_all * 4 <= failed_there * all;
-    rare && fisher(failed_there, failed_all, there, all) < 1e-4
+/// The kind of page on which at least half of one method's failures are.
+struct Failing {
+    page: Page,
+    there: u64,
+    all: u64,
 }
 
-/// Answered requests of one origin, from the edge rows where those hold any, else from the access logs of its server.
-fn answers(w: &World, p: &Population, origin: &str) -> Vec<Page> {
-    if w.edge_kind == EdgeKind::Filtered {
-        let scans = p.server_of_origin(w, origin).and_then(|s| w.servers.get(s)).map_or(&[][..], |s| s.scans.as_slice());
-        return scans.iter().filter_map(|&i| w.scans.get(i)).flat_map(|s| &s.answers).map(|a| (a.method, a.shape)).collect();
+impl Failing {
+    fn of(failed: &[Page]) -> Option<Self> {
+        let mut counts: BTreeMap<Page, u64> = BTreeMap::new();
+        for page in failed {
+            *counts.entry(*page).or_default() += 1;
+        }
+        let (&page, &there) = counts.iter().max_by_key(|(_, n)| **n)?;
+        let all = counts.iter().filter(|((method, _), _)| *method == page.0).map(|(_, n)| n).sum::<u64>();
+        (all >= FEWEST && there * 2 >= all).then_some(Self { page, there, all })
     }
-    let methods: Vec<Option<u64>> =
-        w.edge.combos.iter().map(|c| (c.origin_ip == origin).then(|| key::bytes_key(c.method.as_bytes()))).collect();
-    let pages = || {
-        let here = w.edge.facts.iter().filter(|f| answered(f));
-        here.filter_map(|f| Some((methods.get(f.combo as usize).copied().flatten()?, f.shape)))
+
+    /// Do failures follow the kind of page? Compared with answered requests of the same method: what Cloudflare may repeat it does not
+    /// show, so that the pages of its POSTs stand out by themselves.
+    fn stands_out(&self, there: u64, all: u64) -> bool {
+        let every = all / ENOUGH + 1;
+        let (there, all) = (there / every, all / every);
+        // At most a quarter of their share.
+        let rare = there * self.all * 4 <= self.there * all;
+        rare && fisher(self.there, self.all, there, all) < 1e-4
+    }
+}
+
+/// By origin: answered requests with that method, on that page and all; from the edge rows where those hold any, else from the access
+/// logs of its server.
+fn answers<'a>(w: &World, p: &Population, pages: &BTreeMap<&'a str, Failing>) -> Vec<(&'a str, (u64, u64))> {
+    let names: Vec<&'a str> = pages.keys().copied().collect();
+    let failing: Vec<&Failing> = pages.values().collect();
+    let mut counts = vec![(0u64, 0u64); names.len()];
+    let mut add = |number: usize, shape: u16| {
+        if let (Some((there, all)), Some(it)) = (counts.get_mut(number), failing.get(number)) {
+            *all += 1;
+            *there += u64::from(shape == it.page.1);
+        }
     };
-    let every = pages().count() / ENOUGH + 1;
-    pages().step_by(every).collect()
+    if w.edge_kind == EdgeKind::Filtered {
+        for (number, (origin, it)) in pages.iter().enumerate() {
+            let scans = p.server_of_origin(w, origin).and_then(|s| w.servers.get(s)).map_or(&[][..], |s| s.scans.as_slice());
+            let answers = scans.iter().filter_map(|&i| w.scans.get(i)).flat_map(|s| &s.answers);
+            answers.filter(|a| a.method == it.page.0).for_each(|a| add(number, a.shape));
+        }
+    } else {
+        // One walk over the facts, however many origins: combos say whose page a request may be.
+        let whose = |c: &Combo| {
+            let number = names.binary_search(&c.origin_ip.as_str()).ok()?;
+            failing.get(number).filter(|it| it.page.0 == key::bytes_key(c.method.as_bytes())).map(|_| number)
+        };
+        let of_combo: Vec<Option<usize>> = w.edge.combos.iter().map(whose).collect();
+        for f in w.edge.facts.iter().filter(|f| answered(f)) {
+            if let Some(number) = of_combo.get(f.combo as usize).copied().flatten() {
+                add(number, f.shape);
+            }
+        }
+    }
+    names.into_iter().zip(counts).collect()
 }

@@ -44,10 +44,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     // A second zone on the way, or a listener that refuses every plain connection, explains it better.
     let has = |sig: Sig| (0..c.w.servers.len()).any(|s| c.w.by_sig.contains_key(&(s, sig)));
     // Such lines of a server that is known to refuse another address are about that one.
-    let known = |server: usize| {
-        let owns = |servers: &[(usize, u64)]| servers.first().is_some_and(|(s, _)| *s == server);
-        c.w.origin_servers.iter().any(|(other, servers)| *other != origin && owns(servers) && c.p.origins.never_spoke(other))
-    };
+    let known = |server: usize| c.p.origins.refusing(server).iter().any(|other| *other != origin);
     let refuses = |server: usize| c.w.by_sig.contains_key(&(server, Sig::ProxyProtocol)) && !known(server);
     let refuses_all = (0..c.w.servers.len()).any(refuses) || super::proxy_protocol::announced_for(c).is_some();
     if c.row.o2o == Some(true) || refuses_all {

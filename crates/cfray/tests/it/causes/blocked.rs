@@ -250,3 +250,22 @@ fn throttled_by_litespeed_near_another_address() {
     let rays = litespeed(&mut site, Wire::Closed, "198.18.44.5");
     site.report().denies(&rays, "throttled");
 }
+
+/// A visitor of whom most is closed has an edge address nearly for himself: that is no block of the address.
+#[test]
+fn edge_ip_blocked_near_one_visitor_s_address() {
+    let mut site = Site::new(Kind::Nginx);
+    let mut rays = Vec::new();
+    for i in 0..70 {
+        let mut row = site.request(4_000 + i * 1_200).asking("GET", &format!("/p/{}-lamp", 100 + i));
+        (row.colo, row.edge_ip, row.tcp, row.client) = ("FRA".to_owned(), "172.70.240.99".to_owned(), 8, "203.0.113.199".to_owned());
+        if i % 7 == 0 {
+            site.answered(row.lasting(60), 200, 4_000);
+            continue;
+        }
+        let row = row.ended(Wire::Closed).lasting(61);
+        site.access(&row, 444, 0, 0);
+        rays.push(site.silent(row));
+    }
+    site.report().denies(&rays, "edge-ip-blocked");
+}

@@ -237,6 +237,24 @@ fn proxy_protocol_at_an_address_of_its_own() {
     site.report().proves(&rays, "proxy-protocol", &["window"], "broken header:");
 }
 
+/// Another address, whose logs are not there, fails through the same edge addresses in the same seconds: at times it answers.
+#[test]
+fn proxy_protocol_near_an_address_that_answers() {
+    let (mut site, refused) = proxy_listener_apart(str::to_owned);
+    let met: Vec<Row> = site.rows.iter().filter(|row| refused.contains(&row.ray())).cloned().collect();
+    let mut rays = Vec::new();
+    for (i, met) in met.iter().enumerate() {
+        let mut row = site.request(met.start + 5).ended(if i % 4 == 0 { Wire::Valid(200) } else { Wire::Closed }).lasting(900);
+        (row.edge_ip, row.colo, row.tcp) = (met.edge_ip.clone(), met.colo.clone(), met.tcp);
+        row.origin_ip = "198.51.100.240".to_owned();
+        let ray = site.silent(row);
+        if i % 4 != 0 {
+            rays.push(ray);
+        }
+    }
+    site.report().denies(&rays, "proxy-protocol").proves(&refused, "proxy-protocol", &["window"], "broken header:");
+}
+
 /// Somebody else's connections met the listener.
 #[test]
 fn proxy_protocol_near_at_an_address_of_its_own() {
