@@ -91,11 +91,9 @@ impl Passes {
 
     fn add_origins(&mut self, w: &World) {
         let mut by: BTreeMap<(u32, usize), u64> = BTreeMap::new();
-        for (i, (ev, owner)) in w.evs.iter().zip(&w.ties.owner).enumerate() {
-            // A line that may as well be somebody else's tells nothing of who answers for an address.
-            let Some((fact, _)) = owner.filter(|_| !w.ties.open.contains(&(i as u32))) else { continue };
+        for (server, fact) in w.ties.certain(&w.evs) {
             if let Some(fact) = w.edge.facts.get(fact as usize).filter(|f| w.edge.owns(f)) {
-                *by.entry((fact.combo, ev.server)).or_default() += 1;
+                *by.entry((fact.combo, server)).or_default() += 1;
             }
         }
         for ((combo, server), n) in by {

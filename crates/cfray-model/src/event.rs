@@ -305,6 +305,11 @@ pub struct OriginEvent {
 }
 
 impl OriginEvent {
+    /// The line's ray, where it is relied upon alone.
+    pub fn own_ray(&self) -> Option<u64> {
+        (self.ray != 0 && !self.unsure_ray).then_some(self.ray)
+    }
+
     /// Bytes that an access line says were sent: on the wire where it tells, else those of the body or of whichever it logs.
     pub fn sent(&self) -> Option<u64> {
         self.bytes_sent.or(self.body_bytes).or(self.size)

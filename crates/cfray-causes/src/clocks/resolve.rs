@@ -177,8 +177,8 @@ fn pairs<'a>(events: impl Iterator<Item = &'a OriginEvent>, rows: &Rows<'_>, col
             let (start, end) = (f.start()?.0, f.end()?.0 + f.precision_ns());
             Some(Pair { lo: stated - end, hi: stated + time.precision_ns - start, weight, line: e.at.line, stated })
         };
-        if e.ray != 0 && !e.unsure_ray {
-            let found = rows.index.ray(e.ray);
+        if let Some(ray) = e.own_ray() {
+            let found = rows.index.ray(ray);
             by_ray.extend(found.iter().filter_map(|&i| pair(rows.facts.get(i as usize)?, 1.0 / found.len() as f64)));
             continue;
         }

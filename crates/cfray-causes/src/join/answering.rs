@@ -20,11 +20,9 @@ const SLACK: i64 = SECOND;
 /// Learns from ties, and for addresses that have none from lines about connections.
 pub fn origin_servers(evs: &[Ev], ties: &Ties, edge: &EdgeScan, keys: &[ComboKeys]) -> OriginServers {
     let mut by: BTreeMap<String, BTreeMap<usize, u64>> = BTreeMap::new();
-    for (i, (ev, owner)) in evs.iter().zip(&ties.owner).enumerate() {
-        // A line that may as well be somebody else's tells nothing of who answers for an address.
-        let Some((fact, _)) = owner.filter(|_| !ties.open.contains(&(i as u32))) else { continue };
+    for (server, fact) in ties.certain(evs) {
         let Some(combo) = edge.facts.get(fact as usize).and_then(|f| edge.combos.get(f.combo as usize)) else { continue };
-        *by.entry(combo.origin_ip.clone()).or_default().entry(ev.server).or_default() += 1;
+        *by.entry(combo.origin_ip.clone()).or_default().entry(server).or_default() += 1;
     }
     for (origin, servers) in by_connections(evs, edge, keys, &by) {
         by.insert(origin, servers);

@@ -19,6 +19,13 @@ pub struct Ties {
 }
 
 impl Ties {
+    /// Servers that wrote a line, and the fact it belongs to. A line that may as well be somebody else's tells nothing of who answers for an
+    /// address: it is left out.
+    pub fn certain<'a>(&'a self, evs: &'a [Ev]) -> impl Iterator<Item = (usize, u32)> {
+        let owned = evs.iter().zip(&self.owner).zip(0u32..).filter_map(|((ev, owner), i)| Some((ev.server, (*owner)?.0, i)));
+        owned.filter(|(.., i)| !self.open.contains(i)).map(|(server, fact, _)| (server, fact))
+    }
+
     fn set(&mut self, event: usize, fact: u32, tie: Tie) {
         if let Some(slot) = self.owner.get_mut(event)
             && slot.is_none()
@@ -310,8 +317,7 @@ fn by_request(evs: &[Ev], facts: &Facts, keys: &[ComboKeys], index: &FactIndex, 
         let servers = matches!(ev.e.kind, LineKind::Access | LineKind::Error | LineKind::Audit);
         let names_request = (servers || logger()) && ev.e.request != 0;
         // A line with a ray of its own belongs to that ray's row or to a row that was not logged.
-        let own_ray = ev.e.ray != 0 && !ev.e.unsure_ray;
-        if !names_request || ties.owner.get(i).is_some_and(Option::is_some) || own_ray || ev.e.stack == Stack::Fpm {
+        if !names_request || ties.owner.get(i).is_some_and(Option::is_some) || ev.e.own_ray().is_some() || ev.e.stack == Stack::Fpm {
             continue;
         }
         let column = columns.get(ev.scan).copied().unwrap_or_default();

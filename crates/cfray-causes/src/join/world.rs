@@ -216,11 +216,8 @@ impl World {
         evs.sort_by(|a, b| (a.server, a.utc.map(|s| s.lo), a.e.at, &a.e.text).cmp(&(b.server, b.utc.map(|s| s.lo), b.e.at, &b.e.text)));
         let edge_kind = edge_kind(&edge);
         let ties = ties::tie(&evs, &edge.facts, &keys, &index, &columns, edge_kind);
-        for (i, (ev, owner)) in evs.iter().zip(&ties.owner).enumerate() {
-            if owner.is_some()
-                && !ties.open.contains(&(i as u32))
-                && let Some(server) = servers.get_mut(ev.server)
-            {
+        for (server, _) in ties.certain(&evs) {
+            if let Some(server) = servers.get_mut(server) {
                 server.tied += 1;
             }
         }

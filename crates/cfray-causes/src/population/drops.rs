@@ -185,11 +185,11 @@ impl Drops {
         let mut rest: Vec<&Values> = compared.closes.iter().collect();
         let mut found: Vec<Best> = Vec::new();
         while rest.len() >= 5 && found.len() < 4 {
-            let splits = Property::ALL.into_iter().zip(&counts).filter_map(|(property, with)| {
+            let of_rest = |(property, with): (Property, &Option<Counts>)| {
                 let of = |v: &&Values| v.of(property);
                 Some((property, split(rest.iter().map(of), with.as_ref()?)))
-            });
-            let splits: Vec<_> = splits.collect();
+            };
+            let splits: Vec<_> = Property::ALL.into_iter().zip(&counts).filter_map(of_rest).collect();
             // One visitor's edge addresses are his: where he explains as much, nothing speaks of them.
             let his_own = splits.iter().any(|(p, s)| *p == Property::Client && s.is_rule_in_part());
             let best = splits

@@ -1,6 +1,7 @@
 //! What the incidents of a run share and do not share with succeeding requests. Computed once, read
 //! by every rule.
 
+pub mod colos;
 pub mod compared;
 pub mod cuts;
 pub mod drops;
@@ -16,6 +17,7 @@ pub mod windows;
 use crate::join::coverage::Coverage;
 use crate::join::world::World;
 use cfray_model::{EdgeRow, Fact, FactFlags, LineKind, Stack};
+use colos::Colos;
 use cuts::Cuts;
 use drops::Drops;
 use fatals::FatalPages;
@@ -40,8 +42,10 @@ pub struct Population {
     pub fatal_pages: FatalPages,
     /// Requests that one event cut off.
     pub cuts: Cuts,
-    /// How each origin address and colo fares.
+    /// How each origin address fares.
     pub origins: Origins,
+    /// Colos that fail what others reach.
+    pub colos: Colos,
     /// Usual sizes of answers.
     pub sizes: Sizes,
     /// Rays that other rows name as their parent.
@@ -65,6 +69,7 @@ impl Population {
             s.spawn(|_| p.sizes = Sizes::build(w));
             s.spawn(|_| p.fatal_pages = FatalPages::build(w));
             s.spawn(|_| p.cuts = Cuts::build(w, &none));
+            s.spawn(|_| p.colos = Colos::build(w));
         });
         p.parents = w.edge.incidents.iter().filter_map(|r| r.parent_ray).map(|r| r.0).collect();
         p

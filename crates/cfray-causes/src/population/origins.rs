@@ -1,9 +1,9 @@
-//! How origin addresses and colos fare: for `wrong-origin` and `edge-incident`.
+//! How origin addresses fare: for `wrong-origin` and what looks like it.
 
 use super::spoke_http;
 use crate::join::coverage::{Coverage, Covered};
 use crate::join::world::{Span, World};
-use cfray_model::{Fact, FactFlags};
+use cfray_model::FactFlags;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Counts of one origin address for one host.
@@ -21,19 +21,6 @@ pub struct OriginCount {
     pub covered: u64,
 }
 
-/// A time in which a colo failed several origins that answered other colos.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct BadColo {
-    from_ms: i64,
-    to_ms: i64,
-    /// Origin addresses that it failed.
-    pub origins: u64,
-    /// Its failures.
-    pub failures: u64,
-    /// Answers of these origins to other colos.
-    pub others: u64,
-}
-
 /// Milliseconds since the epoch by origin address, sorted.
 type Moments = BTreeMap<String, Vec<i64>>;
 
@@ -45,8 +32,6 @@ pub struct Origins {
     /// Addresses that were asked at least three times and never gave valid HTTP; by server those that it answers for.
     never_spoke: BTreeSet<String>,
     refusing: BTreeMap<usize, Vec<String>>,
-    /// Colos that fail several origins while others reach them.
-    bad_colos: BTreeMap<String, Vec<BadColo>>,
     /// Starts of 521s by origin address, in milliseconds, sorted. Rows without an address go with every origin.
     refused: Moments,
     /// Starts of requests that an origin address answered, likewise; only of addresses that `refused` holds.
@@ -77,11 +62,6 @@ impl Origins {
     /// When requests to an origin address ended in 520.
     pub fn cut(&self, origin: &str) -> &[i64] {
         self.cut.get(origin).map_or(&[], Vec::as_slice)
-    }
-
-    /// The trouble of a colo at a moment (milliseconds since the epoch).
-    pub fn bad_colo(&self, colo: &str, at_ms: i64) -> Option<&BadColo> {
-        self.bad_colos.get(colo)?.iter().find(|bad| (bad.from_ms..=bad.to_ms).contains(&at_ms))
     }
 
     /// Did an origin address never give valid HTTP to anybody?
@@ -141,7 +121,6 @@ impl Origins {
                 refusing.entry(*server).or_default().push(origin.clone());
             }
         }
-        let bad_colos = bad_colos(w);
         let (mut refused, mut cut, mut refused_by_edge) = (Moments::new(), Moments::new(), Moments::new());
         let mut anywhere = Vec::new();
         for f in w.edge.facts.iter().filter(|f| matches!(f.edge_status, 520..=522) && f.start_ms != i64::MIN) {
@@ -169,7 +148,7 @@ impl Origins {
         for list in refused.values_mut().chain(cut.values_mut()).chain(refused_by_edge.values_mut()) {
             list.sort_unstable();
         }
-        Self { by_host, never_spoke, refusing, bad_colos, refused, refused_by_edge, spoken, cut }
+        Self { by_host, never_spoke, refusing, refused, refused_by_edge, spoken, cut }
     }
 }
 
@@ -201,137 +180,4 @@ fn answers(w: &World, refused: &Moments) -> Moments {
         }
     }
     names.into_iter().cloned().zip(lists).collect()
-}
-
-/// What happened this long before a colo's first failure and after its last one still counts.
-const MARGIN_MS: i64 = 2_000;
-/// A colo's trouble is over when it has not failed for this long: what fails hours later is another matter.
-const PAUSE_MS: i64 = 300_000;
-/// A colo fails at least so often in its trouble.
-const FAILURES: u64 = 5;
-
-/// How requests ended: with valid HTTP, in 520.
-#[derive(Clone, Copy, Debug, Default)]
-struct Ended {
-    spoke: u64,
-    failed: u64,
-}
-
-impl Ended {
-    fn add(&mut self, f: &Fact) {
-        self.failed += u64::from(f.edge_status == 520);
-        self.spoke += u64::from(spoke_http(f));
-    }
-}
-
-/// Failures of a colo in a row, with what else happened from the first to the last.
-#[derive(Debug)]
-struct Spell<'a> {
-    colo: &'a str,
-    number: usize,
-    /// With some seconds on either side, in milliseconds since the epoch.
-    from: i64,
-    to: i64,
-    failures: u64,
-    /// By origin that this colo failed at least twice: what it saw in it, and what all colos did.
-    origins: BTreeMap<usize, (Ended, Ended)>,
-}
-
-impl Spell<'_> {
-    /// Did this colo fail at least two origins that answered every other colo?
-    fn judge(&self) -> Option<BadColo> {
-        let mut bad = BadColo { from_ms: self.from, to_ms: self.to, ..BadColo::default() };
-        for (here, all) in self.origins.values() {
-            let (spoke, failed) = (all.spoke - here.spoke, all.failed - here.failed);
-            if here.failed >= 2 && here.failed >= here.spoke && spoke >= 5 && failed * 10 <= spoke {
-                bad.origins += 1;
-                bad.failures += here.failed;
-                bad.others += spoke;
-            }
-        }
-        (bad.origins >= 2 && bad.failures >= FAILURES).then_some(bad)
-    }
-}
-
-/// Spells of colos through which at least two origins fail while answering every other colo at that time.
-fn bad_colos(w: &World) -> BTreeMap<String, Vec<BadColo>> {
-    fn number<'a>(names: &mut BTreeMap<&'a str, usize>, name: &'a str) -> usize {
-        let next = names.len();
-        *names.entry(name).or_insert(next)
-    }
-    let (mut colos, mut origins) = (BTreeMap::new(), BTreeMap::new());
-    let places: Vec<(usize, Option<usize>)> = (w.edge.combos.iter())
-        .map(|c| (number(&mut colos, &c.colo), (!c.origin_ip.is_empty()).then(|| number(&mut origins, &c.origin_ip))))
-        .collect();
-    let place = |f: &Fact| places.get(f.combo as usize).copied();
-    let names: BTreeMap<usize, &str> = colos.iter().map(|(name, number)| (*number, *name)).collect();
-    let mut spells = spells(w, &names, |f| place(f).map(|(colo, _)| colo));
-    // What each colo saw in its spells, and which origins may be those that it failed.
-    let mut of_colo: Vec<Vec<usize>> = vec![Vec::new(); colos.len()];
-    spells.sort_by_key(|spell| (spell.from, spell.number));
-    for (i, spell) in spells.iter().enumerate() {
-        if let Some(list) = of_colo.get_mut(spell.number) {
-            list.push(i);
-        }
-    }
-    let timed = || w.edge.facts.iter().filter(|f| f.start_ms != i64::MIN);
-    let mut current = vec![0usize; colos.len()];
-    for f in timed() {
-        let Some((colo, Some(origin))) = place(f) else { continue };
-        let (Some(list), Some(at)) = (of_colo.get(colo), current.get_mut(colo)) else { continue };
-        while list.get(*at).and_then(|i| spells.get(*i)).is_some_and(|spell| spell.to < f.start_ms) {
-            *at += 1;
-        }
-        if let Some(spell) = list.get(*at).and_then(|i| spells.get_mut(*i)).filter(|spell| spell.from <= f.start_ms) {
-            spell.origins.entry(origin).or_default().0.add(f);
-        }
-    }
-    for spell in &mut spells {
-        spell.origins.retain(|_, (here, _)| here.failed >= 2);
-    }
-    spells.retain(|spell| spell.origins.len() >= 2);
-    // What happened in a spell is what has happened at its end, less what had at its beginning.
-    let mut marks: Vec<(i64, usize)> = spells.iter().enumerate().flat_map(|(i, spell)| [(spell.from, i), (spell.to + 1, i)]).collect();
-    marks.sort_unstable();
-    let mut so_far = vec![Ended::default(); origins.len()];
-    let mut marks = marks.into_iter().peekable();
-    let mut settle = |until: i64, so_far: &[Ended]| {
-        while let Some((_, i)) = marks.next_if(|(at, _)| *at <= until) {
-            for (origin, (_, all)) in spells.get_mut(i).into_iter().flat_map(|spell| &mut spell.origins) {
-                let now = so_far.get(*origin).copied().unwrap_or_default();
-                *all = Ended { spoke: now.spoke - all.spoke, failed: now.failed - all.failed };
-            }
-        }
-    };
-    for f in timed() {
-        settle(f.start_ms, &so_far);
-        if let Some(sum) = place(f).and_then(|(_, origin)| so_far.get_mut(origin?)) {
-            sum.add(f);
-        }
-    }
-    settle(i64::MAX, &so_far);
-    let mut out: BTreeMap<String, Vec<BadColo>> = BTreeMap::new();
-    for spell in &spells {
-        if let Some(bad) = spell.judge() {
-            out.entry(spell.colo.to_owned()).or_default().push(bad);
-        }
-    }
-    out
-}
-
-/// The spells in which a colo failed often enough.
-fn spells<'a>(w: &World, names: &BTreeMap<usize, &'a str>, colo_of: impl Fn(&Fact) -> Option<usize>) -> Vec<Spell<'a>> {
-    let mut last: BTreeMap<usize, Spell<'a>> = BTreeMap::new();
-    let mut done = Vec::new();
-    for f in w.edge.facts.iter().filter(|f| f.edge_status == 520 && f.start_ms != i64::MIN) {
-        let Some((number, colo)) = colo_of(f).and_then(|number| Some((number, *names.get(&number)?))) else { continue };
-        let (from, to) = (f.start_ms - MARGIN_MS, f.start_ms + MARGIN_MS);
-        match last.get_mut(&number) {
-            Some(spell) if from - spell.to <= PAUSE_MS => (spell.to, spell.failures) = (to, spell.failures + 1),
-            _ => done.extend(last.insert(number, Spell { colo, number, from, to, failures: 1, origins: BTreeMap::new() })),
-        }
-    }
-    done.extend(last.into_values());
-    done.retain(|spell| spell.failures >= FAILURES);
-    done
 }

@@ -58,10 +58,10 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         return None;
     }
     let colo = c.row.colo.as_deref()?;
-    let bad = c.p.origins.bad_colo(colo, c.row.start?.millis())?;
+    let trouble = c.p.colos.trouble(colo, c.row.start?.millis())?;
     let text = format!(
         "{} origin addresses fail through {colo} ({} times) and answer other data centres ({} times)",
-        bad.origins, bad.failures, bad.others
+        trouble.origins, trouble.failures, trouble.others
     );
     Some(
         Finding::new(DOC.cause, 0.88 * if c.silent() { 1.0 } else { 0.93 }, Tie::None)

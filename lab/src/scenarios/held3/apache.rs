@@ -8,6 +8,7 @@ use crate::edge::colo::Site;
 use crate::edge::logpush::{Job, Stamp};
 use crate::run::{Debian, Label, Run, Wrap};
 use crate::scenario;
+use crate::scenarios::apaches::all_workers_taken;
 use crate::scenarios::race::{devices, raced};
 use crate::scenarios::tls::switch;
 use crate::scenarios::{Scenario, access, backend, background, cut_off, drive};
@@ -78,25 +79,12 @@ async fn busy(run: &mut Run) -> Result<()> {
     };
     web.start(run, None).await?;
     run.origin(10, 28080, None);
-    background(run);
-    let bursts = [8.0, 16.0, 24.5, 33.0, 42.0, 51.0, 60.0];
-    for at in bursts {
-        run.load(42.0, (at, at + 3.0), |rng, v| {
-            let who = v.person(rng);
-            let n = rng.random_range(1..900);
-            v.req(rng, "slow", "GET", format!("/rates/zone-{n}"), who)
-        });
-    }
-    run.until(run.set.seconds as f64).await;
-    run.drain().await;
-    run.label = Box::new(move |row, run| {
-        let at = row.sent_at.duration_since(run.began_at).unwrap_or_default().as_secs_f64() / run.set.pace;
-        let during = bursts.iter().any(|b| at > *b && at < b + 8.4);
-        // Apache says it once in its life; later bursts show in the durations alone, and to the edge it is a race all the same.
-        let accept = if at < bursts[0] + 8.4 { "" } else { "keepalive-race" };
-        let evidence = "AH00484: server reached MaxRequestWorkers setting".into();
-        (cut_off(row) && row.reused && during).then_some(Label { cause: "pool-exhausted", accept, evidence })
-    });
+    all_workers_taken(run, [8.0, 16.0, 24.5, 33.0, 42.0, 51.0, 60.0], 42.0, |rng, v| {
+        let who = v.person(rng);
+        let n = rng.random_range(1..900);
+        v.req(rng, "slow", "GET", format!("/rates/zone-{n}"), who)
+    })
+    .await;
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use crate::edge::tls::{TlsOptions, client};
 use crate::edge::{Origin, Why};
 use crate::run::{Debian, Label, Run, Wrap};
 use crate::scenario;
+use crate::scenarios::apaches::all_workers_taken;
 use crate::scenarios::race::{periodic, raced};
 use crate::scenarios::{Scenario, access, backend, background, cut_off};
 use crate::stacks::{apache, certificates, fpm, site};
@@ -136,25 +137,12 @@ async fn all_threads(run: &mut Run) -> Result<()> {
     .await?;
     containers(run, Source { file: "var/log/app.log", name: "stdout" }, "docker/app-json.log")?;
     run.origin(10, 28080, None);
-    background(run);
-    let bursts = [8.0, 17.0, 26.0, 35.5, 44.0, 53.0, 61.5];
-    for at in bursts {
-        run.load(40.0, (at, at + 3.0), |rng, v| {
-            let who = v.anyone(rng);
-            let n = rng.random_range(1..900);
-            v.req(rng, "slow", "GET", format!("/v1/reports/{n}"), who)
-        });
-    }
-    run.until(run.set.seconds as f64).await;
-    run.drain().await;
-    run.label = Box::new(move |row, run| {
-        let at = row.sent_at.duration_since(run.began_at).unwrap_or_default().as_secs_f64() / run.set.pace;
-        let during = bursts.iter().any(|b| at > *b && at < b + 8.4);
-        // Apache says it once in its life; later bursts show in the durations alone, and to the edge it is a race all the same.
-        let accept = if at < bursts[0] + 8.4 { "" } else { "keepalive-race" };
-        let evidence = "AH00484: server reached MaxRequestWorkers setting".into();
-        (cut_off(row) && row.reused && during).then_some(Label { cause: "pool-exhausted", accept, evidence })
-    });
+    all_workers_taken(run, [8.0, 17.0, 26.0, 35.5, 44.0, 53.0, 61.5], 40.0, |rng, v| {
+        let who = v.anyone(rng);
+        let n = rng.random_range(1..900);
+        v.req(rng, "slow", "GET", format!("/v1/reports/{n}"), who)
+    })
+    .await;
     Ok(())
 }
 
