@@ -217,10 +217,14 @@ impl Coverage {
         if request == 0 {
             request = request_of(line);
         }
-        if ray == 0 && wanted == 0 && own == 0 && !index.only_rays() && sig.as_ref().is_some_and(|s| mere_noise(s, request)) {
+        let noise = ray == 0 && wanted == 0 && own == 0 && !index.only_rays() && sig.as_ref().is_some_and(mere_noise);
+        if noise && (request != 0 || !self.fold.noise(line.time, at)) {
             return;
         }
         let mut event = event(line, record, at, sig, request, plan, &mut self.paths);
+        if noise {
+            return self.fold.add_noise(event);
+        }
         event.own = own;
         self.fold.add(event, ray, wanted);
     }

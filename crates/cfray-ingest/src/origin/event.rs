@@ -146,9 +146,9 @@ pub fn stack_of(kind: LineKind, stack: Stack, plan: &OriginPlan) -> Stack {
     }
 }
 
-/// An application's warning in a request that nobody asked about: it says nothing about any other.
-pub fn mere_noise(sig: &SigHit, request: u64) -> bool {
-    sig.sig == Sig::PhpOther && request != 0
+/// An application's warning: it says nothing about any request but its own.
+pub fn mere_noise(sig: &SigHit) -> bool {
+    sig.sig == Sig::PhpOther
 }
 
 /// The deepest file that a fault of PHP, or of an application under uvicorn, names.

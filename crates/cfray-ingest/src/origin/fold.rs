@@ -1,6 +1,6 @@
 //! Bounds on repeated events: a fault that logs a thousand equal lines a second is one fault.
 
-use cfray_model::{LineRef, OriginEvent, Sig};
+use cfray_model::{LineRef, LogTime, OriginEvent, Sig};
 use std::collections::HashMap;
 
 /// Up to this many events of one kind in one second are all kept.
@@ -32,7 +32,12 @@ enum Kind {
     Ray(u64),
     /// A line that was wanted for its request.
     Request(u64),
+    /// An application's warning without a request, by stretches of its log. See [`Fold::noise`].
+    Noise(u64),
 }
+
+/// Of warnings without a request, one is kept in so many lines of each minute.
+const NOISE_LINES: u64 = 16;
 
 #[derive(Debug, Default)]
 struct Group {
@@ -90,6 +95,25 @@ impl Fold {
         }
     }
 
+    /// Is an application's warning that names no request worth an event? No rule asks for one, but sites log millions: a few
+    /// say that their kind is logged at all, and where in the file which times stand, also where an hour comes twice.
+    pub fn noise(&self, time: Option<LogTime>, at: LineRef) -> bool {
+        let group = self.groups.get(&Self::noise_key(time, at));
+        group.and_then(|g| g.events.first()).is_none_or(|first| at < place(first))
+    }
+
+    fn noise_key(time: Option<LogTime>, at: LineRef) -> (Kind, i64) {
+        (Kind::Noise(at.line / NOISE_LINES), time.map_or(i64::MIN, |t| t.civil_ns.div_euclid(60_000_000_000)))
+    }
+
+    /// Adds what [`Self::noise`] wants.
+    pub fn add_noise(&mut self, event: OriginEvent) {
+        let group = self.groups.entry(Self::noise_key(event.time, event.at)).or_default();
+        group.count = 1;
+        group.events.clear();
+        group.events.push(event);
+    }
+
     /// Adds an event. `ray`, `request`: the index wants it for this ray or request (else 0).
     pub fn add(&mut self, mut event: OriginEvent, ray: u64, request: u64) {
         let kind = match (&event.sig, ray, request) {
@@ -139,6 +163,12 @@ impl Fold {
         #[allow(clippy::iter_over_hash_type)]
         for (key, part) in other.groups {
             let group = self.groups.entry(key).or_default();
+            if matches!(key.0, Kind::Noise(_)) {
+                group.count = 1;
+                group.events.extend(part.events);
+                smallest(&mut group.events, 1);
+                continue;
+            }
             Self::count(&mut self.needs, key.0, group.count, part.count);
             group.count += part.count;
             if group.events.is_empty() {
