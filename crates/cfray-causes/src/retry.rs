@@ -1,9 +1,11 @@
 //! Did the visitor get through afterwards?
 
+use crate::join::index::Sieve;
 use crate::join::world::{EdgeKind, World};
 use crate::population::answered;
-use cfray_model::FactFlags;
+use cfray_model::{Fact, FactFlags};
 use foldhash::HashMap;
+use std::cmp::Reverse;
 
 /// `cleared`, `persisted` or nothing, with seconds to the success.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,78 +19,114 @@ pub struct Retry {
 /// How long after a failure a success still counts as its retry.
 const WITHIN_MS: i64 = 600_000;
 
-/// Looks up retries for all incidents.
+/// Looks up retries for all incidents: in one walk over the facts from the last to the first, however many there are of one page.
 pub fn retries(w: &World) -> Vec<Retry> {
+    let mut found = vec![Retry::default(); w.edge.incidents.len()];
     if w.edge_kind != EdgeKind::Full {
-        return vec![Retry::default(); w.edge.incidents.len()];
+        return found;
     }
+    let failed = w.incident_fact.iter().enumerate().filter_map(|(at, fact)| Some((at, w.edge.facts.get((*fact)? as usize)?)));
+    let mut failed: Vec<Failed> =
+        failed.filter(|(_, f)| f.start_ms != i64::MIN).map(|(at, f)| Failed { end: f.start_ms + i64::from(f.dur_ms), at, f }).collect();
+    failed.sort_unstable_by_key(|failed| (Reverse(failed.end), failed.at));
     // Same client and URI first, else same host and path.
-    let mut wanted: HashMap<(u32, u32), Vec<u32>> = HashMap::default();
-    let mut pages: HashMap<u32, Vec<u32>> = HashMap::default();
-    for f in w.incident_fact.iter().flatten().filter_map(|&i| w.edge.facts.get(i as usize)) {
-        wanted.entry((f.client, f.request)).or_default();
-        pages.entry(f.page).or_default();
+    let mut own: HashMap<(u32, u32), Next> = HashMap::default();
+    let mut pages: HashMap<u32, Next> = HashMap::default();
+    let (mut requests, mut page_bits) = (Sieve::default(), Sieve::default());
+    for Failed { f, .. } in &failed {
+        if f.client != 0 && f.request != 0 {
+            own.entry((f.client, f.request)).or_default();
+            requests.add(u64::from(f.request));
+        }
+        if f.page != 0 {
+            pages.entry(f.page).or_default();
+            page_bits.add(u64::from(f.page));
+        }
     }
-    for (i, f) in w.edge.facts.iter().enumerate() {
+    let tell = |failed: &Failed, own: &HashMap<(u32, u32), Next>, pages: &HashMap<u32, Next>| {
+        let Failed { end, f, .. } = failed;
+        let next = [own.get(&(f.client, f.request)), pages.get(&f.page)];
+        let tried: Vec<Option<f64>> = next.into_iter().flatten().filter_map(|next| next.after(f, *end)).collect();
+        match tried.iter().flatten().next() {
+            Some(after_s) => Retry { word: "cleared", after_s: Some(*after_s) },
+            None if tried.is_empty() => Retry::default(),
+            None => Retry { word: "persisted", after_s: None },
+        }
+    };
+    let mut open = failed.iter().peekable();
+    let mut settle = |until: i64, own: &HashMap<(u32, u32), Next>, pages: &HashMap<u32, Next>| {
+        // All that starts at its end or later has been seen.
+        while let Some(failed) = open.next_if(|failed| failed.end > until) {
+            if let Some(slot) = found.get_mut(failed.at) {
+                *slot = tell(failed, own, pages);
+            }
+        }
+    };
+    for f in w.edge.facts.iter().rev() {
+        settle(f.start_ms, &own, &pages);
         if !f.flags.has(FactFlags::CONTACTED) && f.edge_status < 500 {
             continue;
         }
-        if let Some(list) = wanted.get_mut(&(f.client, f.request)) {
-            list.push(i as u32);
+        if requests.may_hold(u64::from(f.request))
+            && let Some(next) = own.get_mut(&(f.client, f.request))
+        {
+            next.see(f);
         }
-        if let Some(list) = pages.get_mut(&f.page) {
-            list.push(i as u32);
+        if page_bits.may_hold(u64::from(f.page))
+            && let Some(next) = pages.get_mut(&f.page)
+        {
+            next.see(f);
         }
     }
-    let own: HashMap<(u32, u32), Followers> = wanted.into_iter().map(|(k, list)| (k, Followers::new(w, list))).collect();
-    let pages: HashMap<u32, Followers> = pages.into_iter().map(|(k, list)| (k, Followers::new(w, list))).collect();
-    w.incident_fact
-        .iter()
-        .map(|fact| {
-            let Some(f) = fact.and_then(|i| w.edge.facts.get(i as usize)).filter(|f| f.start_ms != i64::MIN) else {
-                return Retry::default();
-            };
-            let end = f.start_ms + i64::from(f.dur_ms);
-            let own = (f.client != 0 && f.request != 0).then(|| own.get(&(f.client, f.request))).flatten();
-            let page = (f.page != 0).then(|| pages.get(&f.page)).flatten();
-            let tried: Vec<Option<f64>> = [own, page].into_iter().flatten().filter_map(|list| list.after(w, f, end)).collect();
-            match tried.iter().flatten().next() {
-                Some(after_s) => Retry { word: "cleared", after_s: Some(*after_s) },
-                None if tried.is_empty() => Retry::default(),
-                None => Retry { word: "persisted", after_s: None },
-            }
-        })
-        .collect()
+    settle(i64::MIN, &own, &pages);
+    found
 }
 
-/// Requests of one kind in order of start, each with the position of the next answered one.
-struct Followers {
-    list: Vec<u32>,
-    next_answered: Vec<usize>,
+/// An incident whose retry is looked for.
+struct Failed {
+    /// Its end in milliseconds since the epoch.
+    end: i64,
+    /// Its number.
+    at: usize,
+    f: Fact,
 }
 
-impl Followers {
-    fn new(w: &World, list: Vec<u32>) -> Self {
-        let mut next_answered = vec![usize::MAX; list.len()];
-        let mut next = usize::MAX;
-        for (at, slot) in next_answered.iter_mut().enumerate().rev() {
-            if list.get(at).and_then(|&i| w.edge.facts.get(i as usize)).is_some_and(answered) {
-                next = at;
-            }
-            *slot = next;
+/// When the next request of a kind starts, and the next that is answered, in milliseconds since the epoch.
+#[derive(Clone, Copy, Default)]
+struct Follows {
+    any: Option<i64>,
+    answered: Option<i64>,
+}
+
+/// What follows a moment that moves back in time.
+#[derive(Default)]
+struct Next {
+    head: Option<Fact>,
+    /// From the head on.
+    all: Follows,
+    /// Behind the head and its copies.
+    behind: Follows,
+}
+
+impl Next {
+    fn see(&mut self, f: &Fact) {
+        if self.head.as_ref() == Some(f) {
+            return;
         }
-        Self { list, next_answered }
+        self.behind = self.all;
+        self.all.any = Some(f.start_ms);
+        if answered(f) {
+            self.all.answered = Some(f.start_ms);
+        }
+        self.head = Some(*f);
     }
 
-    /// `None` when nothing followed in time, else seconds to the first success, if there was one.
-    fn after(&self, w: &World, f: &cfray_model::Fact, end: i64) -> Option<Option<f64>> {
-        let fact = |at: usize| self.list.get(at).and_then(|&i| w.edge.facts.get(i as usize));
-        let mut from = self.list.partition_point(|&i| w.edge.facts.get(i as usize).is_some_and(|x| x.start_ms < end));
-        while fact(from).is_some_and(|x| x == f) {
-            from += 1;
-        }
-        fact(from).filter(|x| x.start_ms - end <= WITHIN_MS)?;
-        let success = self.next_answered.get(from).and_then(|&at| fact(at)).filter(|x| x.start_ms - end <= WITHIN_MS);
-        Some(success.map(|x| (x.start_ms - end) as f64 / 1000.0))
+    /// `None` when nothing followed the request in time, else seconds to the first success, if there was one.
+    fn after(&self, f: &Fact, end: i64) -> Option<Option<f64>> {
+        // A request that took no time is no retry of itself.
+        let follows = if self.head.as_ref() == Some(f) { self.behind } else { self.all };
+        follows.any.filter(|start| start - end <= WITHIN_MS)?;
+        let success = follows.answered.filter(|start| start - end <= WITHIN_MS);
+        Some(success.map(|start| (start - end) as f64 / 1000.0))
     }
 }

@@ -84,7 +84,7 @@ pub struct Case<'w> {
     /// The edge row.
     pub row: &'w EdgeRow,
     /// Its fact.
-    pub fact: Option<&'w Fact>,
+    pub fact: Option<Fact>,
     /// The fact's index.
     pub fact_id: Option<u32>,
     /// When the edge saw the request end: `[end, end + tick]`.

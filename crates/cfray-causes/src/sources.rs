@@ -21,7 +21,7 @@ pub fn origin_sources(w: &World) -> Vec<SourceSummary> {
     let mut tied: BTreeMap<usize, u64> = BTreeMap::new();
     for (ev, owner) in w.evs.iter().zip(&w.ties.owner) {
         let incident = |f: &Fact| f.flags.has(FactFlags::INCIDENT) && w.edge.owns(f);
-        if owner.is_some_and(|(f, t)| t >= Tie::Chain && w.edge.facts.get(f as usize).is_some_and(incident)) {
+        if owner.is_some_and(|(f, t)| t >= Tie::Chain && w.edge.facts.get(f as usize).is_some_and(|f| incident(&f))) {
             *tied.entry(ev.scan).or_default() += 1;
         }
     }

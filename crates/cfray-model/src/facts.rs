@@ -4,12 +4,13 @@ use crate::fact::Fact;
 use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Facts that lie outside of the process's own memory, such as in a mapped file.
 pub trait FactStore: Send + Sync + fmt::Debug {
     /// All of them.
     fn facts(&self) -> &[Fact];
+    /// One of them, without bringing what stands around it into memory.
+    fn read(&self, index: usize) -> Option<Fact>;
     /// Those in the range are not needed for now: what was brought into memory for them may go. They stay readable.
     fn release(&self, range: Range<usize>);
 }
@@ -25,7 +26,7 @@ pub struct Facts {
 #[derive(Clone)]
 enum Inner {
     Memory(Arc<Vec<Fact>>),
-    Stored(Arc<dyn FactStore>, Arc<AtomicU32>),
+    Stored(Arc<dyn FactStore>),
 }
 
 impl Default for Facts {
@@ -36,14 +37,12 @@ impl Default for Facts {
 
 /// Facts that are walked before memory is given back: 3 MB.
 const STRIDE: usize = 1 << 16;
-/// Single look-ups before memory is given back; each may bring in 64 KB.
-const LOOK_UPS: u32 = 256;
 
 impl Facts {
     /// Facts that a store holds.
     pub fn stored(store: Arc<dyn FactStore>) -> Self {
         let range = 0..store.facts().len();
-        Self { all: Inner::Stored(store, Arc::default()), range }
+        Self { all: Inner::Stored(store), range }
     }
 
     /// Those of a range of indexes, as facts of their own. Nothing is copied.
@@ -59,13 +58,16 @@ impl Facts {
     }
 
     /// One fact.
-    pub fn get(&self, index: usize) -> Option<&Fact> {
-        if let Inner::Stored(store, looks) = &self.all
-            && looks.fetch_add(1, Ordering::Relaxed) % LOOK_UPS == LOOK_UPS - 1
-        {
-            store.release(0..store.facts().len());
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<Fact> {
+        if index >= self.range.len() {
+            return None;
         }
-        self.deref().get(index)
+        let index = self.range.start + index;
+        match &self.all {
+            Inner::Memory(facts) => facts.get(index).copied(),
+            Inner::Stored(store) => store.read(index),
+        }
     }
 
     /// All facts in order.
@@ -77,7 +79,7 @@ impl Facts {
     pub fn part(&self, range: Range<usize>) -> Iter<'_> {
         let (facts, store): (&[Fact], _) = match &self.all {
             Inner::Memory(facts) => (facts, None),
-            Inner::Stored(store, _) => (store.facts(), Some(&**store)),
+            Inner::Stored(store) => (store.facts(), Some(&**store)),
         };
         let end = self.range.start + range.end.min(self.len());
         let from = (self.range.start + range.start.min(self.len())).min(end);
@@ -103,7 +105,7 @@ impl Deref for Facts {
     fn deref(&self) -> &[Fact] {
         let all = match &self.all {
             Inner::Memory(facts) => facts,
-            Inner::Stored(store, _) => store.facts(),
+            Inner::Stored(store) => store.facts(),
         };
         all.get(self.range.clone()).unwrap_or_default()
     }
@@ -213,6 +215,9 @@ mod tests {
         fn facts(&self) -> &[Fact] {
             &self.0
         }
+        fn read(&self, index: usize) -> Option<Fact> {
+            self.0.get(index).copied()
+        }
         fn release(&self, range: Range<usize>) {
             self.1.lock().unwrap().push(range);
         }
@@ -231,12 +236,7 @@ mod tests {
         assert_eq!(stored.part(5..7).map(|f| f.start_ms).collect::<Vec<_>>(), [5, 6]);
         assert_eq!(stored.part(facts.len() - 1..usize::MAX).len(), 1);
         assert_eq!(stored.iter().len(), facts.len());
-        shelf.1.lock().unwrap().clear();
-        for i in 0..LOOK_UPS as usize {
-            assert_eq!(stored.get(i * 7).map(|f| f.start_ms), Some(i as i64 * 7));
-        }
-        let all = 0..facts.len();
-        assert_eq!(*shelf.1.lock().unwrap(), vec![all]);
+        assert_eq!(stored.get(7).map(|f| f.start_ms), Some(7));
         assert_eq!(stored.get(facts.len()), None);
     }
 
@@ -245,7 +245,7 @@ mod tests {
         let facts: Vec<Fact> = (0..100).map(|i| Fact { start_ms: i, ..Fact::default() }).collect();
         for all in [Facts::from(facts.clone()), Facts::stored(Arc::new(Shelf(facts.clone(), Mutex::default())))] {
             let some = all.within(10..90).within(5..1000);
-            assert_eq!((some.len(), some.get(0), some.get(75)), (75, facts.get(15), None));
+            assert_eq!((some.len(), some.get(0), some.get(75)), (75, facts.get(15).copied(), None));
             assert_eq!(some, Facts::from(facts[15..90].to_vec()));
             assert!(some.iter().rev().eq(facts[15..90].iter().rev()) && some.part(70..200).eq(&facts[85..90]));
             assert!(all.within(7..7).is_empty() && all.within(200..300).is_empty());

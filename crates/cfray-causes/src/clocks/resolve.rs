@@ -179,14 +179,14 @@ fn pairs<'a>(events: impl Iterator<Item = &'a OriginEvent>, rows: &Rows<'_>, col
         };
         if let Some(ray) = e.own_ray() {
             let found = rows.index.ray(ray);
-            by_ray.extend(found.iter().filter_map(|&i| pair(rows.facts.get(i as usize)?, 1.0 / found.len() as f64)));
+            by_ray.extend(found.iter().filter_map(|&i| pair(&rows.facts.get(i as usize)?, 1.0 / found.len() as f64)));
             continue;
         }
         let found = rows.index.request(e.request);
         if found.is_empty() || found.len() > MANY {
             continue;
         }
-        let matching: Vec<&Fact> = found
+        let matching: Vec<Fact> = found
             .iter()
             .filter_map(|&i| rows.facts.get(i as usize))
             .filter(|f| rows.keys.get(f.combo as usize).is_none_or(|k| agrees(e, f, k, column, true)))

@@ -11,6 +11,19 @@ use rayon::prelude::*;
 pub struct FactIndex {
     by_ray: HashMap<u64, Vec<u32>>,
     by_request: HashMap<u32, Asked>,
+    /// Start of every [`STEP`]th fact, in milliseconds since the epoch.
+    ladder: Vec<i64>,
+    /// Facts without a time, which come before all others.
+    timeless: usize,
+}
+
+/// What one thread finds in a chunk: rays and requests with the facts that have them, the latter's durations in milliseconds.
+#[derive(Default)]
+struct Found {
+    with_ray: Vec<(u64, u32)>,
+    with_request: Vec<(u32, u32, u32)>,
+    ladder: Vec<i64>,
+    timeless: usize,
 }
 
 /// The facts of one request key.
@@ -24,6 +37,10 @@ struct Asked {
 
 /// Facts that one thread looks at in one go.
 const CHUNK: usize = 1 << 15;
+/// Chunks of which the finds are held at once.
+const AT_ONCE: usize = 32;
+/// Facts between two whose start is kept: where a time stands is known that well without a look at the facts.
+const STEP: usize = 64;
 /// Bits of [`Sieve`].
 const SIEVE: usize = 1 << 18;
 
@@ -59,38 +76,42 @@ impl FactIndex {
             if e.ray != 0 && rays.insert(e.ray) {
                 ray_bits.add(e.ray);
             }
-            if e.request != 0 && requests.insert(e.request as u32) {
+            // A line with a ray of its own is asked for by that.
+            if e.request != 0 && e.own_ray().is_none() && requests.insert(e.request as u32) {
                 request_bits.add(u64::from(e.request as u32));
             }
         }
-        let found: Vec<(Vec<u32>, Vec<u32>)> = (0..facts.len().div_ceil(CHUNK))
-            .into_par_iter()
-            .map(|chunk| {
-                let (mut with_ray, mut with_request) = (Vec::new(), Vec::new());
-                let from = chunk * CHUNK;
-                for (i, f) in (from..).zip(facts.part(from..from + CHUNK)) {
-                    if f.ray != 0 && ray_bits.may_hold(f.ray) && rays.contains(&f.ray) {
-                        with_ray.push(i as u32);
-                    }
-                    if f.request != 0 && request_bits.may_hold(u64::from(f.request)) && requests.contains(&f.request) {
-                        with_request.push(i as u32);
-                    }
+        let look = |chunk: usize| {
+            let mut found = Found::default();
+            let from = chunk * CHUNK;
+            for (i, f) in (from..).zip(facts.part(from..from + CHUNK)) {
+                if i.is_multiple_of(STEP) {
+                    found.ladder.push(f.start_ms);
                 }
-                (with_ray, with_request)
-            })
-            .collect();
-        let mut index = Self::default();
-        for (with_ray, with_request) in found {
-            for i in with_ray {
-                if let Some(f) = facts.get(i as usize) {
-                    index.by_ray.entry(f.ray).or_default().push(i);
+                found.timeless += usize::from(f.start_ms == i64::MIN);
+                if f.ray != 0 && ray_bits.may_hold(f.ray) && rays.contains(&f.ray) {
+                    found.with_ray.push((f.ray, i as u32));
+                }
+                if f.request != 0 && request_bits.may_hold(u64::from(f.request)) && requests.contains(&f.request) {
+                    found.with_request.push((f.request, i as u32, f.dur_ms));
                 }
             }
-            for i in with_request {
-                if let Some(f) = facts.get(i as usize) {
-                    let asked = index.by_request.entry(f.request).or_default();
+            found
+        };
+        let mut index = Self::default();
+        let chunks = facts.len().div_ceil(CHUNK);
+        for from in (0..chunks).step_by(AT_ONCE) {
+            let found: Vec<Found> = (from..chunks.min(from + AT_ONCE)).into_par_iter().map(look).collect();
+            for part in found {
+                index.ladder.extend(part.ladder);
+                index.timeless += part.timeless;
+                for (ray, i) in part.with_ray {
+                    index.by_ray.entry(ray).or_default().push(i);
+                }
+                for (request, i, dur_ms) in part.with_request {
+                    let asked = index.by_request.entry(request).or_default();
                     asked.rows.push(i);
-                    asked.longest_ms = asked.longest_ms.max(f.dur_ms);
+                    asked.longest_ms = asked.longest_ms.max(dur_ms);
                 }
             }
         }
@@ -113,19 +134,19 @@ impl FactIndex {
 
     /// Those facts with the request key of an event whose life may meet the span of true time (with no span: all),
     /// and those without a time. The answer may hold a few that just miss it.
-    pub fn request_near(&self, request: u64, span: Option<Span>, facts: &Facts) -> impl Iterator<Item = u32> {
+    pub fn request_near(&self, request: u64, span: Option<Span>) -> impl Iterator<Item = u32> {
         let asked = self.asked(request);
         let rows = asked.map_or(&[][..], |asked| &asked.rows);
         let (mut timeless, mut near) = (&rows[..0], rows);
         if let (Some(span), Some(asked)) = (span, asked) {
-            let start = |i: &u32| facts.get(*i as usize).map_or(i64::MIN, |f| f.start_ms);
             // A row lives to the end of its last tick, which is a second at most.
             let lo = span.lo.div_euclid(MILLI) - i64::from(asked.longest_ms) - SECOND / MILLI;
             let hi = span.hi.div_euclid(MILLI);
-            timeless = rows.get(..rows.partition_point(|i| start(i) == i64::MIN)).unwrap_or_default();
-            near = rows
-                .get(timeless.len().max(rows.partition_point(|i| start(i) < lo))..rows.partition_point(|i| start(i) <= hi))
-                .unwrap_or_default();
+            let from = self.ladder.partition_point(|start| *start < lo).saturating_sub(1) * STEP;
+            let to = self.ladder.partition_point(|start| *start <= hi) * STEP;
+            let before = |index: usize| rows.partition_point(|row| (*row as usize) < index);
+            timeless = rows.get(..before(self.timeless)).unwrap_or_default();
+            near = rows.get(timeless.len().max(before(from))..before(to)).unwrap_or_default();
         }
         timeless.iter().chain(near).copied()
     }

@@ -271,7 +271,7 @@ fn by_dropped_page(evs: &[Ev], facts: &Facts, keys: &[ComboKeys], ties: &mut Tie
         let list = pages.get(&modsec_page(&ev.e.text)).map_or(&[][..], Vec::as_slice);
         let fits = list.iter().filter_map(|&f| Some((f, facts.get(f as usize)?))).filter(|&(f, fact)| {
             let edge = keys.get(fact.combo as usize).map_or(0, |k| k.edge_ip);
-            (ev.e.client == edge || ev.e.client as u32 == fact.client) && in_life(ev, fact, SLACK) && !lined(ties, f)
+            (ev.e.client == edge || ev.e.client as u32 == fact.client) && in_life(ev, &fact, SLACK) && !lined(ties, f)
         });
         if let Some((fact, _)) = fits.min_by_key(|(id, fact)| (distance_to_end(ev, fact), *id)) {
             ties.set(i, fact, Tie::Chain);
@@ -325,8 +325,8 @@ fn by_request(evs: &[Ev], facts: &Facts, keys: &[ComboKeys], index: &FactIndex, 
             continue;
         }
         let reach = ev.utc.map(|t| Span { lo: t.lo - SLACK, hi: t.hi + SLACK });
-        for fact in index.request_near(ev.e.request, reach, facts) {
-            let Some(f) = facts.get(fact as usize) else { continue };
+        for fact in index.request_near(ev.e.request, reach) {
+            let Some(f) = &facts.get(fact as usize) else { continue };
             if !may_have_reached_origin(f) || !in_life(ev, f, SLACK) {
                 continue;
             }
@@ -352,7 +352,7 @@ fn by_request(evs: &[Ev], facts: &Facts, keys: &[ComboKeys], index: &FactIndex, 
         // such lines are too rare to be there by chance.
         if c.rank >= 3
             && let Some(alike) = &alike
-            && !alike.rare(evs, ev, facts.get(c.fact as usize))
+            && !alike.rare(evs, ev, facts.get(c.fact as usize).as_ref())
         {
             ties.open.insert(c.ev);
         }

@@ -396,24 +396,30 @@ fn servers(scans: &[SourceScan]) -> (Vec<Server>, Vec<usize>) {
     (servers, of)
 }
 
-/// A client column counts as comparable when at least half of the lines whose request is known agree
-/// with some row of that request.
+/// Lines of one source whose client is compared with that of its rows.
+const CLIENTS: usize = 2048;
+/// Rows of one request that a line is compared with.
+const CLIENT_ROWS: usize = 256;
+
+/// A client column counts as comparable when at least half of the lines whose request is known agree with some row of that request.
+/// Of many lines a choice is asked, spread over all; a request with more rows than are looked at counts only where there are no others.
 fn client_column(scan: &SourceScan, facts: &Facts, keys: &[ComboKeys], index: &FactIndex) -> ClientColumn {
-    let (mut seen, mut agreeing) = (0u32, 0u32);
-    for e in scan.events.iter().filter(|e| e.client != 0) {
-        let rows = if e.ray != 0 { index.ray(e.ray) } else { index.request(e.request) };
-        if rows.is_empty() {
-            continue;
+    let rows = |e: &OriginEvent| if e.ray != 0 { index.ray(e.ray) } else { index.request(e.request) };
+    let verdict = |most: usize| {
+        let asked = || scan.events.iter().filter(|e| e.client != 0 && (1..=most).contains(&rows(e).len()));
+        let (mut seen, mut agreeing) = (0u32, 0u32);
+        for e in asked().step_by(asked().count().div_ceil(CLIENTS).max(1)) {
+            let mut rows = rows(e).iter().take(CLIENT_ROWS).filter_map(|&i| facts.get(i as usize));
+            let agrees = |f: Fact| keys.get(f.combo as usize).is_some_and(|k| agrees(e, &f, k, ClientColumn::Comparable, false));
+            seen += 1;
+            agreeing += u32::from(rows.any(agrees));
         }
-        seen += 1;
-        let hit = rows
-            .iter()
-            .take(256)
-            .filter_map(|&i| facts.get(i as usize))
-            .any(|f| keys.get(f.combo as usize).is_some_and(|k| agrees(e, f, k, ClientColumn::Comparable, false)));
-        agreeing += u32::from(hit);
+        (seen >= 4).then_some(agreeing * 2 < seen)
+    };
+    match verdict(CLIENT_ROWS).or_else(|| verdict(usize::MAX)) {
+        Some(true) => ClientColumn::Opaque,
+        _ => ClientColumn::Comparable,
     }
-    if seen >= 4 && agreeing * 2 < seen { ClientColumn::Opaque } else { ClientColumn::Comparable }
 }
 
 /// Recognises jobs with a filter or a sample rate.

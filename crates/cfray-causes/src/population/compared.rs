@@ -112,7 +112,7 @@ fn networks(w: &World) -> Vec<u64> {
 fn of_fact(w: &World, fact: u32, networks: &[u64]) -> Values {
     let mut v = Values::default();
     let Some(f) = w.edge.facts.get(fact as usize) else { return v };
-    v.1 = World::life(f).map(|life| Stay { from: life.lo.div_euclid(MILLI), to: life.hi.div_euclid(MILLI) });
+    v.1 = World::life(&f).map(|life| Stay { from: life.lo.div_euclid(MILLI), to: life.hi.div_euclid(MILLI) });
     let keys = w.keys.get(f.combo as usize).copied().unwrap_or_default();
     if keys.edge_ip != 0 {
         v.set(Property::EdgeAddress, keys.edge_ip);

@@ -94,7 +94,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             return None;
         }
         if matches!(e.status, Some(200..=399)) {
-            let usual = a.2 == Tie::Ray || c.fact.is_none_or(|f| c.p.sizes.ordinary_is_usual(f));
+            let usual = a.2 == Tie::Ray || c.fact.is_none_or(|f| c.p.sizes.ordinary_is_usual(&f));
             // Of a server behind another one: what that made of the answer, its own lines would tell.
             let visitor = c.fact.map_or(0, |f| f.client);
             let usual = usual && (c.edge_key() == 0 || front::sees(a.1, c.edge_key(), visitor));

@@ -299,7 +299,7 @@ impl FactWriter {
         if map.len() != len * size_of::<Fact>() {
             return Err(io::Error::other("the temporary file does not hold what was written"));
         }
-        Ok(MappedFacts { map, len })
+        Ok(MappedFacts { map, file, len })
     }
 }
 
@@ -307,7 +307,25 @@ impl FactWriter {
 #[derive(Debug)]
 pub(crate) struct MappedFacts {
     map: Mmap,
+    /// The same file, to read single facts from: a page that is looked at once costs more than a call.
+    file: File,
     len: usize,
+}
+
+impl MappedFacts {
+    #[cfg(unix)]
+    fn read_from_file(&self, index: usize) -> Option<Fact> {
+        use std::os::unix::fs::FileExt;
+        let mut bytes = [0; size_of::<Fact>()];
+        self.file.read_exact_at(&mut bytes, (index * size_of::<Fact>()) as u64).ok()?;
+        // SAFETY: as many bytes as a `Fact` has, and every bit pattern is a valid one; they need not be aligned.
+        Some(unsafe { std::ptr::read_unaligned(bytes.as_ptr().cast::<Fact>()) })
+    }
+
+    #[cfg(not(unix))]
+    fn read_from_file(&self, _index: usize) -> Option<Fact> {
+        None
+    }
 }
 
 impl FactStore for MappedFacts {
@@ -315,6 +333,13 @@ impl FactStore for MappedFacts {
         // SAFETY: the mapping holds `len` facts as `FactWriter::write` wrote them and begins at a page; every bit
         // pattern is a valid `Fact`; it is never written to and lives as long as `self`.
         unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast::<Fact>(), self.len) }
+    }
+
+    fn read(&self, index: usize) -> Option<Fact> {
+        if index >= self.len {
+            return None;
+        }
+        self.read_from_file(index).or_else(|| self.facts().get(index).copied())
     }
 
     fn release(&self, range: Range<usize>) {
