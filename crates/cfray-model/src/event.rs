@@ -367,8 +367,9 @@ pub struct SourceScan {
     pub lowest_cid: Option<(u64, i64)>,
     /// Host names in the syslog wrapper.
     pub syslog_hosts: BTreeMap<String, u64>,
-    /// What is kept, ordered by (time, place).
-    pub events: Vec<OriginEvent>,
+    /// What is kept, ordered by (time, place). Boxed: they are sorted and handed on, and there may be hundreds of thousands.
+    #[allow(clippy::vec_box)]
+    pub events: Vec<Box<OriginEvent>>,
     /// Events not kept because one second held too many of one signature.
     pub folded: u64,
     /// A choice of its ordinary answers, where [`crate::IncidentIndex::answers`] asks for them.

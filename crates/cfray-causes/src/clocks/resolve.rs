@@ -103,7 +103,7 @@ fn group_by_server(scans: &[SourceScan]) -> BTreeMap<(&str, &str), Vec<usize>> {
 }
 
 fn group(scan: &SourceScan, has_zone: bool) -> impl Iterator<Item = &OriginEvent> {
-    scan.events.iter().filter(move |e| e.time.is_some_and(|t| t.offset_s.is_some() == has_zone))
+    scan.events.iter().map(|e| &**e).filter(move |e| e.time.is_some_and(|t| t.offset_s.is_some() == has_zone))
 }
 
 /// Lines of a group in order of line, with their stated times.

@@ -47,7 +47,7 @@ impl Span {
 #[derive(Debug)]
 pub struct Ev {
     /// The event.
-    pub e: OriginEvent,
+    pub e: Box<OriginEvent>,
     /// Index of its source scan.
     pub scan: usize,
     /// Index into [`World::servers`].
@@ -194,7 +194,7 @@ impl World {
         let keys = combo_keys(&edge, &scans);
         // Passes over all facts, side by side.
         let (index, ((incident_fact, trips), wanted)) = rayon::join(
-            || FactIndex::build(&edge.facts, scans.iter().flat_map(|s| s.events.iter())),
+            || FactIndex::build(&edge.facts, scans.iter().flat_map(|s| &s.events).map(|e| &**e)),
             || rayon::join(|| (incident_facts(&edge), RoundTrips::build(&edge)), || edge.index()),
         );
         let columns: Vec<ClientColumn> = scans.iter().map(|s| client_column(s, &edge.facts, &keys, &index)).collect();

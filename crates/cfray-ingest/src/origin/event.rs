@@ -70,7 +70,7 @@ pub fn event(
     request: u64,
     plan: &OriginPlan,
     paths: &mut Pool,
-) -> OriginEvent {
+) -> Box<OriginEvent> {
     let raw_key = |value| text_key(value, plan.json);
     let addr = |value: &Option<Cow<'_, [u8]>>| value.as_deref().map_or(0, key::addr_key);
     let path = match line.uri.as_deref() {
@@ -87,7 +87,7 @@ pub fn event(
         _ => Text::new(),
     };
     let (stack, time_is_start) = placed(line, plan);
-    OriginEvent {
+    Box::new(OriginEvent {
         time: line.time,
         at,
         time_is_start,
@@ -124,7 +124,7 @@ pub fn event(
         } else {
             text_of(&plan.parser.quote(record))
         },
-    }
+    })
 }
 
 /// Stack of a line, and whether its time is the request's start. An access line in a format that

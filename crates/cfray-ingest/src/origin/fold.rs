@@ -43,7 +43,8 @@ const NOISE_LINES: u64 = 16;
 struct Group {
     count: u64,
     /// All of them up to [`ALL`], else the [`FEW`] smallest.
-    events: Vec<OriginEvent>,
+    #[allow(clippy::vec_box)]
+    events: Vec<Box<OriginEvent>>,
 }
 
 /// Events by kind and second. Merging is associative and commutative: a group that is small keeps
@@ -107,7 +108,7 @@ impl Fold {
     }
 
     /// Adds what [`Self::noise`] wants.
-    pub fn add_noise(&mut self, event: OriginEvent) {
+    pub fn add_noise(&mut self, event: Box<OriginEvent>) {
         let group = self.groups.entry(Self::noise_key(event.time, event.at)).or_default();
         group.count = 1;
         group.events.clear();
@@ -115,7 +116,7 @@ impl Fold {
     }
 
     /// Adds an event. `ray`, `request`: the index wants it for this ray or request (else 0).
-    pub fn add(&mut self, mut event: OriginEvent, ray: u64, request: u64) {
+    pub fn add(&mut self, mut event: Box<OriginEvent>, ray: u64, request: u64) {
         let kind = match (&event.sig, ray, request) {
             (_, 1.., _) => Kind::Ray(ray),
             (_, 0, 1..) => Kind::Request(request),
@@ -185,16 +186,17 @@ impl Fold {
     }
 
     /// Events by (time, place), and the number of those that were not kept.
-    pub fn finish(self) -> (Vec<OriginEvent>, u64) {
+    #[allow(clippy::vec_box)]
+    pub fn finish(self) -> (Vec<Box<OriginEvent>>, u64) {
         let mut folded = 0;
-        let mut events = Vec::with_capacity(self.groups.values().map(|g| g.events.len()).sum());
+        let mut events: Vec<Box<OriginEvent>> = Vec::with_capacity(self.groups.values().map(|g| g.events.len()).sum());
         // Sorted below.
         #[allow(clippy::iter_over_hash_type)]
         for group in self.groups.into_values() {
             folded += group.count - group.events.len() as u64;
             events.extend(group.events);
         }
-        events.sort_unstable_by_key(|e: &OriginEvent| (e.time.map(|t| t.stated_ns()), e.at));
+        events.sort_by_cached_key(|e| (e.time.map(|t| t.stated_ns()), e.at));
         (events, folded)
     }
 }
@@ -203,8 +205,9 @@ fn place(event: &OriginEvent) -> LineRef {
     event.at
 }
 
-fn smallest(events: &mut Vec<OriginEvent>, few: usize) {
-    events.sort_unstable_by_key(place);
+#[allow(clippy::vec_box)]
+fn smallest(events: &mut Vec<Box<OriginEvent>>, few: usize) {
+    events.sort_unstable_by_key(|e| place(e));
     events.truncate(few);
 }
 
@@ -221,7 +224,7 @@ mod tests {
     use super::*;
     use cfray_model::{Line, LineKind, LogTime, SigHit, SourceId, Stack};
 
-    fn event(line: u64, second: i64) -> OriginEvent {
+    fn event(line: u64, second: i64) -> Box<OriginEvent> {
         let plan = crate::discover::OriginPlan::for_tests();
         let mut parsed = Line::new(LineKind::Error, Stack::Nginx);
         parsed.time = Some(LogTime { civil_ns: second * 1_000_000_000, offset_s: None, precision_ns: 1, yearless: false });
