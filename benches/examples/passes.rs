@@ -30,9 +30,10 @@ fn main() {
         let most = alone + busiest;
         longest += most;
         println!(
-            "{what:<10}{:>9.1} ms   CPU {all:>7.1} ms, longest way {most:>7.1} ms, so far {longest:>7.1} ms   peak {:>6} MB",
+            "{what:<10}{:>9.1} ms   CPU {all:>7.1} ms, longest way {most:>7.1} ms, so far {longest:>7.1} ms   now {:>6} MB, peak {:>6} MB",
             (now - last.0).as_secs_f64() * 1e3,
-            peak_mb()
+            status_mb("VmRSS:"),
+            status_mb("VmHWM:")
         );
         last = (Instant::now(), thread_times());
     };
@@ -62,9 +63,9 @@ fn thread_times() -> BTreeMap<String, u64> {
         .collect()
 }
 
-/// Most memory this process ever had, as the kernel tells it.
-fn peak_mb() -> u64 {
+/// Memory of this process as the kernel tells it: `VmRSS:` now, `VmHWM:` at most.
+fn status_mb(what: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix(what)).unwrap_or_default();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() / 1024
 }
