@@ -109,7 +109,6 @@ fn analyze_with(
     let mut gathered = Gathered::new(parts.iter().any(|part| !part.edge.slices.is_empty()));
     let mut thin = Thinned::default();
     for (number, mut part) in parts.into_iter().enumerate() {
-        totals.add(&part.edge);
         if part.edge.counters.rows > 0 {
             kinds.push(join::world::edge_kind(&part.edge));
         }
@@ -126,15 +125,16 @@ fn analyze_with(
             }
         }
         let mut passes = Passes::new(part.edge.slices.len());
-        let mut one = |edge: EdgeScan, origin: OriginScan, passes: &mut Passes| {
+        let mut one = |edge: EdgeScan, origin: OriginScan, passes: &mut Passes, totals: Option<&mut Totals>| {
             thin.add(&origin);
             let world = World::build(edge, origin, settings.clone());
-            one_part(world, keeps, sources, passes, &mut report, &mut gathered)
+            one_part(world, keeps, sources, passes, totals, &mut report, &mut gathered)
         };
         let mut world = None;
         let shifts = if part.edge.slices.is_empty() {
             Arc::default()
         } else {
+            totals.add(&part.edge);
             let edge = part.edge.measuring();
             let origin = rescan(number, &edge);
             let world = World::build(edge, origin, settings.clone());
@@ -148,10 +148,10 @@ fn analyze_with(
                 done.rows = Shelf::default();
             }
             let origin = rescan(number, &edge);
-            one(edge, origin, &mut passes);
+            one(edge, origin, &mut passes, None);
         }
         if part.edge.slices.is_empty() {
-            world = one(part.edge, part.origin, &mut passes);
+            world = one(part.edge, part.origin, &mut passes, Some(&mut totals));
         }
         passes.finish(&mut report);
         if let (Some(world), Some(kept)) = (world, kept.as_deref_mut()) {
@@ -202,17 +202,21 @@ impl Thinned {
     }
 }
 
-/// Adds the rows of a part to the report, or those of a slice of one. Its world is given back where somebody `keeps` it;
+/// Adds the rows of a part to the report, or those of a slice of one, and its requests to the totals, if they are given. Its world is given back where somebody `keeps` it;
 /// elsewhere it makes room for the rows.
 fn one_part(
     mut w: World,
     keeps: bool,
     sources: &[SourceInfo],
     passes: &mut Passes,
+    totals: Option<&mut Totals>,
     report: &mut Report,
     gathered: &mut Gathered,
 ) -> Option<World> {
-    let (p, retries) = rayon::join(|| Population::build(&w), || retry::retries(&w));
+    let (p, (retries, ())) = rayon::join(
+        || Population::build(&w),
+        || rayon::join(|| retry::retries(&w), || totals.into_iter().for_each(|totals| totals.add(&w.edge))),
+    );
     let judged = judge::all(&w, &p, w.settings.threads);
     if w.edge.counters.rows > 0 {
         notes(&w, report);

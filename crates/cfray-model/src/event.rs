@@ -2,12 +2,14 @@
 
 use crate::answer::AnsweredLine;
 use crate::edge::Reject;
+use crate::index::IncidentIndex;
 use crate::line::{Level, LineKind, Stack};
 use crate::source::{LineRef, SourceInfo};
 use crate::text::Text;
 use crate::time::LogTime;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 macro_rules! sigs {
     ($( $(#[$doc:meta])* $variant:ident = $name:literal; )*) => {
@@ -392,4 +394,6 @@ pub struct OriginScan {
     pub sources: Vec<SourceScan>,
     /// What is left of the events where memory was short: a clause for people.
     pub thinned: Option<String>,
+    /// What was asked for; `None`: what [`crate::EdgeScan::index`] gives.
+    pub asked: Option<Arc<IncidentIndex>>,
 }

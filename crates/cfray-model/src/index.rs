@@ -5,7 +5,6 @@ use crate::fact::{Fact, FactFlags};
 use crate::key;
 use crate::slice::{IncidentKeys, SliceTime};
 use foldhash::HashSet;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Small broadcast index: which origin lines are worth keeping.
@@ -33,6 +32,40 @@ const COVER_ROWS: usize = 12;
 /// See [`COVER_ROWS`].
 const COVER_SLOT_MS: i64 = 10_000;
 
+/// Hash, ray and request of a fact.
+type Choice = (u64, u64, u32);
+
+/// The `N` smallest.
+#[derive(Default)]
+struct Fewest<const N: usize> {
+    few: Vec<Choice>,
+    /// What is not below this is not among them.
+    limit: Option<Choice>,
+}
+
+impl<const N: usize> Fewest<N> {
+    fn see(&mut self, choice: Choice) {
+        if self.limit.is_none_or(|limit| choice < limit) {
+            self.few.push(choice);
+            if self.few.len() >= 4 * N {
+                self.cut();
+            }
+        }
+    }
+
+    fn cut(&mut self) {
+        if self.few.len() > N {
+            self.limit = Some(*self.few.select_nth_unstable(N).1);
+            self.few.truncate(N);
+        }
+    }
+
+    fn finish(mut self) -> impl Iterator<Item = Choice> {
+        self.cut();
+        self.few.into_iter()
+    }
+}
+
 impl IncidentIndex {
     /// Incidents, plus the rows with the smallest ray hash for clocks: a choice that depends only
     /// on the set of rows, not on their order.
@@ -58,44 +91,39 @@ impl IncidentIndex {
         }
         // A choice by hash depends on the set of rows only, not on their order.
         let hash = |f: &Fact| key::bytes_key([f.ray.to_le_bytes(), f.start_ms.to_le_bytes()].as_flattened());
-        let timed = || scan.facts.iter().filter(|f| f.flags.has(FactFlags::CONTACTED) && f.start_ms != i64::MIN);
-        // Some from anywhere, for clocks and usual sizes ...
-        let mut chosen: Vec<(u64, u64, u32)> = Vec::new();
-        let fewest = |chosen: &mut Vec<(u64, u64, u32)>| {
-            if chosen.len() > CLOCK_ROWS {
-                chosen.select_nth_unstable(CLOCK_ROWS);
-                chosen.truncate(CLOCK_ROWS);
-            }
-        };
-        // ... and some from the seconds around each incident, to know whether the logs cover them.
+        // Some from anywhere, for clocks and usual sizes, and some from the seconds around each incident, to know whether the logs
+        // cover them.
         let slot = |ms: i64| ms.div_euclid(COVER_SLOT_MS);
-        let mut slots: BTreeMap<i64, Vec<(u64, u64, u32)>> = BTreeMap::new();
+        let mut slots: Vec<i64> = Vec::new();
         for row in &scan.incidents {
-            if let Some(at) = row.end.or(row.start).map(|t| slot(t.millis())) {
-                for near in at - 1..=at + 1 {
-                    slots.entry(near).or_default();
+            slots.extend(row.end.or(row.start).map(|t| slot(t.millis())));
+        }
+        slots.sort_unstable();
+        slots.dedup();
+        let mut slots: Vec<i64> = slots.iter().flat_map(|at| at - 1..=at + 1).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        let mut anywhere = Fewest::<CLOCK_ROWS>::default();
+        let mut covers: Vec<Fewest<COVER_ROWS>> = Vec::new();
+        // Facts come in order of time: the next slots, the one that is being filled, and whether it is wanted.
+        let mut slots = slots.into_iter().peekable();
+        let (mut current, mut wanted) = (i64::MIN, false);
+        for f in scan.facts.iter().filter(|f| f.flags.has(FactFlags::CONTACTED) && f.start_ms != i64::MIN) {
+            let choice = (hash(f), f.ray, f.request);
+            anywhere.see(choice);
+            let at = slot(f.start_ms);
+            if at != current {
+                while slots.next_if(|slot| *slot < at).is_some() {}
+                (current, wanted) = (at, slots.peek() == Some(&at));
+                if wanted {
+                    covers.push(Fewest::default());
                 }
             }
-        }
-        for f in timed() {
-            let entry = (hash(f), f.ray, f.request);
-            chosen.push(entry);
-            if chosen.len() >= 4 * CLOCK_ROWS {
-                fewest(&mut chosen);
-            }
-            let Some(list) = slots.get_mut(&slot(f.start_ms)) else { continue };
-            list.push(entry);
-            if list.len() >= 4 * COVER_ROWS {
-                list.select_nth_unstable(COVER_ROWS);
-                list.truncate(COVER_ROWS);
+            if let Some(cover) = covers.last_mut().filter(|_| wanted) {
+                cover.see(choice);
             }
         }
-        fewest(&mut chosen);
-        for mut list in slots.into_values() {
-            list.sort_unstable();
-            list.truncate(COVER_ROWS);
-            chosen.append(&mut list);
-        }
+        let chosen = anywhere.finish().chain(covers.into_iter().flat_map(Fewest::finish));
         for (_, ray, request) in chosen {
             if ray != 0 {
                 index.rays.insert(ray);

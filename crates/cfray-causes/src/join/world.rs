@@ -16,6 +16,7 @@ use cfray_model::{
 };
 use foldhash::HashMap;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 /// Interval of true time in nanoseconds since the epoch, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,9 +194,13 @@ impl World {
         }
         let keys = combo_keys(&edge, &scans);
         // Passes over all facts, side by side.
-        let (index, ((incident_fact, trips), wanted)) = rayon::join(
+        let asked = origin.asked;
+        let (index, (incident_fact, (trips, wanted))) = rayon::join(
             || FactIndex::build(&edge.facts, scans.iter().flat_map(|s| &s.events).map(|e| &**e)),
-            || rayon::join(|| (incident_facts(&edge), RoundTrips::build(&edge)), || edge.index()),
+            || {
+                let wanted = || asked.map_or_else(|| edge.index(), Arc::unwrap_or_clone);
+                rayon::join(|| incident_facts(&edge), || rayon::join(|| RoundTrips::build(&edge), wanted))
+            },
         );
         let columns: Vec<ClientColumn> = scans.iter().map(|s| client_column(s, &edge.facts, &keys, &index)).collect();
         let clocks =

@@ -19,6 +19,8 @@ use crate::parallel::{Job, for_each_block};
 use cfray_model::{IncidentIndex, OriginScan, SourceId};
 use collect::Collector;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
 use wanted::Wanted;
 
 /// Reads every origin source. One [`cfray_model::SourceScan`] a source, in source order; a source in
@@ -39,12 +41,19 @@ pub fn scan_origin(d: &Discovery, index: &IncidentIndex, o: &Options, p: &dyn Pr
             state.spare(o);
         }
     });
-    let mut all = Kept { sources: plans.keys().map(|id| (*id, Collector::default())).collect(), level: 0 };
+    let mut all = Kept::default();
     for (id, part) in parts.into_iter().flat_map(|kept| kept.sources) {
-        all.sources.entry(id).or_default().merge(part);
+        match all.sources.entry(id) {
+            Entry::Vacant(first) => drop(first.insert(part)),
+            Entry::Occupied(mut so_far) => so_far.get_mut().merge(part),
+        }
+    }
+    for id in plans.keys() {
+        all.sources.entry(*id).or_default();
     }
     all.spare(o);
-    let mut scan = OriginScan { thinned: (all.level > 0).then(|| fold::in_words(all.level)), ..OriginScan::default() };
+    let thinned = (all.level > 0).then(|| fold::in_words(all.level));
+    let mut scan = OriginScan { thinned, asked: Some(Arc::new(index.clone())), ..OriginScan::default() };
     let all = all.sources;
     for (id, collector) in all {
         let Some(info) = usize::try_from(id.0).ok().and_then(|i| d.sources.get(i)) else { continue };
