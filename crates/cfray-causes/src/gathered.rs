@@ -2,7 +2,9 @@
 
 use crate::brief::{Brief, Names};
 use cfray_model::report::Row;
+use cfray_model::shelf::BLOCK;
 use cfray_model::{Cause, Rows, Shelf};
+use rayon::prelude::*;
 
 /// The rows in brief, in the order of the report, with the texts that they name.
 #[derive(Debug, Default)]
@@ -39,8 +41,11 @@ impl Gathered {
             return;
         };
         sort(&mut rows);
-        self.briefs.list.extend(rows.iter().map(|row| Brief::of(row, &mut self.briefs.names)));
-        shelf.put(&rows);
+        let briefs = &mut self.briefs;
+        let pack = || rows.par_chunks(BLOCK).map(Shelf::of).collect::<Vec<_>>();
+        let brief = || briefs.list.extend(rows.iter().map(|row| Brief::of(row, &mut briefs.names)));
+        let (blocks, ()) = rayon::join(pack, brief);
+        blocks.into_iter().for_each(|block| shelf.append(block));
     }
 
     /// All rows in the order of the report, their briefs, and how many were left out because they are copies. With `several` parts

@@ -46,12 +46,13 @@ pub use settings::{Settings, ZoneSpec};
 use cfray_model::report::{Report, Row, SourceSummary};
 use cfray_model::source::Skipped;
 use cfray_model::text::Place;
-use cfray_model::{EdgeScan, OriginScan, Shelf, SourceInfo, Text};
+use cfray_model::{EdgeRow, EdgeScan, OriginScan, Shelf, SourceInfo, Text};
 use gathered::Gathered;
 use join::World;
 use join::world::EdgeKind;
 use passes::Passes;
 use population::Population;
+use rayon::prelude::*;
 use std::borrow::Cow;
 use std::sync::Arc;
 use totals::Totals;
@@ -143,10 +144,9 @@ fn analyze_with(
             shifts
         };
         for slice in 0..part.edge.slices.len() {
-            let edge = part.edge.slice(slice, &shifts);
-            if let Some(done) = part.edge.slices.get_mut(slice) {
-                done.rows = Shelf::default();
-            }
+            let rows = part.edge.slices.get_mut(slice).map(|slice| std::mem::take(&mut slice.rows)).unwrap_or_default();
+            let edge = part.edge.slice(slice, unpacked(&rows), &shifts);
+            drop(rows);
             let origin = rescan(number, &edge);
             one(edge, origin, &mut passes, None);
         }
@@ -177,6 +177,14 @@ fn analyze_with(
     report.config.clone_from(&settings.config.report);
     assemble::finish(&mut report, &briefs, &kinds, &totals);
     report
+}
+
+/// Incidents of a slice, in order.
+fn unpacked(rows: &Shelf<EdgeRow>) -> Vec<EdgeRow> {
+    let mut incidents: Vec<EdgeRow> = Vec::with_capacity(rows.len());
+    incidents.par_extend((0..rows.blocks()).into_par_iter().flat_map_iter(|block| rows.block(block)));
+    incidents.par_sort_unstable_by_key(EdgeRow::order);
+    incidents
 }
 
 /// What `--max-memory` left of the evidence.

@@ -303,14 +303,18 @@ impl<T: Pack + Clone> Shelf<T> {
     /// Packs records behind those that are there, in blocks of [`BLOCK`] at most.
     pub fn put(&mut self, records: &[T]) {
         for records in records.chunks(BLOCK) {
-            let mut raw = Vec::with_capacity(records.len() * 512);
-            records.iter().for_each(|record| record.pack(&mut raw));
-            // Compressing into memory fails only where memory does.
-            let bytes = zstd::bulk::compress(&raw, LEVEL).map_or_else(|_| raw.clone().into(), Vec::into_boxed_slice);
-            self.starts.push(self.len);
-            self.len += records.len();
-            self.blocks.push(Block { rows: records.len() as u32, raw: raw.len() as u32, bytes });
+            self.append(Self::of(records));
         }
+    }
+
+    /// One block of records: what several threads may make side by side, to be put together by [`Self::append`].
+    pub fn of(records: &[T]) -> Self {
+        let mut raw = Vec::with_capacity(records.len() * 512);
+        records.iter().for_each(|record| record.pack(&mut raw));
+        // Compressing into memory fails only where memory does.
+        let bytes = zstd::bulk::compress(&raw, LEVEL).map_or_else(|_| raw.clone().into(), Vec::into_boxed_slice);
+        let block = Block { rows: records.len() as u32, raw: raw.len() as u32, bytes };
+        Self { blocks: vec![block], starts: vec![0], len: records.len(), ..Self::default() }
     }
 
     /// The records of one block.

@@ -83,12 +83,10 @@ impl IncidentKeys {
 
 impl EdgeScan {
     /// The scan as if it had the incidents of one slice alone, with the facts of its time. Counters stay those of the whole.
-    /// `shifts`: see [`SliceTime`].
+    /// `incidents`: those of the slice, unpacked and in order ([`EdgeRow::order`]). `shifts`: see [`SliceTime`].
     #[must_use]
-    pub fn slice(&self, number: usize, shifts: &Arc<BTreeMap<SourceId, (i64, i64)>>) -> Self {
+    pub fn slice(&self, number: usize, incidents: Vec<EdgeRow>, shifts: &Arc<BTreeMap<SourceId, (i64, i64)>>) -> Self {
         let Some(slice) = self.slices.get(number) else { return Self::default() };
-        let mut incidents = slice.rows.read(0..usize::MAX);
-        incidents.sort_unstable_by_key(EdgeRow::order);
         let before = |ms: i64| self.facts.partition_point(|f| f.start_ms < ms);
         let from = if slice.from_ms == i64::MIN { 0 } else { before(slice.from_ms.saturating_sub(BESIDE_MS)) };
         let first = incidents.iter().filter_map(|row| row.start).min();

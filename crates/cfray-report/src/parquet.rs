@@ -15,6 +15,7 @@ use polars_io::prelude::{ParquetCompression, ParquetWriter};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::io::Write;
+use std::sync::mpsc::sync_channel;
 
 /// Rows in one row group, and in memory at once: masked rows and columns take some kilobytes each.
 const GROUP: usize = 20_000;
@@ -32,13 +33,20 @@ impl From<PolarsError> for ReportError {
 pub fn render(view: &View<'_>, _: &RenderOptions, out: &mut dyn Write) -> Result<(), ReportError> {
     let schema = Schema::from_iter(columns().iter().map(|column| Field::new(column.name.into(), dtype(column.kind))));
     let mut writer = ParquetWriter::new(out).with_compression(ParquetCompression::Zstd(None)).batched(&schema)?;
-    for from in (0..view.len()).step_by(GROUP) {
-        let group = {
-            let rows = view.batch(from, from + GROUP);
-            frame(&rows)?
-        };
-        writer.write_batch(&group)?;
-    }
+    // The next group is made while one is encoded and written; no more than that, since each takes tens of megabytes.
+    std::thread::scope(|scope| {
+        let (send, groups) = sync_channel(0);
+        scope.spawn(move || {
+            for from in (0..view.len()).step_by(GROUP) {
+                let group = frame(&view.batch(from, from + GROUP));
+                // Nobody takes any more: the file could not be written, which is told where that was found out.
+                if send.send(group).is_err() {
+                    break;
+                }
+            }
+        });
+        groups.into_iter().try_for_each(|group| writer.write_batch(&group?))
+    })?;
     writer.finish()?;
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::join::index::{ClientColumn, ComboKeys, FactIndex, agrees};
 use crate::settings::{Settings, ZoneSpec};
 use cfray_model::time::{LATEST_NS, SECOND};
 use cfray_model::{Fact, Facts, LineKind, OriginEvent, SourceScan};
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 /// Clocks of every source: with and without a zone in the line.
@@ -67,20 +68,22 @@ pub fn resolve(scans: &[SourceScan], rows: &Rows<'_>, settings: &Settings) -> Cl
     let mut clocks = Clocks { zoned: vec![None; scans.len()], unzoned: vec![None; scans.len()] };
     // Zones that the user gave and no pair confirms: the machine's skew is still to be added.
     let mut bare: Vec<usize> = Vec::new();
-    for (i, scan) in scans.iter().enumerate() {
-        for has_zone in [true, false] {
-            let (by_ray, by_request) = pairs(group(scan, has_zone), rows, rows.columns.get(i).copied().unwrap_or_default());
-            let given = (!has_zone).then(|| settings.zone_of(&scan.info.name)).flatten();
-            let clock = match given {
-                Some(zone) => Some(with_zone(scan, zone, &by_ray, &by_request).unwrap_or_else(|clock| {
-                    bare.push(i);
-                    clock
-                })),
-                None => fit::fit(by_ray, true).or_else(|| fit::fit(by_request, false)),
-            };
-            if let Some(clock) = clock {
-                clocks.set(i, has_zone, clock);
-            }
+    let groups = scans.par_iter().enumerate().flat_map_iter(|(i, scan)| [(i, scan, true), (i, scan, false)]);
+    let measured = groups.map(|(i, scan, has_zone)| {
+        let (by_ray, by_request) = pairs(group(scan, has_zone), rows, rows.columns.get(i).copied().unwrap_or_default());
+        let given = (!has_zone).then(|| settings.zone_of(&scan.info.name)).flatten();
+        let clock = match given {
+            Some(zone) => Some(with_zone(scan, zone, &by_ray, &by_request)),
+            None => fit::fit(by_ray, true).or_else(|| fit::fit(by_request, false)).map(Ok),
+        };
+        (i, has_zone, clock)
+    });
+    for (i, has_zone, clock) in measured.collect::<Vec<_>>() {
+        if let Some(Err(_)) = clock {
+            bare.push(i);
+        }
+        if let Some(Ok(clock) | Err(clock)) = clock {
+            clocks.set(i, has_zone, clock);
         }
     }
     for members in group_by_server(scans).values() {

@@ -15,6 +15,7 @@ use cfray_model::{
     EdgeRow, EdgeScan, Fact, FactFlags, Facts, IncidentIndex, LineKind, OriginEvent, OriginScan, Sig, SourceId, SourceScan, Stack, Text,
 };
 use foldhash::HashMap;
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
@@ -202,7 +203,7 @@ impl World {
                 rayon::join(|| incident_facts(&edge), || rayon::join(|| RoundTrips::build(&edge), wanted))
             },
         );
-        let columns: Vec<ClientColumn> = scans.iter().map(|s| client_column(s, &edge.facts, &keys, &index)).collect();
+        let columns: Vec<ClientColumn> = scans.par_iter().map(|s| client_column(s, &edge.facts, &keys, &index)).collect();
         let clocks =
             clocks::resolve(&scans, &clocks::Rows { facts: &edge.facts, keys: &keys, index: &index, columns: &columns }, &settings);
         let (mut servers, server_of) = servers(&scans);

@@ -92,7 +92,13 @@ fn slices_hold_the_same_incidents() {
     for threads in [1, 3] {
         let cut = with(threads, 60);
         assert!(cut.incidents.is_empty() && cut.slices.len() == 4, "{}", cut.slices.len());
-        let slices: Vec<EdgeScan> = (0..cut.slices.len()).map(|n| cut.slice(n, &Arc::default())).collect();
+        let slices: Vec<EdgeScan> = (0..cut.slices.len())
+            .map(|n| {
+                let mut incidents = cut.slices[n].rows.read(0..usize::MAX);
+                incidents.sort_unstable_by_key(cfray_model::EdgeRow::order);
+                cut.slice(n, incidents, &Arc::default())
+            })
+            .collect();
         let incidents: Vec<_> = slices.iter().flat_map(|s| s.incidents.clone()).collect();
         assert_eq!(format!("{:?}", whole.incidents), format!("{incidents:?}"));
         assert_eq!((&whole.facts, format!("{:?}", whole.counters)), (&cut.facts, format!("{:?}", cut.counters)));

@@ -21,22 +21,28 @@ pub(super) fn slices(
     let tos = cuts.iter().copied().chain([i64::MAX]);
     let mut slices: Vec<Slice> = froms.zip(tos).map(|(from_ms, to_ms)| Slice { from_ms, to_ms, rows: Shelf::default() }).collect();
     let mut open: Vec<Vec<EdgeRow>> = slices.iter().map(|_| Vec::new()).collect();
-    let mut sort_in = |batch: Vec<EdgeRow>| {
-        for row in batch {
+    let mut sort_in = |batch: Vec<Vec<EdgeRow>>| {
+        let mut full: Vec<(usize, Vec<EdgeRow>)> = Vec::new();
+        for row in batch.into_iter().flatten() {
             let at = row.start.map_or(0, |start| cuts.partition_point(|cut| *cut <= start.millis()));
-            let (Some(list), Some(slice)) = (open.get_mut(at), slices.get_mut(at)) else { continue };
+            let Some(list) = open.get_mut(at) else { continue };
             list.push(row);
             if list.len() >= BLOCK {
-                slice.rows.put(list);
-                list.clear();
+                full.push((at, std::mem::take(list)));
+            }
+        }
+        let blocks: Vec<(usize, Shelf<EdgeRow>)> = full.into_par_iter().map(|(at, rows)| (at, Shelf::of(&rows))).collect();
+        for (at, block) in blocks {
+            if let Some(slice) = slices.get_mut(at) {
+                slice.rows.append(block);
             }
         }
     };
-    sort_in(finish(rows));
+    sort_in(vec![finish(rows)]);
     for from in (0..packed.blocks()).step_by(BATCH) {
         let to = (from + BATCH).min(packed.blocks());
         let batches: Vec<Vec<EdgeRow>> = (from..to).into_par_iter().map(|block| finish(packed.block(block))).collect();
-        batches.into_iter().for_each(&mut sort_in);
+        sort_in(batches);
         (from..to).for_each(|block| packed.discard(block));
     }
     for (slice, list) in slices.iter_mut().zip(&open) {
