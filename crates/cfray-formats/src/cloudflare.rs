@@ -51,6 +51,12 @@ static FIRST_OCTETS: [bool; 256] = {
     table
 };
 
+/// Could an address of IPv6 that begins with these sixteen bits lie in the list? Without reading the rest of it.
+pub fn may_be_cloudflare(first: u16) -> bool {
+    // Mapped addresses of IPv4 begin with nothing.
+    first == 0 || RANGES.iter().any(|(network, _)| matches!(network, IpAddr::V6(network) if network.segments()[0] == first))
+}
+
 /// The published list as (network, prefix length); 15 networks of IPv4, then 7 of IPv6.
 pub fn cloudflare_ranges() -> &'static [(IpAddr, u8)] {
     RANGES
@@ -75,6 +81,14 @@ pub fn is_cloudflare(addr: IpAddr) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn the_first_group_decides_for_most() {
+        assert!(
+            RANGES.iter().all(|(network, _)| matches!(network, IpAddr::V6(v6) if may_be_cloudflare(v6.segments()[0])) || network.is_ipv4())
+        );
+        assert!(may_be_cloudflare(0) && !may_be_cloudflare(0x2001) && !may_be_cloudflare(0x2a0d));
+    }
 
     #[test]
     fn borders() {

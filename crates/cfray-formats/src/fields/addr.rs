@@ -55,16 +55,20 @@ fn is_v4(text: &[u8]) -> bool {
 
 fn is_v6(text: &[u8]) -> bool {
     let text = text.strip_prefix(b"[").and_then(|t| t.strip_suffix(b"]")).unwrap_or(text);
-    let mut colons = 0;
+    let (mut colons, mut double, mut last) = (0, false, 0);
     for &b in text {
         match b {
-            b':' => colons += 1,
+            b':' => {
+                colons += 1;
+                double |= last == b':';
+            }
             b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' | b'.' => {}
             _ => return false,
         }
+        last = b;
     }
     // A clock (`17:52:14`) has colons, too: short forms must have the double one.
-    (2..=45).contains(&text.len()) && (colons == 7 || (2..=8).contains(&colons) && memchr::memmem::find(text, b"::").is_some())
+    (2..=45).contains(&text.len()) && (colons == 7 || (2..=8).contains(&colons) && double)
 }
 
 /// Splits `192.0.2.1:443`, `[2001:db8::1]:443` and Apache's unbracketed `2001:db8::1:443` into
