@@ -58,18 +58,19 @@ impl Population {
         // Which servers answer for which origins comes from the world alone; only the origins read another's result.
         let mut p = Self::default();
         let none = Self::default();
+        // The thread that is here begins with the last, one that comes to help with the first: those take the longest.
         rayon::scope(|s| {
+            s.spawn(|_| p.gaps = Gaps::build(w, &none));
             s.spawn(|_| {
                 p.coverage = Coverage::build(w);
                 p.origins = Origins::build(w, &p.coverage);
             });
-            s.spawn(|_| p.gaps = Gaps::build(w, &none));
             s.spawn(|_| p.windows = Windows::build(w, &none));
-            s.spawn(|_| p.drops = Drops::build(w, &none));
             s.spawn(|_| p.sizes = Sizes::build(w));
             s.spawn(|_| p.fatal_pages = FatalPages::build(w));
             s.spawn(|_| p.cuts = Cuts::build(w, &none));
             s.spawn(|_| p.colos = Colos::build(w));
+            s.spawn(|_| p.drops = Drops::build(w, &none));
         });
         p.parents = w.edge.incidents.iter().filter_map(|r| r.parent_ray).map(|r| r.0).collect();
         p
