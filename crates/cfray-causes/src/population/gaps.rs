@@ -8,7 +8,8 @@ use super::silent::{Silent, silent};
 use super::{Population, answered, has_access_line};
 use crate::contrast::fisher;
 use crate::join::world::{EdgeKind, World};
-use cfray_model::FactFlags;
+use cfray_model::{Fact, FactFlags};
+use foldhash::HashMap;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -32,8 +33,8 @@ pub struct Gathering {
 pub struct Gaps {
     /// By origin address.
     silent: BTreeMap<String, Silent>,
-    /// By fact: seconds, NaN when there is no earlier request of the pair.
-    gap_s: Vec<f32>,
+    /// By fact of an incident: seconds, where there is an earlier request of the pair.
+    gap_s: HashMap<u32, f32>,
     /// By origin address.
     gathering: BTreeMap<String, Gathering>,
 }
@@ -44,51 +45,25 @@ pub const AT_ONCE: f64 = 1.35;
 pub const AT_ONCE_MS: f64 = 12.0;
 
 impl Gaps {
-    /// Computes gaps of all facts and the gatherings.
+    /// Computes the gaps of failures and the gatherings.
     pub fn build(w: &World, p: &Population) -> Self {
-        let facts = &w.edge.facts;
-        let mut pair_of: Vec<Option<u32>> = Vec::with_capacity(w.edge.combos.len());
-        let mut pairs: BTreeMap<(&str, &str), u32> = BTreeMap::new();
-        for c in &w.edge.combos {
-            if c.edge_ip.is_empty() || c.origin_ip.is_empty() {
-                pair_of.push(None);
-                continue;
+        let pairs = Pairs::of(w);
+        let mut gaps = Self { silent: silent(w, p), ..Self::default() };
+        pairs.walk(w, |i, f, gap| {
+            if let Some(gap) = gap.filter(|_| f.flags.has(FactFlags::INCIDENT)) {
+                gaps.gap_s.insert(i as u32, gap);
             }
-            let next = pairs.len() as u32;
-            pair_of.push(Some(*pairs.entry((&c.edge_ip, &c.origin_ip)).or_insert(next)));
-        }
-        // Facts come in order of start; ends that lie before the next start become "the last end".
-        let mut running: Vec<(BinaryHeap<Reverse<i64>>, Option<i64>)> = vec![(BinaryHeap::new(), None); pairs.len()];
-        let mut gap_s = vec![f32::NAN; facts.len()];
-        for (i, f) in facts.iter().enumerate() {
-            let (Some(Some(pair)), true) = (pair_of.get(f.combo as usize), f.flags.has(FactFlags::CONTACTED) && f.start_ms != i64::MIN)
-            else {
-                continue;
-            };
-            let Some((open, last)) = running.get_mut(*pair as usize) else { continue };
-            while let Some(Reverse(end)) = open.peek().copied() {
-                if end > f.start_ms {
-                    break;
-                }
-                open.pop();
-                *last = Some(last.map_or(end, |l: i64| l.max(end)));
-            }
-            if let (Some(last), Some(slot)) = (*last, gap_s.get_mut(i)) {
-                *slot = (f.start_ms - last) as f32 / 1000.0;
-            }
-            open.push(Reverse(f.start_ms + i64::from(f.dur_ms)));
-        }
-        let mut gaps = Self { gap_s, silent: silent(w, p), gathering: BTreeMap::new() };
+        });
         // Without the succeeding requests a gap is not a connection's idle time.
         if w.edge_kind == EdgeKind::Full {
-            gaps.gather(w);
+            gaps.gather(w, &pairs);
         }
         gaps
     }
 
-    /// Seconds since the last request of the pair ended. Only meaningful for a full edge log.
+    /// Seconds since the last request of the pair ended, for the fact of an incident. Only meaningful for a full edge log.
     pub fn of(&self, fact: u32) -> Option<f64> {
-        self.gap_s.get(fact as usize).copied().filter(|g| g.is_finite()).map(f64::from)
+        self.gap_s.get(&fact).copied().map(f64::from)
     }
 
     /// Where the suspicious failures of an origin gather, if they do.
@@ -101,7 +76,7 @@ impl Gaps {
         self.silent.get(origin).copied().unwrap_or_default()
     }
 
-    fn gather(&mut self, w: &World) {
+    fn gather(&mut self, w: &World, pairs: &Pairs) {
         let mut suspects: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
         for (i, row) in w.edge.incidents.iter().enumerate() {
             let Some(fact) = w.incident_fact.get(i).copied().flatten() else { continue };
@@ -115,43 +90,116 @@ impl Gaps {
                 suspects.entry(origin).or_default().push((gap, row.precision_ns as f64 / 1e9));
             }
         }
-        for (origin, mut list) in suspects {
-            if list.len() < 5 {
-                continue;
-            }
-            list.sort_by(|a, b| a.0.total_cmp(&b.0));
-            let tick = list.iter().map(|g| g.1).fold(0.0, f64::max);
-            // The densest stretch of the width that ticks and latency allow.
-            let width = |at: f64| (2.0 * tick).max(0.16 * at).max(0.3);
-            let mut best = (0usize, 0usize);
-            for from in 0..list.len() {
-                let lo = list.get(from).map_or(0.0, |g| g.0);
-                let to = list.partition_point(|g| g.0 <= lo + width(lo));
-                if to - from > best.1 - best.0 {
-                    best = (from, to);
-                }
-            }
-            let middle = list.get((best.0 + best.1) / 2).map_or(0.0, |g| g.0);
-            let top = list.get(best.1.saturating_sub(1)).map_or(0.0, |g| g.0) + tick.max(0.05 * middle).max(0.1);
-            let bottom = list.get(best.0).map_or(0.0, |g| g.0) - tick;
-            let (mut longer_ok, mut reused_ok, mut inside_ok) = (0, 0, 0u64);
-            for (i, f) in w.edge.facts.iter().enumerate() {
-                let same = w.edge.combos.get(f.combo as usize).is_some_and(|c| c.origin_ip == origin);
-                if same && answered(f) && f.flags.has(FactFlags::REUSED) {
-                    reused_ok += 1;
-                    let gap = self.of(i as u32);
-                    longer_ok += u64::from(gap.is_some_and(|g| g > top));
-                    inside_ok += u64::from(gap.is_some_and(|g| (bottom..=top).contains(&g)));
-                }
-            }
-            // Where answered reuses lie as densely, the failures gather for no reason of their own.
-            let inside = (best.1 - best.0) as u64;
-            if fisher(inside, list.len() as u64, inside_ok, reused_ok) * list.len() as f64 > 0.001 {
-                continue;
-            }
-            let found = Gathering { at_s: middle, inside, all: list.len() as u64, longer_ok, reused_ok };
-            self.gathering.insert(origin.to_owned(), found);
+        suspects.retain(|_, list| list.len() >= 5);
+        if suspects.is_empty() {
+            return;
         }
+        let (origins, mut stretches): (Vec<&str>, Vec<Stretch>) =
+            suspects.into_iter().map(|(origin, list)| (origin, Stretch::densest(list))).unzip();
+        let of_combo: Vec<Option<usize>> = w.edge.combos.iter().map(|c| origins.binary_search(&c.origin_ip.as_str()).ok()).collect();
+        pairs.walk(w, |_, f, gap| {
+            if answered(f)
+                && f.flags.has(FactFlags::REUSED)
+                && let Some(stretch) = of_combo.get(f.combo as usize).copied().flatten().and_then(|at| stretches.get_mut(at))
+            {
+                stretch.answered(gap.map(f64::from));
+            }
+        });
+        let found = origins.into_iter().zip(stretches).filter_map(|(origin, stretch)| Some((origin.to_owned(), stretch.gathering()?)));
+        self.gathering = found.collect();
+    }
+}
+
+/// Pairs of an edge address and an origin address, by combo.
+struct Pairs {
+    of_combo: Vec<Option<u32>>,
+    count: usize,
+}
+
+impl Pairs {
+    fn of(w: &World) -> Self {
+        let mut numbers: BTreeMap<(&str, &str), u32> = BTreeMap::new();
+        let mut of_combo = Vec::with_capacity(w.edge.combos.len());
+        for c in &w.edge.combos {
+            let next = numbers.len() as u32;
+            let known = !c.edge_ip.is_empty() && !c.origin_ip.is_empty();
+            of_combo.push(known.then(|| *numbers.entry((&c.edge_ip, &c.origin_ip)).or_insert(next)));
+        }
+        Self { of_combo, count: numbers.len() }
+    }
+
+    /// Every fact with its number, and with the seconds since the last request of its pair ended, if there was one.
+    fn walk(&self, w: &World, mut each: impl FnMut(usize, &Fact, Option<f32>)) {
+        // Facts come in order of start; ends that lie before the next start become "the last end".
+        let mut running: Vec<(BinaryHeap<Reverse<i64>>, Option<i64>)> = vec![(BinaryHeap::new(), None); self.count];
+        for (i, f) in w.edge.facts.iter().enumerate() {
+            let pair = self.of_combo.get(f.combo as usize).copied().flatten();
+            let timed = f.flags.has(FactFlags::CONTACTED) && f.start_ms != i64::MIN;
+            let Some((open, last)) = pair.filter(|_| timed).and_then(|pair| running.get_mut(pair as usize)) else {
+                each(i, f, None);
+                continue;
+            };
+            while let Some(Reverse(end)) = open.peek().copied() {
+                if end > f.start_ms {
+                    break;
+                }
+                open.pop();
+                *last = Some(last.map_or(end, |l: i64| l.max(end)));
+            }
+            each(i, f, last.map(|last| (f.start_ms - last) as f32 / 1000.0));
+            open.push(Reverse(f.start_ms + i64::from(f.dur_ms)));
+        }
+    }
+}
+
+/// Where the gaps of one origin's suspicious failures lie most densely.
+#[derive(Default)]
+struct Stretch {
+    /// What lies there is between these, in seconds.
+    bottom: f64,
+    top: f64,
+    middle: f64,
+    /// Failures inside, and all suspicious ones with a known gap.
+    inside: u64,
+    all: u64,
+    /// Requests answered on reused connections: after a longer gap, after one from inside, all.
+    longer_ok: u64,
+    inside_ok: u64,
+    reused_ok: u64,
+}
+
+impl Stretch {
+    /// Of gaps, each with the width of its ticks, in seconds; there are some.
+    fn densest(mut list: Vec<(f64, f64)>) -> Self {
+        list.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let tick = list.iter().map(|g| g.1).fold(0.0, f64::max);
+        // The densest stretch of the width that ticks and latency allow.
+        let width = |at: f64| (2.0 * tick).max(0.16 * at).max(0.3);
+        let mut best = (0usize, 0usize);
+        for from in 0..list.len() {
+            let lo = list.get(from).map_or(0.0, |g| g.0);
+            let to = list.partition_point(|g| g.0 <= lo + width(lo));
+            if to - from > best.1 - best.0 {
+                best = (from, to);
+            }
+        }
+        let middle = list.get((best.0 + best.1) / 2).map_or(0.0, |g| g.0);
+        let top = list.get(best.1.saturating_sub(1)).map_or(0.0, |g| g.0) + tick.max(0.05 * middle).max(0.1);
+        let bottom = list.get(best.0).map_or(0.0, |g| g.0) - tick;
+        Self { bottom, top, middle, inside: (best.1 - best.0) as u64, all: list.len() as u64, ..Self::default() }
+    }
+
+    fn answered(&mut self, gap: Option<f64>) {
+        self.reused_ok += 1;
+        self.longer_ok += u64::from(gap.is_some_and(|g| g > self.top));
+        self.inside_ok += u64::from(gap.is_some_and(|g| (self.bottom..=self.top).contains(&g)));
+    }
+
+    /// `None` where answered reuses lie as densely: then the failures gather for no reason of their own.
+    fn gathering(self) -> Option<Gathering> {
+        let Self { middle, inside, all, longer_ok, inside_ok, reused_ok, .. } = self;
+        let chance = fisher(inside, all, inside_ok, reused_ok) * all as f64;
+        (chance <= 0.001).then_some(Gathering { at_s: middle, inside, all, longer_ok, reused_ok })
     }
 }
 
