@@ -35,6 +35,8 @@ pub mod serverconf;
 pub mod settings;
 pub mod sources;
 mod tally;
+#[cfg(test)]
+mod testing;
 pub mod totals;
 pub mod trust;
 

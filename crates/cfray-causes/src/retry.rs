@@ -130,3 +130,44 @@ impl Next {
         Some(success.map(|start| (start - end) as f64 / 1000.0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What follows, looked up in the list of one kind's requests in order.
+    fn looked_up(list: &[Fact], f: &Fact, end: i64) -> Option<Option<f64>> {
+        let rest = list.iter().filter(|x| x.start_ms >= end).skip_while(|x| *x == f);
+        let in_time = |x: &&Fact| x.start_ms - end <= WITHIN_MS;
+        rest.clone().next().filter(in_time)?;
+        let success = rest.clone().find(|x| answered(x)).filter(in_time);
+        Some(success.map(|x| (x.start_ms - end) as f64 / 1000.0))
+    }
+
+    proptest! {
+        #[test]
+        fn one_walk_finds_what_a_look_up_finds(
+            rows in prop::collection::vec((0i64..6, 0u32..3, any::<bool>(), 0u64..2), 1..12),
+            far in prop::option::of(WITHIN_MS - 2..WITHIN_MS + 4),
+        ) {
+            let fact = |(start_ms, dur_ms, failed, ray): (i64, u32, bool, u64)| Fact {
+                start_ms,
+                dur_ms,
+                ray,
+                edge_status: if failed { 520 } else { 200 },
+                flags: FactFlags(FactFlags::CONTACTED),
+                ..Fact::default()
+            };
+            let far = far.map(|start| fact((start, 0, false, 9)));
+            let mut facts: Vec<Fact> = rows.into_iter().map(fact).chain(far).collect();
+            facts.sort();
+            for f in facts.iter().filter(|f| f.edge_status == 520) {
+                let end = f.start_ms + i64::from(f.dur_ms);
+                let mut next = Next::default();
+                facts.iter().rev().take_while(|x| x.start_ms >= end).for_each(|x| next.see(x));
+                prop_assert_eq!(next.after(f, end), looked_up(&facts, f, end));
+            }
+        }
+    }
+}

@@ -144,3 +144,37 @@ impl IncidentIndex {
         !self.only_rays && request != 0 && self.requests.contains(&(request as u32))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::EdgeRow;
+    use crate::facts::Facts;
+    use crate::ray::RayId;
+    use crate::time::Stamp;
+
+    #[test]
+    fn a_few_rows_of_each_slot_around_an_incident_are_chosen() {
+        let contacted = FactFlags(FactFlags::CONTACTED);
+        let fact = |n: i64| Fact { start_ms: n * 10, ray: n as u64 + 1, request: n as u32 + 1, flags: contacted, ..Fact::default() };
+        let mut facts: Vec<Fact> = (0..100_000).map(fact).collect();
+        facts.push(Fact { start_ms: i64::MIN, ray: 7_000_000, flags: contacted, ..Fact::default() });
+        facts.sort();
+        let incident = EdgeRow { ray: Some(RayId(9_000_000)), end: Some(Stamp(500_000 * crate::time::MILLI)), ..EdgeRow::default() };
+        let scan = EdgeScan { facts: Facts::from(facts.clone()), incidents: vec![incident], ..EdgeScan::default() };
+        let index = IncidentIndex::build(&scan);
+        assert!(index.rays.contains(&9_000_000) && !index.rays.contains(&7_000_000));
+        // Those with the smallest hashes: of all rows, and of the three slots of ten seconds around the incident.
+        let hash = |f: &Fact| key::bytes_key([f.ray.to_le_bytes(), f.start_ms.to_le_bytes()].as_flattened());
+        let fewest = |from: i64, to: i64, n: usize| {
+            let timed = facts.iter().filter(|f| (from..to).contains(&f.start_ms));
+            let mut list: Vec<(u64, u64)> = timed.map(|f| (hash(f), f.ray)).collect();
+            list.sort_unstable();
+            list.truncate(n);
+            list.into_iter().map(|(_, ray)| ray)
+        };
+        let slots = [490_000, 500_000, 510_000].into_iter().flat_map(|from| fewest(from, from + COVER_SLOT_MS, COVER_ROWS));
+        let wanted: HashSet<u64> = fewest(0, i64::MAX, CLOCK_ROWS).chain(slots).chain([9_000_000]).collect();
+        assert_eq!(index.rays, wanted);
+    }
+}

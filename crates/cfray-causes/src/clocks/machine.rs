@@ -140,41 +140,13 @@ fn clear(votes: &BTreeMap<i64, f64>, least: f64) -> Option<(i64, f64)> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use cfray_model::{LineRef, LogTime, SigHit, Stack, Text};
+    use cfray_model::{LogTime, SigHit};
 
     fn event(sig: Sig, pid: Option<u64>, stated: i64) -> OriginEvent {
         OriginEvent {
             time: Some(LogTime { civil_ns: stated * SECOND, offset_s: None, precision_ns: SECOND, yearless: false }),
-            at: LineRef::default(),
-            time_is_start: false,
-            kind: LineKind::System,
-            stack: Stack::Kernel,
-            level: None,
             sig: Some(SigHit { sig, num: Some(11), pid, name: None }),
-            pid: None,
-            tid: None,
-            cid: None,
-            log_id: 0,
-            ray: 0,
-            request: 0,
-            host: 0,
-            client: 0,
-            visitor: 0,
-            agent: 0,
-            referer: 0,
-            status: None,
-            bytes_sent: None,
-            body_bytes: None,
-            size: None,
-            duration_us: None,
-            verified: None,
-            upstream_status: None,
-            path: Text::new(),
-            unsure_ray: false,
-            raw_text: false,
-            own: 0,
-            file: Text::new(),
-            text: Text::new(),
+            ..crate::testing::event()
         }
     }
 

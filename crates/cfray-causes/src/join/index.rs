@@ -208,3 +208,38 @@ pub fn agrees(e: &OriginEvent, f: &Fact, keys: &ComboKeys, column: ClientColumn,
 pub fn may_have_reached_origin(f: &Fact) -> bool {
     f.flags.has(FactFlags::CONTACTED) || f.edge_status >= 500
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The ladder may let a few rows more through, but none that lives in the span is missed.
+        #[test]
+        fn every_row_that_lives_in_a_span_is_near_it(
+            rows in prop::collection::vec((prop::option::of(0i64..4_000), 0u32..2_000, 1u32..3), 0..400),
+            span in (-10i64..5_000, 0i64..500),
+        ) {
+            let mut facts: Vec<Fact> = rows
+                .into_iter()
+                .map(|(start, dur_ms, request)| Fact { start_ms: start.unwrap_or(i64::MIN), dur_ms, request, ..Fact::default() })
+                .collect();
+            facts.sort();
+            let facts = Facts::from(facts);
+            let asked = OriginEvent { request: 1, ..crate::testing::event() };
+            let index = FactIndex::build(&facts, [&asked].into_iter());
+            let span = Span { lo: span.0 * MILLI, hi: (span.0 + span.1) * MILLI };
+            let near: Vec<u32> = index.request_near(1, Some(span)).collect();
+            let wanted = facts.iter().zip(0u32..).filter(|(f, _)| {
+                f.request == 1 && crate::join::World::life(f).is_none_or(|life| life.meets(span))
+            });
+            for (_, i) in wanted {
+                prop_assert!(near.contains(&i), "{i} {near:?}");
+            }
+            prop_assert!(near.windows(2).all(|pair| pair[0] < pair[1]));
+            prop_assert!(near.iter().all(|i| facts.get(*i as usize).is_some_and(|f| f.request == 1)));
+            prop_assert_eq!(index.request_near(2, Some(span)).count(), 0);
+        }
+    }
+}

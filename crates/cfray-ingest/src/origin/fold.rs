@@ -264,6 +264,33 @@ mod tests {
         }
     }
 
+    /// One warning of sixteen lines and a minute is kept, whatever the parts; an hour that comes twice leaves lines of both.
+    #[test]
+    fn of_warnings_the_first_in_each_stretch_is_kept() {
+        let kept = |parts: u64| {
+            let mut all = Fold::default();
+            for part in 0..parts {
+                let mut fold = Fold::default();
+                for line in (0..200).filter(|line| line % parts == part) {
+                    // Two a second, and from line 100 on the same time again.
+                    let one = event(line, (line % 100 / 2) as i64 + 30);
+                    if fold.noise(one.time, one.at) {
+                        fold.add_noise(one);
+                    }
+                }
+                all.merge(fold);
+            }
+            let (events, folded) = all.finish();
+            let mut lines: Vec<u64> = events.iter().map(|e| e.at.line).collect();
+            lines.sort_unstable();
+            (lines, folded)
+        };
+        let expected = [0, 16, 32, 48, 60, 64, 80, 96, 100, 112, 128, 144, 160, 176, 192];
+        for parts in [1, 2, 7] {
+            assert_eq!(kept(parts), (expected.to_vec(), 0), "{parts}");
+        }
+    }
+
     /// Whatever the parts, whenever they are thinned: the same events are left as if the whole had been thinned.
     #[test]
     fn thinned_parts_keep_what_the_thinned_whole_keeps() {
