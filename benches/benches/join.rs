@@ -31,7 +31,7 @@ fn scans(rows: u64, storm: bool) -> Scans {
     let options = Options::default();
     let found = discover(&[Input::Path(dir.path().join("logs"))], &options);
     let edge = scan_edge(&found, &EdgeFilter::default(), &options, &NoProgress);
-    let origin = scan_origin(&found, &edge.index(), &options, &NoProgress);
+    let origin = scan_origin(&found, edge.index(), &options, &NoProgress);
     Scans { edge, origin, sources: found.sources, truth: truth(&dir.path().join("truth.csv")) }
 }
 

@@ -74,8 +74,8 @@ fn origin_files(bencher: Bencher<'_, '_>, wanted: bool) {
     let found = discover(&[Input::Path(dir.path().join("logs"))], &options);
     let index = if wanted { scan_edge(&found, &EdgeFilter::default(), &options, &NoProgress).index() } else { IncidentIndex::default() };
     let bytes: u64 = found.sources.iter().filter(|s| !s.format.starts_with("cloudflare")).map(|s| s.bytes).sum();
-    let scan = scan_origin(&found, &index, &options, &NoProgress);
+    let scan = scan_origin(&found, index.clone(), &options, &NoProgress);
     assert_eq!(scan.sources.len(), 3);
     assert_eq!(scan.sources.iter().map(|s| s.rejected).sum::<u64>(), 0);
-    bencher.counter(BytesCount::new(bytes)).bench(|| scan_origin(&found, &index, &options, &NoProgress).sources.len());
+    bencher.counter(BytesCount::new(bytes)).bench(|| scan_origin(&found, index.clone(), &options, &NoProgress).sources.len());
 }

@@ -43,7 +43,7 @@ fn main() {
     lap("edge");
     let index = edge.index();
     lap("index");
-    let origin = scan_origin(&found, &index, &options, &NoProgress);
+    let origin = scan_origin(&found, index, &options, &NoProgress);
     lap("origin");
     let settings = Settings { threads: options.workers(), ..Settings::default() };
     let report = analyze(vec![Part { edge, origin }], &found.sources, found.skipped, &settings);

@@ -370,7 +370,7 @@ fn analysed(dir: &std::path::Path, threads: usize, block: usize, outputs: bool) 
     let options = Options { threads, block, ..Options::default() };
     let discovery = cfray_ingest::discover(&[Input::Path(dir.to_owned())], &options);
     let edge = cfray_ingest::scan_edge(&discovery, &EdgeFilter::default(), &options, &NoProgress);
-    let origin = cfray_ingest::scan_origin(&discovery, &edge.index(), &options, &NoProgress);
+    let origin = cfray_ingest::scan_origin(&discovery, edge.index(), &options, &NoProgress);
     let (sources, skipped) = (discovery.sources.clone(), discovery.skipped.clone());
     let part = cfray_causes::Part { edge, origin };
     let report = cfray_causes::analyze(vec![part], &sources, skipped, &cfray_causes::Settings::default());

@@ -44,7 +44,7 @@ pub fn world(logs: &Path) -> World {
     let options = Options::default();
     let discovery = cfray_ingest::discover(&[Input::Path(logs.to_owned())], &options);
     let edge = cfray_ingest::scan_edge(&discovery, &EdgeFilter::default(), &options, &NoProgress);
-    let origin = cfray_ingest::scan_origin(&discovery, &edge.index(), &options, &NoProgress);
+    let origin = cfray_ingest::scan_origin(&discovery, edge.index(), &options, &NoProgress);
     World::build(edge, origin, Settings::default())
 }
 

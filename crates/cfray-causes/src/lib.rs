@@ -183,8 +183,14 @@ fn analyze_with(
 
 /// Incidents of a slice, in order.
 fn unpacked(rows: &Shelf<EdgeRow>) -> Vec<EdgeRow> {
+    /// Blocks that are read back side by side: more would be in memory twice.
+    const BATCH: usize = 16;
     let mut incidents: Vec<EdgeRow> = Vec::with_capacity(rows.len());
-    incidents.par_extend((0..rows.blocks()).into_par_iter().flat_map_iter(|block| rows.block(block)));
+    for from in (0..rows.blocks()).step_by(BATCH) {
+        let blocks = from..rows.blocks().min(from + BATCH);
+        let batch: Vec<Vec<EdgeRow>> = blocks.into_par_iter().map(|block| rows.block(block)).collect();
+        incidents.extend(batch.into_iter().flatten());
+    }
     incidents.par_sort_unstable_by_key(EdgeRow::order);
     incidents
 }
@@ -212,8 +218,8 @@ impl Thinned {
     }
 }
 
-/// Adds the rows of a part to the report, or those of a slice of one, and its requests to the totals, if they are given. Its world is given back where somebody `keeps` it;
-/// elsewhere it makes room for the rows.
+/// Adds the rows of a part to the report, or those of a slice of one, and its requests to the totals, if they are given. Its
+/// world is given back where somebody `keeps` it; elsewhere it makes room for the rows.
 fn one_part(
     mut w: World,
     keeps: bool,

@@ -118,7 +118,7 @@ fn permissions_that_change_under_the_scan() {
     let found = look_with(dir.path(), &options);
     let path = dir.path().join("access.log");
     forbid(&path);
-    let scan = scan_origin(&found, &IncidentIndex::default(), &options, &crate::NoProgress);
+    let scan = scan_origin(&found, IncidentIndex::default(), &options, &crate::NoProgress);
     let (lines, told) = (scan.sources[0].lines, scan.sources[0].problems.join(" "));
     let may = std::fs::File::open(&path).is_ok();
     assert!(if may { lines == 300 && told.is_empty() } else { lines == 0 && told.contains("ermission") }, "{may} {lines} {told}");
@@ -141,7 +141,7 @@ fn a_file_that_is_gone_before_it_is_read() {
                 std::fs::rename(dir.path().join("access.log.new"), &path).unwrap();
             }
         }
-        let scan = scan_origin(&found, &IncidentIndex::default(), &options, &crate::NoProgress);
+        let scan = scan_origin(&found, IncidentIndex::default(), &options, &crate::NoProgress);
         assert_eq!(scan.sources.len(), 1);
         // A new file may get the old one's identity back from the file system; then its beginning is read.
         let told = scan.sources[0].problems.join(" ");

@@ -394,6 +394,6 @@ pub struct OriginScan {
     pub sources: Vec<SourceScan>,
     /// What is left of the events where memory was short: a clause for people.
     pub thinned: Option<String>,
-    /// What was asked for; `None`: what [`crate::EdgeScan::index`] gives.
+    /// What was asked for, which may be more than the edge rows' own; `None`: what [`crate::EdgeScan::index`] gives.
     pub asked: Option<Arc<IncidentIndex>>,
 }

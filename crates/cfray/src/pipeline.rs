@@ -141,7 +141,7 @@ pub fn scan(
         if !learned.is_empty() {
             let mut index = first.edge.index();
             index.requests.extend(&learned);
-            first.origin = cfray_ingest::scan_origin(discovery, &index, &reading.options, progress);
+            first.origin = cfray_ingest::scan_origin(discovery, index, &reading.options, progress);
             notes.push(format!(
                 "{} without a time: method, path and time are taken from the line with that ray, so clocks are measured against that log, not against Cloudflare's",
                 if learned.len() == 1 { "1 ray".to_owned() } else { format!("{} rays", learned.len()) }
@@ -182,7 +182,7 @@ pub fn report(scanned: Scanned, discovery: &mut Discovery, reading: &Reading, se
         if let Some(scope) = scopes.get(number).filter(|_| scopes.len() > 1) {
             discovery.focus(scope);
         }
-        let origin = cfray_ingest::scan_origin(discovery, &edge.index(), &reading.options, progress);
+        let origin = cfray_ingest::scan_origin(discovery, edge.index(), &reading.options, progress);
         progress.clear();
         let part = Part { origin, ..Part::default() };
         flawed |= complain(std::slice::from_ref(&part), &mut told);
@@ -196,7 +196,7 @@ pub fn report(scanned: Scanned, discovery: &mut Discovery, reading: &Reading, se
 fn part(edge: EdgeScan, discovery: &Discovery, reading: &Reading, ray: Option<RayId>, progress: &Display) -> Part {
     let mut index = edge.index();
     index.rays.extend(ray.map(|r| r.0));
-    let origin = cfray_ingest::scan_origin(discovery, &index, &reading.options, progress);
+    let origin = cfray_ingest::scan_origin(discovery, index, &reading.options, progress);
     Part { edge, origin }
 }
 

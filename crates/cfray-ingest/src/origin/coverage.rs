@@ -218,7 +218,12 @@ impl Coverage {
             request = request_of(line);
         }
         let noise = ray == 0 && wanted == 0 && own == 0 && !index.only_rays() && sig.as_ref().is_some_and(mere_noise);
-        if noise && (request != 0 || !self.fold.noise(line.time, at)) {
+        if noise && request != 0 {
+            return;
+        }
+        // What bears the number of a connection goes with the request that another line of it names.
+        let noise = noise && line.cid.is_none() && line.log_id.is_none() && line.client.is_none();
+        if noise && !self.fold.noise(line.time, at) {
             return;
         }
         let mut event = event(line, record, at, sig, request, plan, &mut self.paths);

@@ -32,17 +32,20 @@ enum Kind {
     Ray(u64),
     /// A line that was wanted for its request.
     Request(u64),
-    /// An application's warning without a request, by stretches of its log. See [`Fold::noise`].
-    Noise(u64),
+    /// An application's warning that belongs to no request. See [`Fold::noise`].
+    Noise,
 }
 
-/// Of warnings without a request, one is kept in so many lines of each minute.
-const NOISE_LINES: u64 = 16;
+/// Of warnings that belong to no request the first in so many lines is looked at ...
+const STRETCH: u64 = 16;
+/// ... and of those of one minute so many are kept from its beginning and as many from its end, by level: of an hour that comes
+/// twice the later one stands at the end.
+const NOISE: [usize; LEVELS.len()] = [32, 8, 2, 1];
 
 #[derive(Debug, Default)]
 struct Group {
     count: u64,
-    /// All of them up to [`ALL`], else the [`FEW`] smallest.
+    /// All of them up to [`ALL`], else the [`FEW`] smallest; of [`Kind::Noise`] see [`NOISE`].
     #[allow(clippy::vec_box)]
     events: Vec<Box<OriginEvent>>,
 }
@@ -71,12 +74,14 @@ impl Fold {
             return;
         }
         self.level = level.min(LAST);
-        let (keep, text, _) = self.limits();
+        let ((keep, text, _), half) = (self.limits(), self.noise_half());
         // Any order will do: groups are independent of each other.
         #[allow(clippy::iter_over_hash_type)]
         for ((kind, _), group) in &mut self.groups {
-            if matches!(kind, Kind::Sig(_)) {
-                smallest(&mut group.events, keep);
+            match kind {
+                Kind::Sig(_) => smallest(&mut group.events, keep),
+                Kind::Noise => fewest_stretches(&mut group.events, half),
+                _ => {}
             }
             group.events.iter_mut().for_each(|event| cut_text(event, text));
             group.events.shrink_to_fit();
@@ -89,30 +94,49 @@ impl Fold {
 
     /// A group counts `more` events on top of `before`.
     fn count(needs: &mut [u64; LEVELS.len()], kind: Kind, before: u64, more: u64) {
-        for ((events, _, bytes), sum) in LEVELS.iter().zip(needs) {
-            // Lines that tie requests to rows are kept at every level.
-            let keep = if matches!(kind, Kind::Sig(_)) { *events } else { ALL } as u64;
+        for (((events, _, bytes), noise), sum) in LEVELS.iter().zip(NOISE).zip(needs) {
+            let keep = match kind {
+                Kind::Sig(_) => *events,
+                Kind::Noise => 2 * noise,
+                // Lines that tie requests to rows are kept at every level.
+                _ => ALL,
+            } as u64;
             *sum += ((before + more).min(keep) - before.min(keep)) * bytes;
         }
     }
 
-    /// Is an application's warning that names no request worth an event? No rule asks for one, but sites log millions: a few
-    /// say that their kind is logged at all, and where in the file which times stand, also where an hour comes twice.
-    pub fn noise(&self, time: Option<LogTime>, at: LineRef) -> bool {
-        let group = self.groups.get(&Self::noise_key(time, at));
-        group.and_then(|g| g.events.first()).is_none_or(|first| at < place(first))
-    }
-
-    fn noise_key(time: Option<LogTime>, at: LineRef) -> (Kind, i64) {
-        (Kind::Noise(at.line / NOISE_LINES), time.map_or(i64::MIN, |t| t.civil_ns.div_euclid(60_000_000_000)))
+    /// Counts a warning of an application that belongs to no request, and says whether it is worth an event. No rule asks for one, but
+    /// sites log millions: a few say that their kind is logged at all, and where in the file which times stand.
+    pub fn noise(&mut self, time: Option<LogTime>, at: LineRef) -> bool {
+        let half = self.noise_half();
+        let group = self.groups.entry(Self::noise_key(time)).or_default();
+        Self::count(&mut self.needs, Kind::Noise, group.count, 1);
+        group.count += 1;
+        let events = &group.events;
+        let index = events.partition_point(|e| stretch(e.at) < stretch(at));
+        match events.get(index) {
+            Some(same) if stretch(same.at) == stretch(at) => at < same.at,
+            _ => index < half || index + half > events.len(),
+        }
     }
 
     /// Adds what [`Self::noise`] wants.
-    pub fn add_noise(&mut self, event: Box<OriginEvent>) {
-        let group = self.groups.entry(Self::noise_key(event.time, event.at)).or_default();
-        group.count = 1;
-        group.events.clear();
+    pub fn add_noise(&mut self, mut event: Box<OriginEvent>) {
+        let half = self.noise_half();
+        if self.level > 0 {
+            cut_text(&mut event, self.limits().1);
+        }
+        let group = self.groups.entry(Self::noise_key(event.time)).or_default();
         group.events.push(event);
+        fewest_stretches(&mut group.events, half);
+    }
+
+    fn noise_key(time: Option<LogTime>) -> (Kind, i64) {
+        (Kind::Noise, time.map_or(i64::MIN, |t| t.civil_ns.div_euclid(60_000_000_000)))
+    }
+
+    fn noise_half(&self) -> usize {
+        NOISE.get(self.level).copied().unwrap_or(1)
     }
 
     /// Adds an event. `ray`, `request`: the index wants it for this ray or request (else 0).
@@ -159,19 +183,18 @@ impl Fold {
         let level = self.level.max(other.level);
         self.thin(level);
         other.thin(level);
-        let (keep, ..) = self.limits();
+        let ((keep, ..), half) = (self.limits(), self.noise_half());
         // Any order will do: groups are independent of each other.
         #[allow(clippy::iter_over_hash_type)]
         for (key, part) in other.groups {
             let group = self.groups.entry(key).or_default();
-            if matches!(key.0, Kind::Noise(_)) {
-                group.count = 1;
-                group.events.extend(part.events);
-                smallest(&mut group.events, 1);
-                continue;
-            }
             Self::count(&mut self.needs, key.0, group.count, part.count);
             group.count += part.count;
+            if key.0 == Kind::Noise {
+                group.events.extend(part.events);
+                fewest_stretches(&mut group.events, half);
+                continue;
+            }
             if group.events.is_empty() {
                 group.events = part.events;
             } else {
@@ -209,6 +232,20 @@ fn place(event: &OriginEvent) -> LineRef {
 fn smallest(events: &mut Vec<Box<OriginEvent>>, few: usize) {
     events.sort_unstable_by_key(|e| place(e));
     events.truncate(few);
+}
+
+fn stretch(at: LineRef) -> u64 {
+    at.line / STRETCH
+}
+
+/// The first event of each stretch, of the `half` first stretches and of the `half` last ones.
+#[allow(clippy::vec_box)]
+fn fewest_stretches(events: &mut Vec<Box<OriginEvent>>, half: usize) {
+    events.sort_unstable_by_key(|e| place(e));
+    events.dedup_by_key(|e| stretch(e.at));
+    if events.len() > 2 * half {
+        events.drain(half..events.len() - half);
+    }
 }
 
 fn cut_text(event: &mut OriginEvent, max: usize) {
@@ -264,30 +301,57 @@ mod tests {
         }
     }
 
-    /// One warning of sixteen lines and a minute is kept, whatever the parts; an hour that comes twice leaves lines of both.
+    /// Lines by their number, each with the second that it states; whatever the parts, and whenever they are thinned.
+    fn warnings(lines: &[(u64, i64)], parts: u64, level: usize, early: usize) -> (Vec<(u64, usize)>, u64, Vec<u64>) {
+        let mut all = Fold::default();
+        for part in 0..parts {
+            let mut fold = Fold::default();
+            let mine: Vec<_> = lines.iter().filter(|(line, _)| line % parts == part).collect();
+            for (n, (line, second)) in mine.iter().enumerate() {
+                if n == mine.len() / 2 {
+                    fold.thin(early);
+                }
+                let mut one = event(*line, *second);
+                one.text = "é".repeat(900).into();
+                if fold.noise(one.time, one.at) {
+                    fold.add_noise(one);
+                }
+            }
+            all.merge(fold);
+        }
+        all.thin(level);
+        let needs = (0..=LAST).map(|level| all.needs(level)).collect();
+        let (events, folded) = all.finish();
+        let mut lines: Vec<_> = events.iter().map(|e| (e.at.line, e.text.len())).collect();
+        lines.sort_unstable();
+        (lines, folded, needs)
+    }
+
+    /// Of warnings one in sixteen lines is kept; an hour that comes twice leaves lines of both.
     #[test]
     fn of_warnings_the_first_in_each_stretch_is_kept() {
-        let kept = |parts: u64| {
-            let mut all = Fold::default();
-            for part in 0..parts {
-                let mut fold = Fold::default();
-                for line in (0..200).filter(|line| line % parts == part) {
-                    // Two a second, and from line 100 on the same time again.
-                    let one = event(line, (line % 100 / 2) as i64 + 30);
-                    if fold.noise(one.time, one.at) {
-                        fold.add_noise(one);
-                    }
-                }
-                all.merge(fold);
-            }
-            let (events, folded) = all.finish();
-            let mut lines: Vec<u64> = events.iter().map(|e| e.at.line).collect();
-            lines.sort_unstable();
-            (lines, folded)
-        };
-        let expected = [0, 16, 32, 48, 60, 64, 80, 96, 100, 112, 128, 144, 160, 176, 192];
+        let lines: Vec<(u64, i64)> = (0..200).map(|line| (line, (line % 100 / 2) as i64 + 30)).collect();
         for parts in [1, 2, 7] {
-            assert_eq!(kept(parts), (expected.to_vec(), 0), "{parts}");
+            let (kept, folded, _) = warnings(&lines, parts, 0, 0);
+            let expected = [0, 16, 32, 48, 60, 64, 80, 96, 100, 112, 128, 144, 160, 176, 192];
+            assert_eq!(kept.iter().map(|(line, _)| *line).collect::<Vec<_>>(), expected, "{parts}");
+            assert_eq!(folded, 200 - expected.len() as u64);
+        }
+    }
+
+    /// However many there are, a minute keeps a few of its beginning and of its end, and fewer where memory is short.
+    #[test]
+    fn warnings_are_bounded_and_thinned() {
+        let lines: Vec<(u64, i64)> = (0..9000).map(|line| (line, (line / 6000) as i64 * 60)).collect();
+        for level in 0..=LAST {
+            let whole = warnings(&lines, 1, level, level);
+            assert_eq!(whole.0.len(), 4 * NOISE[level]);
+            assert_eq!(whole.1, 9000 - whole.0.len() as u64);
+            assert!(whole.0.iter().all(|(_, text)| *text <= LEVELS[level].1));
+            assert_eq!((whole.0[0].0, whole.0[4 * NOISE[level] - 1].0), (0, 8992));
+            for (parts, early) in [(1, 0), (3, 0), (3, level), (7, level.min(1))] {
+                assert_eq!(warnings(&lines, parts, level, early), whole, "{level} {parts} {early}");
+            }
         }
     }
 

@@ -28,10 +28,10 @@ use wanted::Wanted;
 /// brackets behind the source's name and the same [`SourceId`] in its events.
 ///
 /// The result does not depend on the number of threads or on how the files are cut into blocks.
-pub fn scan_origin(d: &Discovery, index: &IncidentIndex, o: &Options, p: &dyn Progress) -> OriginScan {
+pub fn scan_origin(d: &Discovery, index: IncidentIndex, o: &Options, p: &dyn Progress) -> OriginScan {
     p.phase("origin logs");
     let plans: BTreeMap<SourceId, _> = d.origin().collect();
-    let wanted = Wanted::new(index);
+    let wanted = Wanted::new(&index);
     let jobs: Vec<Job<'_>> = plans.iter().map(|(id, plan)| d.job(*id, plan.split(), o)).collect();
     p.total(jobs.iter().map(|j| j.size).sum());
     let (parts, problems) = for_each_block(&jobs, o, p, Kept::default, |state, job, block| {
@@ -53,7 +53,7 @@ pub fn scan_origin(d: &Discovery, index: &IncidentIndex, o: &Options, p: &dyn Pr
     }
     all.spare(o);
     let thinned = (all.level > 0).then(|| fold::in_words(all.level));
-    let mut scan = OriginScan { thinned, asked: Some(Arc::new(index.clone())), ..OriginScan::default() };
+    let mut scan = OriginScan { thinned, ..OriginScan::default() };
     let all = all.sources;
     for (id, collector) in all {
         let Some(info) = usize::try_from(id.0).ok().and_then(|i| d.sources.get(i)) else { continue };
@@ -62,6 +62,7 @@ pub fn scan_origin(d: &Discovery, index: &IncidentIndex, o: &Options, p: &dyn Pr
         let troubles = problems.iter().filter(|p| p.0 == id).map(|p| p.1.clone()).collect();
         scan.sources.extend(collector.finish(info, &server, troubles));
     }
+    scan.asked = Some(Arc::new(index));
     scan
 }
 

@@ -6,7 +6,7 @@ use crate::{Discovery, NoProgress, Options, scan_origin};
 use cfray_model::{IncidentIndex, OriginScan, Sig, SourceScan, Stack, key};
 
 fn scan(d: &Discovery, index: &IncidentIndex) -> OriginScan {
-    scan_origin(d, index, &Options { threads: 2, ..Options::default() }, &NoProgress)
+    scan_origin(d, index.clone(), &Options { threads: 2, ..Options::default() }, &NoProgress)
 }
 
 fn wanting(uris: &[&str]) -> IncidentIndex {
@@ -53,7 +53,7 @@ fn equal_results_whatever_threads_and_blocks() {
     let index = wanting(&["/page/7?q=1", "/page/1200?q=1"]);
     let run = |threads, block| {
         let options = Options { threads, block, ..Options::default() };
-        format!("{:?}", scan_origin(&d, &index, &options, &NoProgress))
+        format!("{:?}", scan_origin(&d, index.clone(), &options, &NoProgress))
     };
     let expected = run(1, 1 << 20);
     for (threads, block) in [(1, 700), (2, 4096), (5, 333), (2, 1 << 20)] {
@@ -72,7 +72,7 @@ fn hosts_of_several_servers_split_a_file() {
     assert!(scan.sources[1].info.name.ends_with("syslog [web2]"));
     let options = Options { servers: vec![("mine".into(), "syslog".into())], ..Options::default() };
     let d = look_with(dir.path(), &options);
-    assert_eq!(scan_origin(&d, &IncidentIndex::default(), &options, &NoProgress).sources.len(), 1);
+    assert_eq!(scan_origin(&d, IncidentIndex::default(), &options, &NoProgress).sources.len(), 1);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn truncation_in_the_middle_of_the_scan_is_a_problem_not_a_crash() {
         let dir = tree(&[("access.log", &access(20_000))]);
         let d = look(dir.path());
         let options = Options { mmap, block: 8192, threads: 1, ..Options::default() };
-        let scan = scan_origin(&d, &IncidentIndex::default(), &options, &CutWhileReading(dir.path().join("access.log")));
+        let scan = scan_origin(&d, IncidentIndex::default(), &options, &CutWhileReading(dir.path().join("access.log")));
         let source = &scan.sources[0];
         assert!(source.parsed > 50 && source.parsed < 1000, "{}", source.parsed);
         assert!(source.problems[0].starts_with("became shorter while it was read: 20000 of"), "{:?}", source.problems);
@@ -143,7 +143,7 @@ fn freak_lines_are_counted_not_held() {
     let dir = tree(&[("access.log", &format!("{}{long}\n{}\0\0\0{}\r\n\n\n", access(30), access(2), access(1).trim_end()))]);
     let d = look(dir.path());
     let options = Options { max_line: 100_000, block: 4096, threads: 1, ..Options::default() };
-    let scan = scan_origin(&d, &IncidentIndex::default(), &options, &NoProgress);
+    let scan = scan_origin(&d, IncidentIndex::default(), &options, &NoProgress);
     let source = &scan.sources[0];
     assert_eq!((source.parsed, source.rejected, source.lines), (33, 1, 36));
     assert_eq!(source.rejects[0].at.line, 31);

@@ -20,7 +20,7 @@ fn report(dir: &Path, facts_in_memory: usize) -> (String, bool) {
         }
         let edge = scan_edge(&found, &EdgeFilter::default(), &options, &NoProgress);
         stored &= edge.facts.is_stored() || edge.facts.is_empty();
-        let origin = scan_origin(&found, &edge.index(), &options, &NoProgress);
+        let origin = scan_origin(&found, edge.index(), &options, &NoProgress);
         parts.push(Part { edge, origin });
     }
     (format!("{:#?}", analyze(parts, &found.sources, Vec::new(), &Settings::default())), stored)
@@ -61,7 +61,7 @@ pub fn sliced_between(inputs: &[&Path], incidents_at_once: usize, mut before: im
         let edge = scan_edge(&found, &EdgeFilter::default(), &options, &NoProgress);
         slices += edge.slices.len();
         let whole = edge.slices.is_empty();
-        let origin = if whole { scan_origin(&found, &edge.index(), &options, &NoProgress) } else { Default::default() };
+        let origin = if whole { scan_origin(&found, edge.index(), &options, &NoProgress) } else { Default::default() };
         parts.push(Part { edge, origin });
     }
     let sources = found.sources.clone();
@@ -70,7 +70,7 @@ pub fn sliced_between(inputs: &[&Path], incidents_at_once: usize, mut before: im
         focus(&mut found, number);
         before(pass);
         pass += 1;
-        scan_origin(&found, &edge.index(), &options, &NoProgress)
+        scan_origin(&found, edge.index(), &options, &NoProgress)
     };
     (analyze_slices(parts, &sources, Vec::new(), &Settings::default(), &mut rescan), slices)
 }
