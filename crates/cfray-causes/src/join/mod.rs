@@ -2,6 +2,7 @@
 //! source the time it covers.
 
 mod answering;
+mod columns;
 pub mod coverage;
 pub mod front;
 pub mod index;

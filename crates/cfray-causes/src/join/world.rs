@@ -2,7 +2,8 @@
 //! origin address. Built once; the rules only read it.
 
 use super::answering::{OriginServers, origin_servers};
-use super::index::{ClientColumn, ComboKeys, FactIndex, agrees};
+use super::columns::client_column;
+use super::index::{ClientColumn, ComboKeys, FactIndex};
 use super::ties::{self, Ties};
 use super::trips::RoundTrips;
 use crate::clocks::{self, Clocks};
@@ -12,8 +13,7 @@ use crate::trust;
 use cfray_model::serverconf::Software;
 use cfray_model::time::{LATEST_NS, SECOND};
 use cfray_model::{
-    EdgeRow, EdgeScan, Fact, FactFlags, Facts, IncidentIndex, LineKind, OriginEvent, OriginScan, Sig, SourceId, SourceScan, Stack, Text,
-    key,
+    EdgeRow, EdgeScan, Fact, FactFlags, IncidentIndex, LineKind, OriginEvent, OriginScan, Sig, SourceId, SourceScan, Stack, Text,
 };
 use foldhash::HashMap;
 use rayon::prelude::*;
@@ -401,35 +401,6 @@ fn servers(scans: &[SourceScan]) -> (Vec<Server>, Vec<usize>) {
             .map(|(_, s)| s);
     }
     (servers, of)
-}
-
-/// Lines of one source whose client is compared with that of its rows.
-const CLIENTS: usize = 2048;
-/// Rows of one request that a line is compared with.
-const CLIENT_ROWS: usize = 256;
-
-/// A client column counts as comparable when at least half of the lines whose request is known agree with some row of that request.
-/// Of many lines a choice is asked; a request with more rows than are looked at counts only where there are no others.
-fn client_column(scan: &SourceScan, facts: &Facts, keys: &[ComboKeys], index: &FactIndex) -> ClientColumn {
-    let rows = |e: &OriginEvent| if e.ray != 0 { index.ray(e.ray) } else { index.request(e.request) };
-    let verdict = |most: usize| {
-        let asked = || scan.events.iter().map(|e| &**e).filter(|e| e.client != 0 && (1..=most).contains(&rows(e).len()));
-        let (mut seen, mut agreeing) = (0u32, 0u32);
-        // By a hash of its place: logs have habits, and every tenth line may be a check's.
-        let step = asked().count().div_ceil(CLIENTS).max(1) as u64;
-        let chosen = |e: &&OriginEvent| step == 1 || key::bytes_key(&e.at.offset.to_le_bytes()).is_multiple_of(step);
-        for e in asked().filter(chosen) {
-            let mut rows = rows(e).iter().take(CLIENT_ROWS).filter_map(|&i| facts.get(i as usize));
-            let agrees = |f: Fact| keys.get(f.combo as usize).is_some_and(|k| agrees(e, &f, k, ClientColumn::Comparable, false));
-            seen += 1;
-            agreeing += u32::from(rows.any(agrees));
-        }
-        (seen >= 4).then_some(agreeing * 2 < seen)
-    };
-    match verdict(CLIENT_ROWS).or_else(|| verdict(usize::MAX)) {
-        Some(true) => ClientColumn::Opaque,
-        _ => ClientColumn::Comparable,
-    }
 }
 
 /// Recognises jobs with a filter or a sample rate.
