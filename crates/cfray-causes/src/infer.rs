@@ -4,11 +4,12 @@
 //! a second, a killed worker one line for all its connections. A failure without any line of its own
 //! whose neighbours in time on the same server share such a cause shares it, too, at a lower confidence.
 
+use crate::numbered::numbered;
 use crate::rank::NAMED;
 use crate::rule::sentence;
 use cfray_model::report::Row;
 use cfray_model::{Cause, EvidenceKind, Tie, Verdict};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Causes that one line reports for several requests.
 const PROCESS_WIDE: &[Cause] = &[
@@ -43,17 +44,9 @@ const SCORE: f64 = 0.62;
 /// Fills such gaps. `bare` has an entry for each row. Rows come in order of time. Neighbours are sought `reach_s` seconds either way.
 pub fn infer(rows: &mut [Row], bare: &[Bare], reach_s: i64) {
     let reach_ms = reach_s.max(0).unsigned_abs().saturating_mul(1000);
-    let mut servers: HashMap<String, usize> = HashMap::new();
-    let mut number = |name: &str| {
-        servers.get(name).copied().unwrap_or_else(|| {
-            let next = servers.len();
-            servers.insert(name.to_owned(), next);
-            next
-        })
-    };
-    let verdicts: Vec<(i64, usize, Cause, f64)> = rows
-        .iter()
-        .map(|r| (r.edge.end.or(r.edge.start).map_or(i64::MIN, |s| s.millis()), number(&r.server), r.verdict.cause, r.verdict.confidence))
+    let (server_of, _) = numbered(rows.iter().map(|r| Some(r.server.as_str())));
+    let verdicts: Vec<(i64, Option<usize>, Cause, f64)> = (rows.iter().zip(server_of))
+        .map(|(r, server)| (r.edge.end.or(r.edge.start).map_or(i64::MIN, |s| s.millis()), server, r.verdict.cause, r.verdict.confidence))
         .collect();
     // Neighbours are found by time; in a storm the nearest few hundred say enough.
     let mut by_time: Vec<(i64, usize)> = verdicts.iter().enumerate().map(|(i, v)| (v.0, i)).collect();

@@ -23,6 +23,7 @@ pub mod infer;
 pub mod join;
 pub mod judge;
 pub mod limits;
+mod numbered;
 pub mod own;
 mod passes;
 pub mod population;

@@ -6,6 +6,7 @@ use crate::population::answered;
 use cfray_model::{Fact, FactFlags};
 use foldhash::HashMap;
 use std::cmp::Reverse;
+use std::hash::Hash;
 
 /// `cleared`, `persisted` or nothing, with seconds to the success.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,57 +30,82 @@ pub fn retries(w: &World) -> Vec<Retry> {
     let mut failed: Vec<Failed> =
         failed.filter(|(_, f)| f.start_ms != i64::MIN).map(|(at, f)| Failed { end: f.start_ms + i64::from(f.dur_ms), at, f }).collect();
     failed.sort_unstable_by_key(|failed| (Reverse(failed.end), failed.at));
-    // Same client and URI first, else same host and path.
-    let mut own: HashMap<(u32, u32), Next> = HashMap::default();
-    let mut pages: HashMap<u32, Next> = HashMap::default();
-    let (mut requests, mut page_bits) = (Sieve::default(), Sieve::default());
-    for Failed { f, .. } in &failed {
-        if f.client != 0 && f.request != 0 {
-            own.entry((f.client, f.request)).or_default();
-            requests.add(u64::from(f.request));
+    let mut kinds = Kinds::default();
+    failed.iter().for_each(|failed| kinds.watch(&failed.f));
+    let mut open = failed.iter().peekable();
+    let mut settle = |until: i64, kinds: &Kinds| {
+        // All that starts at its end or later has been seen.
+        while let Some(failed) = open.next_if(|failed| failed.end > until) {
+            if let Some(slot) = found.get_mut(failed.at) {
+                *slot = kinds.after(failed);
+            }
         }
-        if f.page != 0 {
-            pages.entry(f.page).or_default();
-            page_bits.add(u64::from(f.page));
+    };
+    for f in w.edge.facts.iter().rev() {
+        settle(f.start_ms, &kinds);
+        if f.flags.has(FactFlags::CONTACTED) || f.edge_status >= 500 {
+            kinds.see(f);
         }
     }
-    let tell = |failed: &Failed, own: &HashMap<(u32, u32), Next>, pages: &HashMap<u32, Next>| {
+    settle(i64::MIN, &kinds);
+    found
+}
+
+/// What counts as the same request: one of the same client for the same URI, else one for the same host and path.
+#[derive(Default)]
+struct Kinds {
+    own: Watched<(u32, u32)>,
+    pages: Watched<u32>,
+}
+
+impl Kinds {
+    fn watch(&mut self, f: &Fact) {
+        if f.client != 0 && f.request != 0 {
+            self.own.watch(f.request, (f.client, f.request));
+        }
+        if f.page != 0 {
+            self.pages.watch(f.page, f.page);
+        }
+    }
+
+    fn see(&mut self, f: &Fact) {
+        self.own.see(f.request, (f.client, f.request), f);
+        self.pages.see(f.page, f.page, f);
+    }
+
+    /// What became of a request whose followers have all been seen, and nothing else.
+    fn after(&self, failed: &Failed) -> Retry {
         let Failed { end, f, .. } = failed;
-        let next = [own.get(&(f.client, f.request)), pages.get(&f.page)];
+        let next = [self.own.next.get(&(f.client, f.request)), self.pages.next.get(&f.page)];
         let tried: Vec<Option<f64>> = next.into_iter().flatten().filter_map(|next| next.after(f, *end)).collect();
         match tried.iter().flatten().next() {
             Some(after_s) => Retry { word: "cleared", after_s: Some(*after_s) },
             None if tried.is_empty() => Retry::default(),
             None => Retry { word: "persisted", after_s: None },
         }
-    };
-    let mut open = failed.iter().peekable();
-    let mut settle = |until: i64, own: &HashMap<(u32, u32), Next>, pages: &HashMap<u32, Next>| {
-        // All that starts at its end or later has been seen.
-        while let Some(failed) = open.next_if(|failed| failed.end > until) {
-            if let Some(slot) = found.get_mut(failed.at) {
-                *slot = tell(failed, own, pages);
-            }
-        }
-    };
-    for f in w.edge.facts.iter().rev() {
-        settle(f.start_ms, &own, &pages);
-        if !f.flags.has(FactFlags::CONTACTED) && f.edge_status < 500 {
-            continue;
-        }
-        if requests.may_hold(u64::from(f.request))
-            && let Some(next) = own.get_mut(&(f.client, f.request))
-        {
-            next.see(f);
-        }
-        if page_bits.may_hold(u64::from(f.page))
-            && let Some(next) = pages.get_mut(&f.page)
+    }
+}
+
+/// What follows, by key; most keys are nobody's, which a part of the key tells.
+#[derive(Default)]
+struct Watched<K> {
+    bits: Sieve,
+    next: HashMap<K, Next>,
+}
+
+impl<K: Eq + Hash> Watched<K> {
+    fn watch(&mut self, part: u32, key: K) {
+        self.bits.add(u64::from(part));
+        self.next.entry(key).or_default();
+    }
+
+    fn see(&mut self, part: u32, key: K, f: &Fact) {
+        if self.bits.may_hold(u64::from(part))
+            && let Some(next) = self.next.get_mut(&key)
         {
             next.see(f);
         }
     }
-    settle(i64::MIN, &own, &pages);
-    found
 }
 
 /// An incident whose retry is looked for.

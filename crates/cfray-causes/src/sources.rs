@@ -3,7 +3,7 @@
 use crate::clocks::{Clock, How};
 use crate::join::world::{Ev, World};
 use cfray_model::report::{ClockSummary, SourceSummary};
-use cfray_model::time::SECOND;
+use cfray_model::time::{MINUTE, SECOND};
 use cfray_model::{Fact, FactFlags, LineKind, SourceScan, Stamp, Tie, key};
 use std::collections::BTreeMap;
 
@@ -13,8 +13,6 @@ const HOSTS: usize = 5;
 const GAPS: usize = 5;
 /// Minutes without a line that count as a gap.
 const GAP_MINUTES: i64 = 10;
-/// Nanoseconds in a minute.
-const MINUTE: i64 = 60 * SECOND;
 
 /// Summaries of the origin sources of one world.
 pub fn origin_sources(w: &World) -> Vec<SourceSummary> {

@@ -1,5 +1,6 @@
 //! Cloudflare's published address ranges, built in.
 
+use crate::fields::addr::plain_v4;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The day on which the list was compared with <https://www.cloudflare.com/ips/>.
@@ -51,12 +52,6 @@ static FIRST_OCTETS: [bool; 256] = {
     table
 };
 
-/// Could an address of IPv6 that begins with these sixteen bits lie in the list? Without reading the rest of it.
-pub fn may_be_cloudflare(first: u16) -> bool {
-    // Mapped addresses of IPv4 begin with nothing.
-    first == 0 || RANGES.iter().any(|(network, _)| matches!(network, IpAddr::V6(network) if network.segments()[0] == first))
-}
-
 /// The published list as (network, prefix length); 15 networks of IPv4, then 7 of IPv6.
 pub fn cloudflare_ranges() -> &'static [(IpAddr, u8)] {
     RANGES
@@ -77,17 +72,46 @@ pub fn is_cloudflare(addr: IpAddr) -> bool {
     })
 }
 
+/// Is the text, also in brackets, an address in the published list?
+pub fn reads_cloudflare(text: &[u8]) -> bool {
+    if let Some(v4) = plain_v4(text) {
+        return is_cloudflare(IpAddr::V4(v4));
+    }
+    // Of nearly all addresses of IPv6 the first group says that they are not; mapped ones of IPv4 begin with nothing.
+    let digits = text.iter().take(5).take_while(|b| b.is_ascii_hexdigit()).count();
+    if (1..5).contains(&digits) && text.get(digits) == Some(&b':') {
+        let digit = |b: &u8| (*b as char).to_digit(16).unwrap_or(0) as u16;
+        let first = text.iter().take(digits).fold(0, |first, b| first << 4 | digit(b));
+        if first != 0 && !RANGES.iter().any(|(network, _)| matches!(network, IpAddr::V6(network) if network.segments()[0] == first)) {
+            return false;
+        }
+    }
+    std::str::from_utf8(text).ok().and_then(|t| t.trim_matches(['[', ']']).parse().ok()).is_some_and(is_cloudflare)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_short_way_says_what_the_long_one_says(
+            addr in "(2606:4700:|2a06:98c[0-9a-f]:|2400:cb00:|2c0f:f24[0-9]:|2001:db8:|0?2606:4700:|\\[2405:8100:|::ffff:|0:0:)[0-9a-f:.]{0,12}\\]?|::ffff:172.64.0.1|2606:4700::6810:1",
+        ) {
+            let long = addr.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(is_cloudflare);
+            prop_assert_eq!(reads_cloudflare(addr.as_bytes()), long);
+        }
+    }
 
     #[test]
     fn the_first_group_decides_for_most() {
-        assert!(
-            RANGES.iter().all(|(network, _)| matches!(network, IpAddr::V6(v6) if may_be_cloudflare(v6.segments()[0])) || network.is_ipv4())
-        );
-        assert!(may_be_cloudflare(0) && !may_be_cloudflare(0x2001) && !may_be_cloudflare(0x2a0d));
+        for (network, _) in RANGES {
+            assert!(reads_cloudflare(network.to_string().as_bytes()), "{network}");
+        }
+        assert!(reads_cloudflare(b"0:0:0:0:0:ffff:172.64.0.1") && !reads_cloudflare(b"0:0:0:0:0:ffff:172.72.0.0"));
+        assert!(!reads_cloudflare(b"2001:db8::1") && !reads_cloudflare(b"2a0d:98c0::1"));
     }
 
     #[test]

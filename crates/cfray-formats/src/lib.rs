@@ -50,7 +50,7 @@ pub mod systemd;
 pub mod uvicorn;
 pub mod uwsgi;
 
-pub use cloudflare::{cloudflare_ranges, is_cloudflare, may_be_cloudflare};
+pub use cloudflare::{cloudflare_ranges, is_cloudflare, reads_cloudflare};
 pub use detect::detect;
 pub use fields::time::ClfMemo;
 pub use registry::FORMATS;

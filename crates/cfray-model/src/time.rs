@@ -19,6 +19,8 @@ impl crate::shelf::Pack for Stamp {
 pub const SECOND: i64 = 1_000_000_000;
 /// Nanoseconds in a millisecond.
 pub const MILLI: i64 = 1_000_000;
+/// Nanoseconds in a minute.
+pub const MINUTE: i64 = 60 * SECOND;
 
 /// Latest time that is believed, the end of the year 2099: the distance of two times, the difference of two such distances, and
 /// what is added for windows and uncertainty fit into 64 bits.

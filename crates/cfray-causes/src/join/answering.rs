@@ -3,6 +3,7 @@
 use super::index::ComboKeys;
 use super::ties::Ties;
 use super::world::{Ev, Span, World};
+use crate::numbered::numbered;
 use crate::population::spoke_http;
 use cfray_model::time::SECOND;
 use cfray_model::{EdgeScan, Sig};
@@ -50,13 +51,8 @@ fn by_connections(
     keys: &[ComboKeys],
     tied: &BTreeMap<String, BTreeMap<usize, u64>>,
 ) -> BTreeMap<String, BTreeMap<usize, u64>> {
-    let mut origins: BTreeMap<&str, usize> = BTreeMap::new();
-    let open_of: Vec<Option<usize>> = (edge.combos.iter())
-        .map(|c| {
-            let next = origins.len();
-            (!c.origin_ip.is_empty() && !tied.contains_key(&c.origin_ip)).then(|| *origins.entry(&c.origin_ip).or_insert(next))
-        })
-        .collect();
+    let open = |origin: &&str| !origin.is_empty() && !tied.contains_key(*origin);
+    let (open_of, origins) = numbered(edge.combos.iter().map(|c| Some(c.origin_ip.as_str()).filter(open)));
     let mut lines: BTreeMap<(u64, usize), Vec<Span>> = BTreeMap::new();
     if !origins.is_empty() {
         for (ev, utc) in evs.iter().filter(|ev| about_connection(ev)).filter_map(|ev| Some((ev, ev.utc?))) {

@@ -16,13 +16,12 @@ const ROWS: usize = 256;
 pub fn client_column(scan: &SourceScan, facts: &Facts, keys: &[ComboKeys], index: &FactIndex) -> ClientColumn {
     let rows = |e: &OriginEvent| if e.ray != 0 { index.ray(e.ray) } else { index.request(e.request) };
     let few = chosen(scan, |e| (1..=ROWS).contains(&rows(e).len()));
-    let many = || chosen(scan, |e| rows(e).len() > ROWS);
     let one_by_one = |e: &OriginEvent| {
         let mut rows = rows(e).iter().filter_map(|&i| facts.get(i as usize));
         rows.any(|f| keys.get(f.combo as usize).is_some_and(|k| agrees(e, &f, k, ClientColumn::Comparable, false)))
     };
     let opaque = mostly_not(&few, one_by_one).or_else(|| {
-        let many = many();
+        let many = chosen(scan, |e| rows(e).len() > ROWS);
         if many.len() < ENOUGH {
             return None;
         }

@@ -2,6 +2,7 @@
 
 use super::spoke_http;
 use crate::join::world::World;
+use crate::numbered::numbered;
 use cfray_model::Fact;
 use std::collections::BTreeMap;
 
@@ -80,28 +81,23 @@ impl Spell {
 struct Places<'a> {
     colos: BTreeMap<&'a str, usize>,
     origins: usize,
-    of_combo: Vec<(usize, Option<usize>)>,
+    colo_of: Vec<Option<usize>>,
+    origin_of: Vec<Option<usize>>,
 }
 
 impl<'a> Places<'a> {
     fn of(w: &'a World) -> Self {
-        fn number<'a>(names: &mut BTreeMap<&'a str, usize>, name: &'a str) -> usize {
-            let next = names.len();
-            *names.entry(name).or_insert(next)
-        }
-        let (mut colos, mut origins) = (BTreeMap::new(), BTreeMap::new());
-        let of_combo = (w.edge.combos.iter())
-            .map(|c| (number(&mut colos, &c.colo), (!c.origin_ip.is_empty()).then(|| number(&mut origins, &c.origin_ip))))
-            .collect();
-        Self { colos, origins: origins.len(), of_combo }
+        let (colo_of, colos) = numbered(w.edge.combos.iter().map(|c| Some(c.colo.as_str())));
+        let (origin_of, origins) = numbered(w.edge.combos.iter().map(|c| Some(c.origin_ip.as_str()).filter(|ip| !ip.is_empty())));
+        Self { colos, origins: origins.len(), colo_of, origin_of }
     }
 
     fn colo(&self, f: &Fact) -> Option<usize> {
-        self.of_combo.get(f.combo as usize).map(|(colo, _)| *colo)
+        *self.colo_of.get(f.combo as usize)?
     }
 
     fn origin(&self, f: &Fact) -> Option<usize> {
-        self.of_combo.get(f.combo as usize)?.1
+        *self.origin_of.get(f.combo as usize)?
     }
 }
 

@@ -8,6 +8,7 @@ use super::silent::{Silent, silent};
 use super::{Population, answered, has_access_line};
 use crate::contrast::fisher;
 use crate::join::world::{EdgeKind, World};
+use crate::numbered::numbered;
 use cfray_model::{Fact, FactFlags};
 use foldhash::HashMap;
 use std::cmp::Reverse;
@@ -112,20 +113,16 @@ impl Gaps {
 
 /// Pairs of an edge address and an origin address, by combo.
 struct Pairs {
-    of_combo: Vec<Option<u32>>,
+    of_combo: Vec<Option<usize>>,
     count: usize,
 }
 
 impl Pairs {
     fn of(w: &World) -> Self {
-        let mut numbers: BTreeMap<(&str, &str), u32> = BTreeMap::new();
-        let mut of_combo = Vec::with_capacity(w.edge.combos.len());
-        for c in &w.edge.combos {
-            let next = numbers.len() as u32;
-            let known = !c.edge_ip.is_empty() && !c.origin_ip.is_empty();
-            of_combo.push(known.then(|| *numbers.entry((&c.edge_ip, &c.origin_ip)).or_insert(next)));
-        }
-        Self { of_combo, count: numbers.len() }
+        let pairs =
+            w.edge.combos.iter().map(|c| Some((&c.edge_ip, &c.origin_ip)).filter(|(edge, origin)| !edge.is_empty() && !origin.is_empty()));
+        let (of_combo, pairs) = numbered(pairs);
+        Self { of_combo, count: pairs.len() }
     }
 
     /// Every fact with its number, and with the seconds since the last request of its pair ended, if there was one.
@@ -135,7 +132,7 @@ impl Pairs {
         for (i, f) in w.edge.facts.iter().enumerate() {
             let pair = self.of_combo.get(f.combo as usize).copied().flatten();
             let timed = f.flags.has(FactFlags::CONTACTED) && f.start_ms != i64::MIN;
-            let Some((open, last)) = pair.filter(|_| timed).and_then(|pair| running.get_mut(pair as usize)) else {
+            let Some((open, last)) = pair.filter(|_| timed).and_then(|pair| running.get_mut(pair)) else {
                 each(i, f, None);
                 continue;
             };

@@ -6,7 +6,7 @@ use super::fold::Fold;
 use super::wanted::Wanted;
 use crate::discover::OriginPlan;
 use cfray_formats::Glance;
-use cfray_formats::fields::addr::plain_v4;
+use cfray_model::time::MINUTE;
 use cfray_model::{Level, Line, LineKind, LineRef, LogTime, Pool, SourceScan, Stack, key};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,8 +15,6 @@ use std::net::{IpAddr, Ipv4Addr};
 const MAX_HOSTS: usize = 10_000;
 /// Writers that are counted in one source; of more, those with the smallest process ids.
 const MAX_WRITERS: usize = 4096;
-/// Nanoseconds in a minute.
-const MINUTE: i64 = 60_000_000_000;
 
 /// Coverage and events of one writer.
 #[derive(Debug, Default)]
@@ -137,7 +135,10 @@ impl Coverage {
         if line.kind == LineKind::Access {
             self.with_ray += u64::from(line.ray);
             self.with_wire_size += u64::from(line.wire_size);
-            self.edge_clients += u64::from(line.client.is_some_and(|c| from_cloudflare(c, line.client_v4)));
+            self.edge_clients += u64::from(match line.client_v4 {
+                Some(v4) => cfray_formats::is_cloudflare(IpAddr::V4(v4)),
+                None => line.client.is_some_and(cfray_formats::reads_cloudflare),
+            });
             let host = line.host.unwrap_or_default();
             if !same(&self.host, host) {
                 let name = key::host_key(host);
@@ -374,36 +375,4 @@ pub fn same(a: &[u8], b: &[u8]) -> bool {
 /// nginx's and Apache's words for a child that died.
 fn tells_a_death(message: &[u8]) -> bool {
     message.starts_with(b"worker process ") || memchr::memmem::find(message, b"child pid ").is_some()
-}
-
-fn from_cloudflare(addr: &[u8], v4: Option<Ipv4Addr>) -> bool {
-    if let Some(v4) = v4.or_else(|| plain_v4(addr)) {
-        return cfray_formats::is_cloudflare(IpAddr::V4(v4));
-    }
-    // Of nearly all addresses of IPv6 the first group says that they are not.
-    let digits = addr.iter().take(5).take_while(|b| b.is_ascii_hexdigit()).count();
-    if (1..5).contains(&digits) && addr.get(digits) == Some(&b':') {
-        let digit = |b: &u8| (*b as char).to_digit(16).unwrap_or(0) as u16;
-        let first = addr.iter().take(digits).fold(0, |first, b| first << 4 | digit(b));
-        if !cfray_formats::may_be_cloudflare(first) {
-            return false;
-        }
-    }
-    std::str::from_utf8(addr).ok().and_then(|a| a.trim_matches(['[', ']']).parse::<IpAddr>().ok()).is_some_and(cfray_formats::is_cloudflare)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn the_short_way_says_what_the_long_one_says(
-            addr in "(2606:4700:|2a06:98c[0-9a-f]:|2400:cb00:|2c0f:f24[0-9]:|2001:db8:|0?2606:4700:|\\[2405:8100:|::ffff:|0:0:)[0-9a-f:.]{0,12}\\]?|::ffff:172.64.0.1|2606:4700::6810:1",
-        ) {
-            let long = addr.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(cfray_formats::is_cloudflare);
-            prop_assert_eq!(from_cloudflare(addr.as_bytes(), None), long);
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! Bounds on repeated events: a fault that logs a thousand equal lines a second is one fault.
 
+use cfray_model::time::{MINUTE, SECOND};
 use cfray_model::{LineRef, LogTime, OriginEvent, Sig};
 use std::collections::HashMap;
 
@@ -132,7 +133,7 @@ impl Fold {
     }
 
     fn noise_key(time: Option<LogTime>) -> (Kind, i64) {
-        (Kind::Noise, time.map_or(i64::MIN, |t| t.civil_ns.div_euclid(60_000_000_000)))
+        (Kind::Noise, time.map_or(i64::MIN, |t| t.civil_ns.div_euclid(MINUTE)))
     }
 
     fn noise_half(&self) -> usize {
@@ -149,7 +150,7 @@ impl Fold {
             // Odd access lines without signature: by what they ask for.
             (None, ..) => Kind::Request(event.request),
         };
-        let second = event.time.map_or(i64::MIN, |t| t.civil_ns.div_euclid(1_000_000_000));
+        let second = event.time.map_or(i64::MIN, |t| t.civil_ns.div_euclid(SECOND));
         let (keep, text, _) = self.limits();
         let thinned = self.level > 0 && matches!(kind, Kind::Sig(_));
         let group = self.groups.entry((kind, second)).or_default();
