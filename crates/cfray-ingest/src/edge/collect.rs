@@ -1,10 +1,11 @@
 //! Where rows become counters, facts and incidents; behind both parsers and all formats.
 
+use super::combos::Combos;
 use super::keys::KeyMaker;
 use super::part::{Class, EdgePart, Kept, finest, place};
 use super::row;
 use super::value::{Row, Texts};
-use cfray_model::{Combo, EdgeField, EdgeFilter, FactFlags, LineRef, RayId, Stamp};
+use cfray_model::{EdgeField, EdgeFilter, FactFlags, LineRef, RayId, Stamp};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -12,9 +13,6 @@ use std::collections::HashMap;
 const STATUSES: usize = 1000;
 /// Seconds that are counted in an array; rows come from a few minutes at a time.
 const SECONDS: usize = 256;
-
-/// Combos that are found without the map; a power of two.
-const RECENT: usize = 1 << 11;
 
 /// Collects rows into a part.
 #[derive(Debug)]
@@ -26,15 +24,7 @@ pub(crate) struct Collector {
     seconds: Vec<(i64, u64)>,
     classes: HashMap<Class, u32>,
     last_class: Option<(Class, u32)>,
-    combos: HashMap<u64, Vec<u32>>,
-    /// The texts that combos were made from, one behind the other: length of each piece, then the pieces.
-    texts: Vec<u8>,
-    /// Where each combo's text ends.
-    text_ends: Vec<usize>,
-    last_combo: u32,
-    /// Combos seen of late, by low bits of their hash.
-    recent: Vec<u32>,
-    scratch: Vec<u8>,
+    combos: Combos,
     /// Texts of incidents.
     shared: Texts,
 }
@@ -50,12 +40,7 @@ impl Collector {
             seconds: vec![(0, 0); SECONDS],
             classes: HashMap::new(),
             last_class: None,
-            combos: HashMap::new(),
-            texts: Vec::new(),
-            text_ends: Vec::new(),
-            last_combo: u32::MAX,
-            recent: vec![u32::MAX; RECENT],
-            scratch: Vec::new(),
+            combos: Combos::default(),
             shared: Texts::default(),
         }
     }
@@ -93,9 +78,11 @@ impl Collector {
 
         let known = status.unwrap_or(0);
         let incident = self.incident(values, known, at, found_in);
-        if incident || known >= 500 || row::contacted(values) != Some(false) {
-            let mut fact = row::fact(values, start, source.as_deref(), found_in, &mut self.keys);
-            fact.combo = self.combo(values);
+        let contacted = row::contacted(values);
+        if incident || known >= 500 || contacted != Some(false) {
+            let mut fact = row::fact(values, start, source.as_deref(), found_in, contacted, &mut self.keys);
+            fact.edge_status = known;
+            fact.combo = self.combo(values, contacted != Some(false));
             fact.flags.0 |= if incident { FactFlags::INCIDENT } else { 0 };
             self.part.keep(Kept { fact, place: place(at.source.0, at.offset), class, has_status: status.is_some() });
         }
@@ -144,52 +131,13 @@ impl Collector {
     }
 
     /// Index of the row's combo.
-    fn combo(&mut self, values: &Row<'_>) -> u32 {
+    fn combo(&mut self, values: &Row<'_>, contacted: bool) -> u32 {
         let text = |field| values.text(field).unwrap_or(Cow::Borrowed(b""));
-        let contacted = row::contacted(values) != Some(false);
         let address = |field| if contacted { text(field) } else { Cow::Borrowed(&b""[..]) };
-        let pieces = [
-            text(EdgeField::ClientRequestHost),
-            text(EdgeField::ClientRequestMethod),
-            text(EdgeField::EdgeColoCode),
-            address(EdgeField::EdgeServerIp),
-            address(EdgeField::OriginIp),
-        ];
-        self.scratch.clear();
-        for piece in &pieces {
-            self.scratch.extend_from_slice(&(piece.len() as u32).to_le_bytes());
-        }
-        for piece in &pieces {
-            self.scratch.extend_from_slice(piece);
-        }
-        let (texts, ends) = (&self.texts, &self.text_ends);
-        let same = |id: u32| {
-            let id = id as usize;
-            let from = if id == 0 { Some(0) } else { ends.get(id - 1).copied() };
-            from.zip(ends.get(id)).and_then(|(from, end)| texts.get(from..*end)) == Some(&self.scratch)
-        };
-        if same(self.last_combo) {
-            return self.last_combo;
-        }
-        let hash = cfray_model::key::bytes_key(&self.scratch);
-        let Some(recent) = self.recent.get_mut(hash as usize % RECENT) else { return 0 };
-        if same(*recent) {
-            self.last_combo = *recent;
-            return *recent;
-        }
-        let ids = self.combos.entry(hash).or_default();
-        let known = ids.iter().copied().find(|id| same(*id));
-        self.last_combo = known.unwrap_or_else(|| {
-            let id = self.text_ends.len() as u32;
-            let [host, method, colo, edge_ip, origin_ip] = pieces.map(|p| String::from_utf8_lossy(&p).into_owned());
-            self.part.combos.push(Combo { host: host.to_ascii_lowercase(), method, colo, edge_ip, origin_ip });
-            self.texts.extend_from_slice(&self.scratch);
-            self.text_ends.push(self.texts.len());
-            ids.push(id);
-            id
-        });
-        *recent = self.last_combo;
-        self.last_combo
+        let (host, method, colo) =
+            (text(EdgeField::ClientRequestHost), text(EdgeField::ClientRequestMethod), text(EdgeField::EdgeColoCode));
+        let (edge_ip, origin_ip) = (address(EdgeField::EdgeServerIp), address(EdgeField::OriginIp));
+        self.combos.id([&host, &method, &colo, &edge_ip, &origin_ip], &mut self.part.combos)
     }
 
     /// What was collected.

@@ -1,11 +1,16 @@
 //! The keys of a row, as [`cfray_model::key`] makes them, without allocating for each.
 
+use super::simd;
 use cfray_model::{RayId, key};
+use std::borrow::Cow;
 
 /// Buffers that are used again for every row.
 #[derive(Default, Debug)]
 pub(crate) struct KeyMaker {
     buf: Vec<u8>,
+    /// The last host as sent, and as it stands in keys.
+    host: Vec<u8>,
+    host_key: Vec<u8>,
     shapes: Vec<(Vec<u8>, u16)>,
 }
 
@@ -13,9 +18,10 @@ pub(crate) struct KeyMaker {
 const SHAPES: usize = 512;
 
 impl KeyMaker {
-    /// [`key::request_key`] and [`key::page_key`] of one request; the first is 0 without a method.
-    pub fn request_and_page(&mut self, method: Option<&[u8]>, host: &[u8], uri: &[u8]) -> (u64, u64) {
-        let canonical = if is_canonical(uri) { std::borrow::Cow::Borrowed(uri) } else { key::canonical_uri(uri) };
+    /// [`key::request_key`], [`key::page_key`] and [`key::shape_key`] of one request; the first is 0 without a method.
+    pub fn request(&mut self, method: Option<&[u8]>, host: &[u8], uri: &[u8]) -> (u64, u64, u16) {
+        let plain = is_canonical(uri);
+        let canonical = if plain { Cow::Borrowed(uri) } else { key::canonical_uri(uri) };
         let request = method.map_or(0, |method| {
             self.buf.clear();
             self.buf.extend_from_slice(method);
@@ -25,24 +31,32 @@ impl KeyMaker {
             key::bytes_key(&self.buf).max(1)
         });
         let path = memchr::memchr(b'?', &canonical).map_or(&*canonical, |at| canonical.get(..at).unwrap_or_default());
+        if self.host != host {
+            self.host.clear();
+            self.host.extend_from_slice(host);
+            self.host_key.clear();
+            self.host_key.extend_from_slice(key::host_name(host));
+            self.host_key.make_ascii_lowercase();
+        }
         self.buf.clear();
-        self.buf.extend_from_slice(key::host_name(host));
-        self.buf.make_ascii_lowercase();
+        self.buf.extend_from_slice(&self.host_key);
         self.buf.push(b' ');
         self.buf.extend_from_slice(path);
-        (request, key::bytes_key(&self.buf).max(1))
+        let page = key::bytes_key(&self.buf).max(1);
+        // A shape is that of the target as sent.
+        let shape = if plain { self.shape(path, page) } else { key::shape_key(uri) };
+        (request, page, shape)
     }
 
-    /// [`key::shape_key`], remembered for paths that come again.
-    pub fn shape(&mut self, uri: &[u8]) -> u16 {
-        let path = memchr::memchr2(b'?', b'#', uri).map_or(uri, |at| uri.get(..at).unwrap_or_default());
+    /// [`key::shape_key`] of a path without query and fragment, remembered for paths that come again. `page` is any hash of it.
+    fn shape(&mut self, path: &[u8], page: u64) -> u16 {
         if path.len() > 256 {
             return key::shape_key(path);
         }
         if self.shapes.is_empty() {
             self.shapes = vec![(Vec::new(), key::shape_key(b"")); SHAPES];
         }
-        let Some((known, shape)) = self.shapes.get_mut(key::bytes_key(path) as usize % SHAPES) else { return key::shape_key(path) };
+        let Some((known, shape)) = self.shapes.get_mut(page as usize % SHAPES) else { return key::shape_key(path) };
         if known != path {
             known.clear();
             known.extend_from_slice(path);
@@ -91,7 +105,7 @@ pub(crate) fn ray(text: &[u8]) -> Option<RayId> {
 
 /// Is the request target one that [`key::canonical_uri`] leaves alone?
 fn is_canonical(uri: &[u8]) -> bool {
-    uri.first() == Some(&b'/') && !uri.iter().fold(false, |found, &b| found | (b == b'#') | (b == b'%') | (b == b'\\') | (b == b'{'))
+    uri.first() == Some(&b'/') && !simd::holds_any(uri, b"#%\\{")
 }
 
 /// Dotted decimal as the standard library reads it: no leading zeros.
@@ -134,8 +148,8 @@ mod tests {
             let mut keys = KeyMaker::default();
             let (m, h, u) = (method.as_bytes(), host.as_bytes(), uri.as_bytes());
             for _ in 0..2 {
-                prop_assert_eq!(keys.request_and_page(Some(m), h, u), (key::request_key(m, u), key::page_key(h, u)));
-                prop_assert_eq!(keys.shape(u), key::shape_key(u));
+                prop_assert_eq!(keys.request(Some(m), h, u), (key::request_key(m, u), key::page_key(h, u), key::shape_key(u)));
+                prop_assert_eq!(keys.request(None, h, u).0, 0);
             }
         }
 

@@ -19,6 +19,7 @@
 //!   that cannot be understood (a date of year 9999, a status of 70000) is just absent.
 
 mod collect;
+mod combos;
 mod csv;
 mod datasets;
 mod detect;

@@ -18,6 +18,38 @@ const NOVELTY: u64 = 8;
 /// Rows of one shape after which rows are read side by side.
 const STREAK: u32 = if cfg!(test) { 1 } else { 8 };
 
+/// Whole lines of a block that one lane walks.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    start: usize,
+    end: usize,
+    /// Where the next line begins.
+    at: usize,
+    /// Lines begun.
+    lines: u64,
+}
+
+impl Part {
+    /// Cuts whole lines into parts of about the same size.
+    fn cut(lines: &[u8]) -> [Self; LANES] {
+        let mut end = 0;
+        std::array::from_fn(|i| {
+            let start = end;
+            let goal = lines.len() * (i + 1) / LANES;
+            if end < goal {
+                let newline = lines.get(goal..).and_then(|rest| memchr::memchr(b'\n', rest));
+                end = newline.map_or(lines.len(), |at| goal + at + 1);
+            }
+            Self { start, end, at: start, lines: 0 }
+        })
+    }
+
+    /// Where the line begins that was counted last, in part `i` of lines that begin at `first`.
+    fn place(&self, i: usize, first: LineRef) -> LineRef {
+        LineRef { line: self.lines + if i == 0 { first.line } else { 0 }, offset: first.offset + self.at as u64, ..first }
+    }
+}
+
 /// Reads lines.
 #[derive(Debug, Default)]
 pub(crate) struct LineReader {
@@ -44,76 +76,93 @@ pub(crate) struct LineReader {
 }
 
 impl LineReader {
-    /// Reads a block of whole lines; returns their number.
+    /// Reads a block of whole lines; returns their number, without those that it has counted in segments of their own.
     pub fn feed(&mut self, source: SourceId, offset: u64, chunk: &[u8], names: &Names, out: &mut Collector) -> u64 {
-        let mut line = 0u64;
+        let mut place = LineRef { source, line: 0, offset };
         let mut at = 0usize;
         while let Some(rest) = chunk.get(at..).filter(|rest| !rest.is_empty()) {
-            if self.streak >= STREAK
-                && let Some(taken) = self.side_by_side(source, offset + at as u64, line, rest, names, out)
-            {
-                line += LANES as u64;
-                at += taken;
-                continue;
+            if self.streak >= STREAK && self.settled() {
+                return place.line + self.side_by_side(LineRef { offset: offset + at as u64, ..place }, rest, names, out);
             }
-            line += 1;
-            let place = LineRef { source, line, offset: offset + at as u64 };
-            self.rows += 1;
-            let length = match self.fast(rest) {
-                Some(length) => {
-                    self.fast_rows += 1;
-                    self.streak = self.streak.saturating_add(1);
-                    let values = Row { bytes: rest, slots: &self.slots };
-                    subrequests::take(&values, place, None, names, out);
-                    length
-                }
-                None => {
-                    let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-                    self.slow(rest.get(..length).unwrap_or_default(), place, names, out);
-                    length
-                }
-            };
-            at += length + 1;
+            place.line += 1;
+            at += self.one(LineRef { offset: offset + at as u64, ..place }, rest, names, out);
         }
-        line
+        place.line
     }
 
-    /// Reads the next [`LANES`] lines if they all have the current shape; returns their bytes with their newlines.
-    fn side_by_side(
-        &mut self,
-        source: SourceId,
-        offset: u64,
-        before: u64,
-        rest: &[u8],
-        names: &Names,
-        out: &mut Collector,
-    ) -> Option<usize> {
-        let template = self.templates.get_mut(self.current).filter(|t| t.settled())?;
-        // Lines keep what follows them: a walk looks a little further than it reads.
-        let (mut texts, mut starts, mut at) = ([rest; LANES], [0; LANES], 0);
-        for (text, start) in texts.iter_mut().zip(&mut starts) {
-            (*text, *start) = (rest.get(at..)?, at);
-            at += memchr::memchr(b'\n', text.get(..MAX_ROW + 1).unwrap_or(text))? + 1;
+    /// May rows be read side by side?
+    fn settled(&self) -> bool {
+        self.templates.get(self.current).is_some_and(Template::settled)
+    }
+
+    /// Reads the line at the beginning of `rest`; returns its bytes with its newline.
+    fn one(&mut self, place: LineRef, rest: &[u8], names: &Names, out: &mut Collector) -> usize {
+        self.rows += 1;
+        let length = match self.fast(rest) {
+            Some(length) => {
+                self.fast_rows += 1;
+                self.streak = self.streak.saturating_add(1);
+                let values = Row { bytes: rest, slots: &self.slots };
+                subrequests::take(&values, place, None, names, out);
+                length
+            }
+            None => {
+                let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+                self.slow(rest.get(..length).unwrap_or_default(), place, names, out);
+                length
+            }
+        };
+        length + 1
+    }
+
+    /// Reads whole lines, which begin at `place` (behind so many lines of its segment), in [`LANES`] parts that are walked side by
+    /// side. Returns the number of lines that belong to the segment; where a line's number may be asked for,
+    /// the other parts become segments of their own.
+    fn side_by_side(&mut self, place: LineRef, lines: &[u8], names: &Names, out: &mut Collector) -> u64 {
+        let mut parts = Part::cut(lines);
+        let (quoted, shape) = (out.part.quoted(), self.current);
+        let mut singly = 0;
+        // One part alone is read line by line, and so is everything once too much has another shape.
+        while parts.iter().filter(|part| part.at < part.end).count() > 1 && singly <= LANES as u64 + parts[0].lines {
+            let Some(template) = self.templates.get_mut(shape).filter(|template| template.settled()) else { break };
+            if self.lanes_for != Some(shape) {
+                self.lanes.iter_mut().for_each(|slots| template.prepare(slots));
+                self.lanes_for = Some(shape);
+            }
+            // Lines keep what follows them: a walk looks a little further than it reads.
+            let texts = parts.map(|part| if part.at < part.end { lines.get(part.at..).unwrap_or_default() } else { b"" });
+            let lengths = template.walk_lanes(&texts, &mut self.lanes);
+            for (i, part) in parts.iter_mut().enumerate().filter(|(_, part)| part.at < part.end) {
+                part.lines += 1;
+                let place = part.place(i, place);
+                let Some(length) = lengths[i].filter(|length| *length <= MAX_ROW) else {
+                    singly += 1;
+                    part.at += self.one(place, texts[i], names, out);
+                    continue;
+                };
+                self.rows += 1;
+                self.fast_rows += 1;
+                self.lane_rows += 1;
+                part.at += length + 1;
+                subrequests::take(&Row { bytes: texts[i], slots: &self.lanes[i] }, place, None, names, out);
+            }
+            if self.lanes_for != Some(shape) {
+                break;
+            }
         }
-        if self.lanes_for != Some(self.current) {
-            self.lanes.iter_mut().for_each(|slots| template.prepare(slots));
-            self.lanes_for = Some(self.current);
+        for (i, part) in parts.iter_mut().enumerate() {
+            while let Some(rest) = lines.get(part.at..part.end).filter(|rest| !rest.is_empty()) {
+                part.lines += 1;
+                part.at += self.one(part.place(i, place), rest, names, out);
+            }
         }
-        let lengths = template.walk_lanes(&texts, &mut self.lanes);
-        let ends = starts.iter().skip(1).chain([&at]);
-        if lengths.iter().zip(&starts).zip(ends).any(|((length, start), end)| length.map(|n| start + n + 1) != Some(*end)) {
-            self.streak = 0;
-            return None;
+        if quoted == out.part.quoted() {
+            return parts.iter().map(|part| part.lines).sum();
         }
-        self.rows += LANES as u64;
-        self.fast_rows += LANES as u64;
-        self.lane_rows += LANES as u64;
-        for (i, (bytes, slots)) in texts.into_iter().zip(&self.lanes).enumerate() {
-            let start = starts.get(i).copied().unwrap_or_default();
-            let place = LineRef { source, line: before + i as u64 + 1, offset: offset + start as u64 };
-            subrequests::take(&Row { bytes, slots }, place, None, names, out);
+        for part in parts.iter().skip(1).filter(|part| part.lines > 0) {
+            *out.part.segments.entry((place.source.0, place.offset + part.start as u64)).or_default() += part.lines;
         }
-        Some(at)
+        parts[0].lines
     }
 
     /// Tries the known shapes on the next line; its values are then in `self.slots`.

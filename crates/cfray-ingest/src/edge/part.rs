@@ -114,6 +114,11 @@ impl EdgePart {
         }
     }
 
+    /// A number that grows with everything of which the line's number is kept.
+    pub(crate) fn quoted(&self) -> usize {
+        self.incidents.len() + self.packed.len() + self.rejected as usize
+    }
+
     /// Keeps a fact.
     pub(crate) fn keep(&mut self, kept: Kept) {
         if self.open.capacity() == 0 {

@@ -110,10 +110,16 @@ pub(crate) fn edge_row(row: &Row<'_>, at: LineRef, found_in: Option<RayId>, text
     }
 }
 
-/// The fact that a row leaves, but for its combination and whether it became an incident.
-pub(crate) fn fact(row: &Row<'_>, start: Option<EdgeTime>, source: Option<&[u8]>, found_in: Option<RayId>, keys: &mut KeyMaker) -> Fact {
+/// The fact that a row leaves, but for its status, its combination and whether it became an incident. `contacted` is [`contacted`]'s.
+pub(crate) fn fact(
+    row: &Row<'_>,
+    start: Option<EdgeTime>,
+    source: Option<&[u8]>,
+    found_in: Option<RayId>,
+    contacted: Option<bool>,
+    keys: &mut KeyMaker,
+) -> Fact {
     let end = row.time(EdgeField::EdgeEndTimestamp);
-    let contacted = contacted(row);
     let origin_status = row.status(EdgeField::OriginResponseStatus);
     let mut flags = 0;
     let mut flag = |bit, set: bool| flags |= if set { bit } else { 0 };
@@ -144,8 +150,7 @@ pub(crate) fn fact(row: &Row<'_>, start: Option<EdgeTime>, source: Option<&[u8]>
     let (mut request, mut page, mut shape) = (0, 0, 0);
     if let Some(uri) = uri(row) {
         let host = row.text(EdgeField::ClientRequestHost).unwrap_or_default();
-        (request, page) = keys.request_and_page(method.as_deref(), &host, &uri);
-        shape = keys.shape(&uri);
+        (request, page, shape) = keys.request(method.as_deref(), &host, &uri);
     }
     Fact {
         start_ms: start.map_or(i64::MIN, |t| Stamp(t.ns).millis()),
@@ -155,7 +160,7 @@ pub(crate) fn fact(row: &Row<'_>, start: Option<EdgeTime>, source: Option<&[u8]>
         page: page as u32,
         client: row.text(EdgeField::ClientIp).map_or(0, |t| keys::addr(&t)),
         combo: 0,
-        edge_status: row.status(EdgeField::EdgeResponseStatus).unwrap_or(0),
+        edge_status: 0,
         origin_status: origin_status.unwrap_or(u16::MAX),
         agent: row.text(EdgeField::ClientRequestUserAgent).filter(|t| !t.is_empty()).map_or(0, |t| cfray_model::key::bytes_key(&t) as u16),
         shape,

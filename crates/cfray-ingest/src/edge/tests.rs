@@ -213,6 +213,33 @@ fn rows_of_one_shape_are_read_side_by_side() {
     assert_eq!(show(&fast), show(&full));
 }
 
+/// The lanes of a block count their own lines: every row, and a line that is none, has the number that it has in the file.
+#[test]
+fn lines_are_numbered_whichever_lane_reads_them() {
+    let row = |i: usize| {
+        let (long, status) = ("x".repeat(i * 7 % 90), if i.is_multiple_of(5) { 520 } else { 200 });
+        format!(
+            "{{\"ClientRequestURI\":\"/{i}/{long}\",\"EdgeResponseStatus\":{status},\"EdgeStartTimestamp\":1795350559018000000,\"RayID\":\"9e0ad402c9af{i:04x}\"}}\n"
+        )
+    };
+    let text: String = (1..400usize).map(|i| if i.is_multiple_of(73) { "no row\n".to_owned() } else { row(i) }).collect();
+    for cut in [text.len(), text.len() / 2, 3000] {
+        let cut = text[..cut].rfind('\n').map_or(0, |at| at + 1);
+        let mut scanner = EdgeScanner::new(&options(), &EdgeFilter::default());
+        scanner.feed(SourceId(0), &ndjson(), 0, &text.as_bytes()[..cut]);
+        scanner.feed(SourceId(0), &ndjson(), cut as u64, &text.as_bytes()[cut..]);
+        assert!(scanner.lane_rows() > 300);
+        let scan = finalize(scanner.finish());
+        let lines: Vec<u64> = scan.incidents.iter().map(|row| row.at.line).collect();
+        let uris: Vec<u64> =
+            scan.incidents.iter().map(|row| row.uri.as_ref().unwrap().split('/').nth(1).unwrap().parse().unwrap()).collect();
+        assert_eq!(lines, uris);
+        assert_eq!(lines.len(), 79 - 1);
+        assert_eq!(scan.rejects.iter().map(|reject| reject.at.line).collect::<Vec<_>>(), [73, 146, 219, 292, 365]);
+        assert_eq!(scan.lines.get(&0), Some(&399));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 

@@ -72,8 +72,8 @@ struct Run {
     /// Steps `first..=last`.
     first: u32,
     last: u32,
-    /// What the last step's value fills, where that does not depend on the row.
-    take: Option<Target>,
+    /// What the last step's value fills, where that does not depend on the row; beyond all fields for nothing.
+    field: u8,
     /// How the last step's value is written in most rows.
     value: Written,
 }
@@ -119,6 +119,8 @@ pub(crate) struct Template {
     misses: u64,
     /// The machine searches 32 bytes at a time.
     wide: bool,
+    /// Or 64.
+    widest: bool,
 }
 
 impl Template {
@@ -169,6 +171,7 @@ impl Template {
             rows: 0,
             misses: 0,
             wide: simd::has_wide(),
+            widest: simd::has_widest(),
         };
         template.compile(|_| false);
         Some(template)
@@ -239,7 +242,7 @@ impl Template {
                 inner_end: self.inner.len() as u32,
                 first,
                 last: i as u32,
-                take: step.take.filter(|_| plain),
+                field: step.take.filter(|_| plain).map_or(u8::MAX, |take| take.field as u8),
                 value,
             });
             (first, inner, fit) = (i as u32 + 1, self.inner.len() as u32, 100);
@@ -324,8 +327,11 @@ impl Template {
                 (Slot { start: at as u32, len: 2, kind: Kind::Nested }, at + 2)
             }
             b'{' | b'[' => {
-                // The fast parser sees more than the line.
-                let end = nested_end::<L, true>(text, at).ok()?;
+                let end = match simd::strings_end::<L>(text, at) {
+                    Some(end) => end,
+                    // The fast parser sees more than the line.
+                    None => nested_end::<L, true>(text, at).ok()?,
+                };
                 (Slot { start: at as u32, len: (end - at) as u32, kind: Kind::Nested }, end)
             }
             _ => {
