@@ -9,13 +9,13 @@
 
 use crate::fields::addr::is_listen;
 use crate::fields::number::integer;
-use crate::fields::suffix::{self, FIND_CLIENT, FIND_WHILE, Found, Suffix};
+use crate::fields::suffix::{self, FIND_CLIENT, FIND_SERVER, Found, Suffix};
 use crate::fields::text::present;
-use crate::fields::time::{Parsed, nginx_error_time};
+use crate::fields::time::{Parsed, SECONDS, civil_ns, nginx_error_time};
 use crate::fields::{modsec, request};
 use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
 use cfray_model::{Level, Line, LineKind, LogTime, RayId, Stack};
-use memchr::memmem;
+use memchr::memmem::Finder;
 use nom::Parser;
 use nom::bytes::complete::{tag, take_while1};
 use nom::character::complete::char;
@@ -23,6 +23,7 @@ use nom::combinator::{map_opt, opt};
 use nom::sequence::{delimited, preceded, terminated};
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 /// The registry's entry.
 pub static FORMAT: FormatSpec = FormatSpec {
@@ -47,6 +48,8 @@ const OPENRESTY_MAX: usize = 4096;
 
 const STDERR: &[u8] = b"FastCGI sent in stderr: \"";
 const BROKEN: &[u8] = b"broken header: \"";
+/// Built once, as those of the tail.
+static FIND_READING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\" while reading "));
 
 /// Parser of one error log.
 #[derive(Clone, Debug)]
@@ -121,6 +124,56 @@ fn number(input: &[u8]) -> Parsed<'_, u64> {
 }
 
 fn prefix(input: &[u8]) -> Parsed<'_, Prefix> {
+    match usual_prefix(input) {
+        Some(read) => Ok(read),
+        None => any_prefix(input),
+    }
+}
+
+/// [`any_prefix`] of nearly every line, where everything has its place up to the process id: several times a line.
+fn usual_prefix(input: &[u8]) -> Option<(&[u8], Prefix)> {
+    let (head, rest) = input.split_first_chunk::<21>()?;
+    let [y, e, a, r, b'/', month @ .., b' ', b'['] = head else { return None };
+    let [m, o, b'/', d, t, b' ', h, u, b':', n, v, b':', s, w] = month else { return None };
+    let mut odd = false;
+    let mut two = |a: &u8, b: &u8| {
+        let (a, b) = (a.wrapping_sub(b'0'), b.wrapping_sub(b'0'));
+        odd |= a > 9 || b > 9;
+        u32::from(a) * 10 + u32::from(b)
+    };
+    let year = i64::from(two(y, e)) * 100 + i64::from(two(a, r));
+    let (month, day, hour, minute, second) = (two(m, o), two(d, t), two(h, u), two(n, v), two(s, w));
+    if odd {
+        return None;
+    }
+    let time =
+        LogTime { civil_ns: civil_ns(year, month, day, hour, minute, second, 0)?, offset_s: None, precision_ns: SECONDS, yearless: false };
+    let (rest, level) = level(rest).ok()?;
+    let (pid, rest) = digits_at(rest.strip_prefix(b"] ")?)?;
+    let (tid, rest) = digits_at(rest.strip_prefix(b"#")?)?;
+    let rest = rest.strip_prefix(b": ")?;
+    let (cid, rest) = match rest.strip_prefix(b"*") {
+        Some(number) => {
+            let (cid, rest) = digits_at(number)?;
+            (Some(cid), rest.strip_prefix(b" ")?)
+        }
+        None => (None, rest),
+    };
+    Some((rest, Prefix { time, level, pid, tid, cid }))
+}
+
+/// A whole number of at most 18 digits, and what follows it.
+fn digits_at(text: &[u8]) -> Option<(u64, &[u8])> {
+    let (mut value, mut rest) = (0u64, text);
+    while let [digit @ b'0'..=b'9', after @ ..] = rest {
+        // Eighteen digits fit; of more nobody gets the value.
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+        rest = after;
+    }
+    (1..=18).contains(&(text.len() - rest.len())).then_some((value, rest))
+}
+
+fn any_prefix(input: &[u8]) -> Parsed<'_, Prefix> {
     let (rest, (time, level, pid, _, tid, cid)) = (
         terminated(nginx_error_time, char(' ')),
         delimited(char('['), level, tag(&b"] "[..])),
@@ -139,6 +192,11 @@ pub fn starts(line: &[u8]) -> bool {
     line.get(4) == Some(&b'/') && line.get(19..21) == Some(b" [") && prefix(line).is_ok()
 }
 
+/// The last physical line of a record.
+fn last_line(record: &[u8]) -> &[u8] {
+    memchr::memrchr(b'\n', record).and_then(|at| record.get(at + 1..)).unwrap_or(record)
+}
+
 /// The rule of [`RecordParser::continues`] for records of at most `max` bytes.
 fn continues(record: &[u8], line: &[u8], max: usize) -> bool {
     // The limit counts the final newline; nothing longer was ever one record.
@@ -150,7 +208,7 @@ fn continues(record: &[u8], line: &[u8], max: usize) -> bool {
         return false;
     }
     let Ok((message, head)) = prefix(record) else { return false };
-    let last = record.rsplit(|&b| b == b'\n').next().unwrap_or(record);
+    let last = last_line(record);
     if message.starts_with(STDERR) || message.starts_with(BROKEN) {
         // Behind a tail the record goes on as long as nothing else begins: the quoted text may hold a tail of its own,
         // and what is left of the record must not be cut off from it.
@@ -165,7 +223,7 @@ fn continues(record: &[u8], line: &[u8], max: usize) -> bool {
 /// Does the record quote a text that has not come to its end? Inside a wrapper only such a record goes on behind the
 /// next header of the wrapper.
 pub(crate) fn is_open(record: &[u8]) -> bool {
-    let last = record.rsplit(|&b| b == b'\n').next().unwrap_or(record);
+    let last = last_line(record);
     prefix(record).is_ok_and(|(message, head)| match message.starts_with(STDERR) || message.starts_with(BROKEN) {
         true => !closes_quote(last),
         false => quotes_openly(message, &head),
@@ -181,16 +239,14 @@ fn quotes_openly(message: &[u8], head: &Prefix) -> bool {
 
 /// `, client: A, server: S` and whole quotes behind it, to the end: also the tails of the stream and mail modules.
 fn ends_in_tail(message: &[u8]) -> bool {
-    let Some(at) = memmem::rfind(message, b", client: ") else { return false };
+    let Some(at) = FIND_CLIENT.find_iter(message).last() else { return false };
     let tail = message.get(at..).unwrap_or_default();
-    memmem::find(tail, b", server: ").is_some()
-        && memchr::memchr(b'\n', tail).is_none()
-        && memchr::memchr_iter(b'"', tail).count().is_multiple_of(2)
+    FIND_SERVER.find(tail).is_some() && memchr::memchr(b'\n', tail).is_none() && memchr::memchr_iter(b'"', tail).count().is_multiple_of(2)
 }
 
 /// `" while reading response header from upstream, client: `: the end of quoted raw text.
 fn closes_quote(line: &[u8]) -> bool {
-    FIND_WHILE.rfind(line).is_some_and(|at| line.get(at..).is_some_and(|tail| FIND_CLIENT.find(tail).is_some()))
+    suffix::last_while(line).is_some_and(|at| line.get(at..).is_some_and(|tail| FIND_CLIENT.find(tail).is_some()))
 }
 
 /// Parses one record of the error log and nothing else.
@@ -228,7 +284,7 @@ pub fn parse(record: &[u8]) -> Result<Line<'_>, LineError> {
 /// True for shapes that nginx does not write by itself: more than one physical line outside of
 /// quoted stderr (some client text held a newline), or the end of such a quote without its start.
 fn odd_shape(text: &[u8], of_connection: bool) -> bool {
-    memchr::memchr(b'\n', text).is_some() || (!of_connection && memmem::find(text, b"\" while reading ").is_some())
+    memchr::memchr(b'\n', text).is_some() || (!of_connection && FIND_READING.find(text).is_some())
 }
 
 fn set_suffix<'a>(line: &mut Line<'a>, suffix: &Suffix<'a>) {

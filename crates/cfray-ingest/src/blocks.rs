@@ -94,6 +94,8 @@ pub struct BlockReader<'s> {
     ended: bool,
     /// The last block ended inside a record.
     inside: bool,
+    /// Lines that the search for records has counted.
+    seen: Lines,
     problem: Option<String>,
 }
 
@@ -119,6 +121,7 @@ impl<'s> BlockReader<'s> {
             started: false,
             ended: false,
             inside: false,
+            seen: Lines::default(),
             problem: None,
         }
     }
@@ -141,6 +144,7 @@ impl<'s> BlockReader<'s> {
         out.lines = 0;
         out.starts.clear();
         out.long_lines.clear();
+        self.seen = Lines::default();
         self.put(out);
         let mut goal = self.block;
         loop {
@@ -262,7 +266,7 @@ impl<'s> BlockReader<'s> {
             }
             Split::Records(parser) => {
                 let bytes = out.buf.get(..whole).unwrap_or_default();
-                let last = record_starts(parser, bytes, self.inside, all, &mut out.starts);
+                let last = record_starts(parser, bytes, self.inside, all, &mut out.starts, &mut self.seen);
                 if all {
                     self.inside = self.inside && out.starts.is_empty();
                     return whole;
@@ -291,7 +295,10 @@ impl<'s> BlockReader<'s> {
         out.offset = self.offset;
         if self.numbered {
             let bytes = out.bytes();
-            out.lines = memchr_iter(b'\n', bytes).count() as u64 + u64::from(bytes.last().is_some_and(|&b| b != b'\n'));
+            let count = || memchr_iter(b'\n', bytes).count() as u64 + u64::from(bytes.last().is_some_and(|&b| b != b'\n'));
+            let lines = self.seen.before(taken).unwrap_or_else(count);
+            debug_assert_eq!(lines, count());
+            out.lines = lines;
             out.first_line = self.line;
             self.line += out.lines;
         } else {
@@ -302,11 +309,29 @@ impl<'s> BlockReader<'s> {
     }
 }
 
+/// Lines of a text that were counted on the way: so many before so many bytes, for two places.
+#[derive(Clone, Copy, Default, Debug)]
+struct Lines([(usize, u64); 2]);
+
+impl Lines {
+    /// The lines before a place, if they were counted.
+    fn before(self, at: usize) -> Option<u64> {
+        self.0.iter().find(|(place, _)| *place == at).map(|(_, lines)| *lines)
+    }
+}
+
 /// Lists where records start in whole lines; gives the start of the last one. `inside`: the first
 /// lines may continue a record of which nothing is left. `ended`: nothing comes behind them.
-fn record_starts(parser: &dyn RecordParser, bytes: &[u8], inside: bool, ended: bool, starts: &mut Vec<usize>) -> Option<usize> {
+fn record_starts(
+    parser: &dyn RecordParser,
+    bytes: &[u8],
+    inside: bool,
+    ended: bool,
+    starts: &mut Vec<usize>,
+    lines: &mut Lines,
+) -> Option<usize> {
     starts.clear();
-    let mut at = 0;
+    let (mut at, mut count, mut before_last) = (0, 0, 0);
     let mut open: Option<usize> = None;
     while at < bytes.len() {
         let end = memchr(b'\n', bytes.get(at..).unwrap_or_default()).map_or(bytes.len(), |n| at + n);
@@ -321,10 +346,12 @@ fn record_starts(parser: &dyn RecordParser, bytes: &[u8], inside: bool, ended: b
         };
         if !continues {
             starts.push(at);
-            open = Some(at);
+            (open, before_last) = (Some(at), count);
         }
         at = end + 1;
+        count += 1;
     }
+    *lines = Lines([(bytes.len(), count), (open.unwrap_or(0), before_last)]);
     open
 }
 

@@ -101,6 +101,19 @@ mod tests {
         assert_eq!(bare.map(|r| r.to_string()).as_deref(), Some("9e0ad402c9afa70a"));
     }
 
+    /// Each byte in each place, against digits looked up one by one.
+    #[test]
+    fn every_byte_in_every_place() {
+        for at in 0..16 {
+            for b in 0..=255u8 {
+                let mut text = *b"9e0Ad402c9aFa70b";
+                text[at] = b;
+                let read = std::str::from_utf8(&text).ok().filter(|_| b != b'+').and_then(|t| u64::from_str_radix(t, 16).ok());
+                assert_eq!(RayId::parse(&text), read.map(RayId), "{b} at {at}");
+            }
+        }
+    }
+
     #[test]
     fn others_are_not_rays() {
         for text in

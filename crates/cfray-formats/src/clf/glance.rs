@@ -8,7 +8,7 @@ use super::{Layout, Learned, is_client, is_name};
 use crate::access::Role;
 use crate::fields::addr::plain_v4;
 use crate::fields::number::{integer, status};
-use crate::fields::text::{closing_quote, present};
+use crate::fields::text::{closing_quote, find_near, present};
 use crate::fields::time::ClfMemo;
 use crate::spec::Glance;
 use cfray_model::key::host_name;
@@ -21,7 +21,7 @@ const TIME: usize = 26;
 
 /// Looks at a line; `None`: it has to be parsed.
 pub fn glance<'a>(record: &'a [u8], stack: Stack, learned: &Learned, memo: &mut ClfMemo) -> Option<Glance<'a>> {
-    let quote = memchr(b'"', record)?;
+    let quote = find_near::<64>(b'"', record)?;
     // What stands before the first quote ends in `[TIME] `. No bracket can hide in a time.
     let open = quote.checked_sub(TIME + 3)?;
     if record.get(open) != Some(&b'[') || record.get(quote - 2..quote) != Some(b"] ") {
@@ -71,10 +71,10 @@ pub fn glance<'a>(record: &'a [u8], stack: Stack, learned: &Learned, memo: &mut 
 #[allow(clippy::type_complexity)]
 fn head(head: &[u8], head_ray: Option<usize>) -> Option<(&[u8], Option<Ipv4Addr>, Option<&[u8]>)> {
     // Words before the time are few and short: no search that has to be set up. Between tabs they are the parser's.
-    if head.contains(&b'\t') {
+    if find_near::<64>(b'\t', head).is_some() {
         return None;
     }
-    let (first, rest) = head.split_at(head.iter().position(|b| *b == b' ')?);
+    let (first, rest) = head.split_at(find_near::<64>(b' ', head)?);
     let bare = |word: &'_ [u8]| word.len() - usize::from(word.ends_with(b","));
     if let Some(addr) = plain_v4(first) {
         return Some((first, Some(addr), None));

@@ -1,11 +1,16 @@
 //! The bracketed details that ModSecurity 2 and 3 append to their message.
 
 use cfray_model::Line;
+use memchr::memmem::Finder;
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+/// Built once: for heads as short as these, building a searcher costs more than the search.
+static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"ModSecurity: "));
 
 /// Does the message come from ModSecurity?
 pub fn is_modsec(message: &[u8]) -> bool {
-    message.get(..message.len().min(80)).is_some_and(|head| memchr::memmem::find(head, b"ModSecurity: ").is_some())
+    message.get(..message.len().min(80)).is_some_and(|head| NAME.find(head).is_some())
 }
 
 /// Value of `[key "value"]`, from the last place where it stands: `[data "..."]`, which quotes the

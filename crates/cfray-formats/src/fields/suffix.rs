@@ -6,7 +6,7 @@
 //! functions here never guess between two readings: see [`find`].
 
 use super::addr::is_addr;
-use memchr::memmem::{Finder, FinderRev};
+use memchr::memmem::Finder;
 use std::sync::LazyLock;
 
 /// The values of the tail as they stand.
@@ -44,9 +44,15 @@ const CLIENT: &[u8] = b", client: ";
 const SERVER: &[u8] = b", server: ";
 /// Built once: for texts as short as these, building a searcher costs more than the search.
 pub(crate) static FIND_CLIENT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(CLIENT));
-static FIND_SERVER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(SERVER));
+pub(crate) static FIND_SERVER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(SERVER));
 /// The end of something quoted, and what nginx was doing.
-pub(crate) static FIND_WHILE: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(b"\" while "));
+static FIND_WHILE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\" while "));
+
+/// Where the last end of something quoted stands. Forwards, which is several times as fast; it cannot overlap itself.
+pub(crate) fn last_while(text: &[u8]) -> Option<usize> {
+    FIND_WHILE.find_iter(text).last()
+}
+
 const KEYS: [&[u8]; 5] = [b", request: \"", b", subrequest: \"", b", upstream: \"", b", host: \"", b", referrer: \""];
 
 /// Finds the tail of `text` (everything after the line's prefix).
@@ -142,7 +148,7 @@ fn is_finished(message: &[u8]) -> bool {
         return true;
     }
     // `" while reading response header from upstream`
-    match FIND_WHILE.rfind(message) {
+    match last_while(message) {
         Some(at) => {
             message.get(at + 8..).is_some_and(|action| action.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b' ' | b'/')))
         }

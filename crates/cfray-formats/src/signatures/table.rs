@@ -2,6 +2,7 @@
 
 use cfray_model::{Line, Sig, SigHit, Text};
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+use std::sync::OnceLock;
 
 /// What a line must be for a pattern to count.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,42 +51,71 @@ pub(super) const fn bare(sig: Sig) -> SigHit {
     SigHit { sig, num: None, pid: None, name: None }
 }
 
-/// Compiled patterns in the order of the table: the first that fits wins.
+/// A pattern, compiled once a message has fitted it: most never see one.
+struct Row {
+    pattern: &'static Pattern,
+    regex: OnceLock<Option<Compiled>>,
+}
+
+/// A pattern with the places of its groups.
+struct Compiled {
+    regex: Regex,
+    num: Option<usize>,
+    pid: Option<usize>,
+    name: Option<usize>,
+}
+
+impl Row {
+    fn compiled(&self) -> Option<&Compiled> {
+        let compile = || {
+            let regex = RegexBuilder::new(self.pattern.regex).unicode(false).build().ok()?;
+            let group = |name| regex.capture_names().position(|group| group == Some(name));
+            Some(Compiled { num: group("num"), pid: group("pid"), name: group("name"), regex })
+        };
+        self.regex.get_or_init(compile).as_ref()
+    }
+}
+
+/// Patterns in the order of the table: the first that fits wins.
 pub(super) struct Table {
     set: RegexSet,
-    rows: Vec<(&'static Pattern, Regex)>,
+    rows: Vec<Row>,
 }
 
 impl Table {
-    /// Compiles a table. Patterns are ours, so all of them compile: a test in each file says so.
+    /// Compiles a table's set. Patterns are ours, so all of them compile: a test in each file says so.
     pub fn new(patterns: &'static [Pattern]) -> Self {
         let set = RegexSetBuilder::new(patterns.iter().map(|p| p.regex)).unicode(false).build().unwrap_or_else(|_| RegexSet::empty());
-        let rows = patterns.iter().filter_map(|p| RegexBuilder::new(p.regex).unicode(false).build().ok().map(|regex| (p, regex))).collect();
+        let rows = patterns.iter().map(|pattern| Row { pattern, regex: OnceLock::new() }).collect();
         Self { set, rows }
     }
 
     /// Number of patterns that compiled, alone and in the set.
     #[cfg(test)]
     pub fn compiled(&self) -> (usize, usize) {
-        (self.rows.len(), self.set.len())
+        (self.rows.iter().filter(|row| row.compiled().is_some()).count(), self.set.len())
     }
 
     /// The first pattern that fits `text`, a message of `line`.
     pub fn find(&self, line: &Line<'_>, text: &[u8]) -> Option<SigHit> {
         let about_process = line.cid.is_none() && line.client.is_none() && !line.raw_text;
         for index in self.set.matches(text) {
-            let Some((pattern, regex)) = self.rows.get(index) else { continue };
+            let Some(row) = self.rows.get(index) else { continue };
+            let pattern = row.pattern;
             if pattern.scope == Scope::Process && !about_process {
                 continue;
             }
             let sig = pattern.sig?;
-            let Some(found) = regex.captures(text) else { continue };
-            let number = |group: &str| found.name(group).and_then(|m| number(m.as_bytes()));
+            let Some((compiled, found)) = row.compiled().and_then(|compiled| Some((compiled, compiled.regex.captures(text)?))) else {
+                continue;
+            };
+            let group = |group: Option<usize>| found.get(group?);
+            let number = |at: Option<usize>| group(at).and_then(|m| number(m.as_bytes()));
             return Some(SigHit {
                 sig,
-                num: number("num").or(pattern.num),
-                pid: number("pid").and_then(|n| u64::try_from(n).ok()),
-                name: found.name("name").map(|m| Text::from(String::from_utf8_lossy(m.as_bytes()))).filter(|n| !n.is_empty()),
+                num: number(compiled.num).or(pattern.num),
+                pid: number(compiled.pid).and_then(|n| u64::try_from(n).ok()),
+                name: group(compiled.name).map(|m| Text::from(String::from_utf8_lossy(m.as_bytes()))).filter(|n| !n.is_empty()),
             });
         }
         None
