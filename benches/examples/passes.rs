@@ -45,7 +45,7 @@ fn main() {
     lap("index");
     let origin = scan_origin(&found, index, &options, &NoProgress);
     lap("origin");
-    let settings = Settings { threads: options.workers(), ..Settings::default() };
+    let settings = Settings { threads: options.workers(), ahead: options.workers() > 1, ..Settings::default() };
     let report = analyze(vec![Part { edge, origin }], &found.sources, found.skipped, &settings);
     lap("analyze");
     println!("{:<10}{:>9.1} ms   {} incidents", "all", begin.elapsed().as_secs_f64() * 1e3, report.rows.len());

@@ -8,8 +8,9 @@ use crate::{chart, headline, registry};
 use cfray_model::report::{Breakdown, CauseSummary, Impact, Report, Share};
 use cfray_model::time::SECOND;
 use cfray_model::{Cause, EdgeCounters, Tie};
+use foldhash::{HashMap, HashSet};
 use rayon::prelude::*;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 
 /// Adds counters of another world.
@@ -153,7 +154,7 @@ fn shares<K: Copy + Eq + Hash>(
     name: impl Fn(K) -> String,
     total: impl Fn(K, &Brief, u64, &BTreeSet<u16>) -> Option<u64>,
 ) -> Vec<Share> {
-    let mut counts: HashMap<K, u64> = HashMap::new();
+    let mut counts: HashMap<K, u64> = HashMap::default();
     for key in rows.iter().filter_map(&key) {
         *counts.entry(key).or_default() += 1;
     }

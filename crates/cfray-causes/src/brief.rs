@@ -3,7 +3,7 @@
 use cfray_model::key::{path_shape, shape_key};
 use cfray_model::report::Row;
 use cfray_model::{Cause, RayId, Stamp, Text, Tie};
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 /// Number of a text in [`Names`].
 pub type Name = u32;
@@ -161,7 +161,7 @@ impl Names {
 
 /// The most frequent of some names, ties in order of text; names that no row has are left out.
 pub fn top(values: impl Iterator<Item = Name>, names: &Names, most: usize) -> Vec<(String, u64)> {
-    let mut counts: HashMap<Name, u64> = HashMap::new();
+    let mut counts: HashMap<Name, u64> = HashMap::default();
     for value in values.filter(|value| *value != NONE) {
         *counts.entry(value).or_default() += 1;
     }

@@ -4,12 +4,13 @@ use crate::brief::{Brief, NONE, Name, top};
 use crate::gathered::Briefs;
 use cfray_model::report::Episode;
 use cfray_model::{EvidenceKind, Rows};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
+use std::collections::BTreeMap;
 
 /// Numbers the episodes into the rows and returns them, most incidents first. A pause of more than `pause_s`
 /// seconds ends an episode.
 pub fn episodes(rows: &mut Rows, briefs: &Briefs, pause_s: i64) -> Vec<Episode> {
-    let mut open: HashMap<(Name, u16), (i64, usize)> = HashMap::new();
+    let mut open: HashMap<(Name, u16), (i64, usize)> = HashMap::default();
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (i, row) in briefs.list.iter().enumerate() {
         let Some(start) = row.start.map(|s| s.secs()) else { continue };

@@ -58,6 +58,7 @@ use population::Population;
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 use totals::Totals;
 
 /// One part of the input that stands for itself: its edge rows have nothing to do with the servers
@@ -129,32 +130,32 @@ fn analyze_with(
             }
         }
         let mut passes = Passes::new(part.edge.slices.len());
-        let mut one = |edge: EdgeScan, origin: OriginScan, passes: &mut Passes, totals: Option<&mut Totals>| {
-            thin.add(&origin);
-            let world = World::build(edge, origin, settings.clone());
-            one_part(world, keeps, sources, passes, totals, &mut report, &mut gathered)
-        };
         let mut world = None;
-        let shifts = if part.edge.slices.is_empty() {
-            Arc::default()
+        if part.edge.slices.is_empty() {
+            thin.add(&part.origin);
+            let joined = World::build(part.edge, part.origin, settings.clone());
+            world = one_part(joined, keeps, sources, &mut passes, Some(&mut totals), &mut report, &mut gathered);
         } else {
             totals.add(&part.edge);
             let edge = part.edge.measuring();
             let origin = rescan(number, &edge);
-            let world = World::build(edge, origin, settings.clone());
-            let shifts = Arc::new(world.shifts());
-            passes.measured(world);
-            shifts
-        };
-        for slice in 0..part.edge.slices.len() {
-            let rows = part.edge.slices.get_mut(slice).map(|slice| std::mem::take(&mut slice.rows)).unwrap_or_default();
-            let edge = part.edge.slice(slice, unpacked(&rows), &shifts);
-            drop(rows);
-            let origin = rescan(number, &edge);
-            one(edge, origin, &mut passes, None);
-        }
-        if part.edge.slices.is_empty() {
-            world = one(part.edge, part.origin, &mut passes, Some(&mut totals));
+            let measured = World::build(edge, origin, settings.clone());
+            let shifts = Arc::new(measured.shifts());
+            passes.measured(measured);
+            let slices = part.edge.slices.len();
+            let mut join = |slice: usize| {
+                let rows = part.edge.slices.get_mut(slice).map(|slice| std::mem::take(&mut slice.rows)).unwrap_or_default();
+                let edge = part.edge.slice(slice, unpacked(rows), &shifts);
+                let origin = rescan(number, &edge);
+                thin.add(&origin);
+                World::build(edge, origin, settings.clone())
+            };
+            let mut judge = |world: World| drop(one_part(world, false, sources, &mut passes, None, &mut report, &mut gathered));
+            if settings.ahead {
+                one_ahead(slices, join, judge);
+            } else {
+                (0..slices).for_each(|slice| judge(join(slice)));
+            }
         }
         passes.finish(&mut report);
         if let (Some(world), Some(kept)) = (world, kept.as_deref_mut()) {
@@ -182,15 +183,27 @@ fn analyze_with(
     report
 }
 
+/// Joins each slice while the one before it is judged: much of joining is one thread's work, much of judging is everybody's.
+fn one_ahead(slices: usize, join: impl FnMut(usize) -> World, mut judge: impl FnMut(World) + Send) {
+    std::thread::scope(|scope| {
+        // Nothing waits between the two: two worlds are in memory, never three.
+        let (send, joined) = sync_channel(0);
+        scope.spawn(move || joined.into_iter().for_each(&mut judge));
+        // If nobody takes it any more, the other has panicked, and so will the scope.
+        let _ = (0..slices).map(join).all(|world| send.send(world).is_ok());
+    });
+}
+
 /// Incidents of a slice, in order.
-fn unpacked(rows: &Shelf<EdgeRow>) -> Vec<EdgeRow> {
+fn unpacked(mut rows: Shelf<EdgeRow>) -> Vec<EdgeRow> {
     /// Blocks that are read back side by side: more would be in memory twice.
     const BATCH: usize = 16;
     let mut incidents: Vec<EdgeRow> = Vec::with_capacity(rows.len());
     for from in (0..rows.blocks()).step_by(BATCH) {
         let blocks = from..rows.blocks().min(from + BATCH);
-        let batch: Vec<Vec<EdgeRow>> = blocks.into_par_iter().map(|block| rows.block(block)).collect();
-        incidents.extend(batch.into_iter().flatten());
+        let batch: Vec<Vec<EdgeRow>> = blocks.clone().into_par_iter().map(|block| rows.block(block)).collect();
+        batch.into_iter().for_each(|mut batch| incidents.append(&mut batch));
+        blocks.for_each(|block| rows.discard(block));
     }
     incidents.par_sort_unstable_by_key(EdgeRow::order);
     incidents

@@ -186,7 +186,9 @@ pub static LIMITS: &[Limit] = &[
 
 /// Midnight UTC of an ISO date, in seconds since 1970.
 fn midnight(date: &str) -> Option<i64> {
-    let day = NaiveDate::parse_from_str(date, "%Y-%m-%d").ok()?;
+    // Each incident asks: a pattern would cost more than the rule.
+    let mut parts = date.splitn(3, '-');
+    let day = NaiveDate::from_ymd_opt(parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?)?;
     Some(day.and_hms_opt(0, 0, 0)?.and_utc().timestamp())
 }
 

@@ -195,9 +195,10 @@ impl<'w> Case<'w> {
     /// only the nearest few are looked at: more would say nothing new.
     pub fn near(&self, sigs: &[Sig], before_ms: i64, after_ms: i64) -> Vec<(u32, &'w Ev)> {
         let (Some(server), Some(window), Some(end)) = (self.server, self.window(before_ms, after_ms), self.end) else { return Vec::new() };
-        let mut out: Vec<(u32, &Ev)> = sigs.iter().flat_map(|&s| self.w.nearest(server, s, window, end)).collect();
-        out.sort_by_key(|(id, ev)| (ev.utc.map_or(i64::MAX, |u| u.distance(end)), *id));
-        out
+        let found = sigs.iter().flat_map(|&s| self.w.nearest(server, s, window, end));
+        let mut out: Vec<(i64, u32, &Ev)> = found.map(|(id, ev)| (ev.utc.map_or(i64::MAX, |u| u.distance(end)), id, ev)).collect();
+        out.sort_unstable_by_key(|(distance, id, _)| (*distance, *id));
+        out.into_iter().map(|(_, id, ev)| (id, ev)).collect()
     }
 
     /// The first of [`Self::near`].

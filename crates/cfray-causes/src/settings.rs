@@ -50,6 +50,8 @@ pub struct Settings {
     pub lines: bool,
     /// Most threads that look at incidents; 0 counts as 1. The result does not depend on it.
     pub threads: usize,
+    /// In a large storm a slice is joined while the one before it is judged: two are in memory. The result does not depend on it.
+    pub ahead: bool,
     /// Configuration of the origin's servers, audited.
     pub config: Arc<ConfigAudit>,
 }

@@ -124,8 +124,8 @@ pub struct OwnCause {
 static OWN: Mutex<Vec<&'static OwnCause>> = Mutex::new(Vec::new());
 
 impl crate::shelf::Pack for Cause {
-    fn pack(&self, out: &mut Vec<u8>) {
-        self.number().pack(out);
+    fn pack<'t>(&'t self, out: &mut crate::shelf::Packer<'t>) {
+        out.number(self.number().into());
     }
     fn unpack(from: &mut crate::shelf::Unpack<'_>) -> Self {
         Self::from_number(u16::unpack(from))

@@ -27,8 +27,8 @@ static DIGITS: [u8; 256] = {
 
 /// As it is: its digits are as good as random.
 impl crate::shelf::Pack for RayId {
-    fn pack(&self, out: &mut Vec<u8>) {
-        self.0.to_le_bytes().pack(out);
+    fn pack<'t>(&'t self, out: &mut crate::shelf::Packer<'t>) {
+        out.raw(&self.0.to_le_bytes());
     }
     fn unpack(from: &mut crate::shelf::Unpack<'_>) -> Self {
         Self(u64::from_le_bytes(crate::shelf::Pack::unpack(from)))

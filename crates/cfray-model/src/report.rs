@@ -4,7 +4,7 @@ use crate::cause::Cause;
 use crate::edge::{EdgeCounters, EdgeRow, Reject};
 use crate::rows::Rows;
 use crate::serverconf::ConfigReport;
-use crate::shelf::{Pack, Unpack, pack_struct};
+use crate::shelf::{Pack, Packer, Unpack, pack_struct};
 use crate::source::{Skipped, SourceInfo};
 use crate::text::{Place, Text};
 use crate::time::Stamp;
@@ -178,16 +178,16 @@ const CONNECTIONS: [&str; 4] = ["", "none", "reused", "new"];
 const RETRIES: [&str; 3] = ["", "cleared", "persisted"];
 
 impl Pack for Row {
-    fn pack(&self, out: &mut Vec<u8>) {
+    fn pack<'t>(&'t self, out: &mut Packer<'t>) {
         let Self { edge, source, server, connection, idle_gap_s, verdict, episode, retry, cleared_after_s, counted, lines } = self;
         edge.pack(out);
         source.pack(out);
         server.pack(out);
-        out.push(CONNECTIONS.iter().position(|word| word == connection).unwrap_or(0) as u8);
+        out.word(CONNECTIONS.iter().position(|word| word == connection).unwrap_or(0));
         idle_gap_s.pack(out);
         verdict.pack(out);
         episode.pack(out);
-        out.push(RETRIES.iter().position(|word| word == retry).unwrap_or(0) as u8);
+        out.word(RETRIES.iter().position(|word| word == retry).unwrap_or(0));
         cleared_after_s.pack(out);
         counted.pack(out);
         lines.pack(out);

@@ -109,8 +109,12 @@ impl Rows {
 impl Packed {
     /// The row with what was found out later.
     fn told(&self, mut row: Row, index: usize) -> Row {
-        row.episode = self.episodes.get(index).filter(|number| **number > 0).map(|number| i64::from(*number));
+        self.tell(&mut row, index);
         row
+    }
+
+    fn tell(&self, row: &mut Row, index: usize) {
+        row.episode = self.episodes.get(index).filter(|number| **number > 0).map(|number| i64::from(*number));
     }
 
     fn pick(&self, indexes: &[usize]) -> Vec<Row> {
@@ -129,7 +133,9 @@ impl Packed {
         // Rows of one part of the input stand in the shelf as they stand in the report.
         let first = order.first().copied().unwrap_or_default();
         if order.iter().zip(first..).all(|(at, next)| *at == next) {
-            return self.shelf.read(first as usize..first as usize + order.len()).into_iter().zip(range).map(told).collect();
+            let mut rows = self.shelf.read(first as usize..first as usize + order.len());
+            rows.iter_mut().zip(range).for_each(|(row, index)| self.tell(row, index));
+            return rows;
         }
         // Those of several parts come from a few stretches: each is read once.
         let mut wanted: Vec<(u32, usize)> = order.iter().copied().zip(0..).collect();

@@ -2,8 +2,9 @@
 //!
 //! Nothing here touches a disk; what was packed is there until the shelf is dropped.
 
-use crate::text::{Pool, Text};
+use crate::text::Text;
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -12,22 +13,89 @@ use std::sync::{Mutex, PoisonError};
 /// Writes itself into bytes and comes back from them. What `unpack` reads is what `pack` wrote.
 pub trait Pack: Sized {
     /// Appends itself.
-    fn pack(&self, out: &mut Vec<u8>);
+    fn pack<'t>(&'t self, out: &mut Packer<'t>);
     /// Reads itself.
     fn unpack(from: &mut Unpack<'_>) -> Self;
+}
+
+/// Bytes that records are packed into. A text that lies where one lay before is that one: what rows share is written once.
+#[derive(Debug, Default)]
+pub struct Packer<'t> {
+    bytes: Vec<u8>,
+    /// Texts that were written last, by where they lie, with their numbers.
+    known: Vec<(&'t str, u64)>,
+    /// Texts written so far.
+    texts: u64,
+}
+
+/// What stands before a text: it is empty, it follows, or it is the one with this number less [`FIRST`].
+const EMPTY: u64 = 0;
+const FOLLOWS: u64 = 1;
+const FIRST: u64 = 2;
+
+impl<'t> Packer<'t> {
+    /// Texts that it remembers.
+    const SLOTS: usize = 1024;
+
+    fn byte(&mut self, byte: u8) {
+        self.bytes.push(byte);
+    }
+
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Seven bits a byte, low ones first; small numbers are short.
+    pub(crate) fn number(&mut self, mut n: u64) {
+        while n >= 0x80 {
+            self.byte(n as u8 | 0x80);
+            n >>= 7;
+        }
+        self.byte(n as u8);
+    }
+
+    /// One of fewer than 256 words.
+    pub(crate) fn word(&mut self, number: usize) {
+        self.byte(number as u8);
+    }
+
+    fn text(&mut self, text: &'t str) {
+        if text.is_empty() {
+            return self.number(EMPTY);
+        }
+        if self.known.is_empty() {
+            self.known.resize(Self::SLOTS, ("", 0));
+        }
+        // All texts live as long as this does, so one place and length is one text.
+        let slot = (text.as_ptr() as u64 >> 3).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+        let number = self.texts;
+        match self.known.get_mut(slot as usize % Self::SLOTS) {
+            Some((known, number)) if std::ptr::eq(*known, text) => {
+                let number = *number;
+                return self.number(FIRST + number);
+            }
+            Some(known) => *known = (text, number),
+            None => {}
+        }
+        self.texts += 1;
+        self.number(FOLLOWS);
+        self.number(text.len() as u64);
+        self.raw(text.as_bytes());
+    }
 }
 
 /// Bytes that are read back. Beyond their end everything is zero and empty.
 #[derive(Debug)]
 pub struct Unpack<'a> {
     rest: &'a [u8],
-    pool: &'a mut Pool,
+    /// Texts by number.
+    texts: Vec<Text>,
 }
 
 impl<'a> Unpack<'a> {
-    /// Reads from `bytes`; equal texts are shared through `pool`.
-    pub fn new(bytes: &'a [u8], pool: &'a mut Pool) -> Self {
-        Self { rest: bytes, pool }
+    /// Reads from `bytes`; what was one text is one again.
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes, texts: Vec::new() }
     }
 
     fn byte(&mut self) -> u8 {
@@ -41,17 +109,25 @@ impl<'a> Unpack<'a> {
         self.rest = rest;
         taken
     }
+
+    fn text(&mut self) -> Text {
+        match u64::unpack(self) {
+            EMPTY => Text::new(),
+            FOLLOWS => {
+                let len = usize::try_from(u64::unpack(self)).unwrap_or(0);
+                let bytes = self.take(len);
+                let text = std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes).into(), Text::from);
+                self.texts.push(text.clone());
+                text
+            }
+            number => usize::try_from(number - FIRST).ok().and_then(|n| self.texts.get(n)).cloned().unwrap_or_default(),
+        }
+    }
 }
 
-/// Seven bits a byte, low ones first; small numbers are short.
 impl Pack for u64 {
-    fn pack(&self, out: &mut Vec<u8>) {
-        let mut n = *self;
-        while n >= 0x80 {
-            out.push(n as u8 | 0x80);
-            n >>= 7;
-        }
-        out.push(n as u8);
+    fn pack<'t>(&'t self, out: &mut Packer<'t>) {
+        out.number(*self);
     }
 
     fn unpack(from: &mut Unpack<'_>) -> Self {
@@ -69,8 +145,8 @@ impl Pack for u64 {
 
 /// Small numbers of either sign are short.
 impl Pack for i64 {
-    fn pack(&self, out: &mut Vec<u8>) {
-        (((self << 1) ^ (self >> 63)) as u64).pack(out);
+    fn pack<'t>(&'t self, out: &mut Packer<'t>) {
+        out.number(((self << 1) ^ (self >> 63)) as u64);
     }
 
     fn unpack(from: &mut Unpack<'_>) -> Self {
@@ -82,8 +158,8 @@ impl Pack for i64 {
 macro_rules! as_u64 {
     ($($kind:ty),*) => { $(
         impl Pack for $kind {
-            fn pack(&self, out: &mut Vec<u8>) {
-                u64::from(*self).pack(out);
+            fn pack<'t>(&'t self, out: &mut Packer<'t>) {
+                out.number(u64::from(*self));
             }
             fn unpack(from: &mut Unpack<'_>) -> Self {
                 Self::try_from(u64::unpack(from)).unwrap_or_default()
@@ -94,8 +170,8 @@ macro_rules! as_u64 {
 as_u64!(u8, u16, u32);
 
 impl Pack for bool {
-    fn pack(&self, out: &mut Vec<u8>) {
-        out.push(u8::from(*self));
+    fn pack<'t>(&'t self, out: &mut Packer<'t>) {
+        out.byte(u8::from(*self));
     }
     fn unpack(from: &mut Unpack<'_>) -> Self {
         from.byte() != 0
@@ -104,8 +180,8 @@ impl Pack for bool {
 
 /// As they are.
 impl Pack for [u8; 8] {
-    fn pack(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self);
+    fn pack<'t>(&'t self, out: &mut Packer<'t>) {
+        out.raw(self);
     }
     fn unpack(from: &mut Unpack<'_>) -> Self {
         from.take(8).try_into().unwrap_or_default()
@@ -113,8 +189,8 @@ impl Pack for [u8; 8] {
 }
 
 impl Pack for f64 {
-    fn pack(&self, out: &mut Vec<u8>) {
-        self.to_le_bytes().pack(out);
+    fn pack<'t>(&'t self, out: &mut Packer<'t>) {
+        out.raw(&self.to_le_bytes());
     }
     fn unpack(from: &mut Unpack<'_>) -> Self {
         Self::from_le_bytes(Pack::unpack(from))
@@ -122,29 +198,26 @@ impl Pack for f64 {
 }
 
 impl Pack for Text {
-    fn pack(&self, out: &mut Vec<u8>) {
-        (self.len() as u64).pack(out);
-        out.extend_from_slice(self.as_bytes());
+    fn pack<'t>(&'t self, out: &mut Packer<'t>) {
+        out.text(self);
     }
     fn unpack(from: &mut Unpack<'_>) -> Self {
-        let len = usize::try_from(u64::unpack(from)).unwrap_or(0);
-        let bytes = from.take(len);
-        from.pool.get(&String::from_utf8_lossy(bytes))
+        from.text()
     }
 }
 
 impl Pack for Cow<'static, str> {
-    fn pack(&self, out: &mut Vec<u8>) {
-        Text::from(self.as_ref()).pack(out);
+    fn pack<'t>(&'t self, out: &mut Packer<'t>) {
+        out.text(self);
     }
     fn unpack(from: &mut Unpack<'_>) -> Self {
-        Cow::Owned(Text::unpack(from).to_string())
+        Cow::Owned(from.text().to_string())
     }
 }
 
 impl<T: Pack> Pack for Option<T> {
-    fn pack(&self, out: &mut Vec<u8>) {
-        self.is_some().pack(out);
+    fn pack<'t>(&'t self, out: &mut Packer<'t>) {
+        out.byte(u8::from(self.is_some()));
         if let Some(value) = self {
             value.pack(out);
         }
@@ -155,8 +228,8 @@ impl<T: Pack> Pack for Option<T> {
 }
 
 impl<T: Pack> Pack for Vec<T> {
-    fn pack(&self, out: &mut Vec<u8>) {
-        (self.len() as u64).pack(out);
+    fn pack<'t>(&'t self, out: &mut Packer<'t>) {
+        out.number(self.len() as u64);
         self.iter().for_each(|item| item.pack(out));
     }
     fn unpack(from: &mut Unpack<'_>) -> Self {
@@ -166,7 +239,7 @@ impl<T: Pack> Pack for Vec<T> {
 }
 
 impl<A: Pack, B: Pack> Pack for (A, B) {
-    fn pack(&self, out: &mut Vec<u8>) {
+    fn pack<'t>(&'t self, out: &mut Packer<'t>) {
         self.0.pack(out);
         self.1.pack(out);
     }
@@ -179,7 +252,7 @@ impl<A: Pack, B: Pack> Pack for (A, B) {
 macro_rules! pack_struct {
     ($name:ident { $($field:ident),* $(,)? }) => {
         impl $crate::shelf::Pack for $name {
-            fn pack(&self, out: &mut Vec<u8>) {
+            fn pack<'t>(&'t self, out: &mut $crate::shelf::Packer<'t>) {
                 // Named one by one, so that a new member cannot be forgotten.
                 let Self { $($field),* } = self;
                 $( $crate::shelf::Pack::pack($field, out); )*
@@ -197,8 +270,8 @@ pub(crate) use pack_struct;
 macro_rules! pack_listed {
     ($name:ty, $list:expr) => {
         impl $crate::shelf::Pack for $name {
-            fn pack(&self, out: &mut Vec<u8>) {
-                out.push($list.iter().position(|known| known == self).unwrap_or(0) as u8);
+            fn pack<'t>(&'t self, out: &mut $crate::shelf::Packer<'t>) {
+                out.word($list.iter().position(|known| known == self).unwrap_or(0));
             }
             fn unpack(from: &mut $crate::shelf::Unpack<'_>) -> Self {
                 $list.get(usize::from(<u8 as $crate::shelf::Pack>::unpack(from))).copied().unwrap_or($list[0])
@@ -213,6 +286,31 @@ pub const BLOCK: usize = 1024;
 
 /// Compressed at the fastest level: what repeats is found all the same.
 const LEVEL: i32 = 1;
+
+thread_local! {
+    /// A compressor works in a megabyte of its own, which is kept from block to block.
+    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// Compressing into memory fails only where memory does.
+fn compress(raw: &[u8]) -> Option<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|kept| {
+        if kept.is_none() {
+            *kept = zstd::bulk::Compressor::new(LEVEL).ok();
+        }
+        kept.as_mut()?.compress(raw).ok()
+    })
+}
+
+fn decompress(bytes: &[u8], len: usize) -> Option<Vec<u8>> {
+    DECOMPRESSOR.with_borrow_mut(|kept| {
+        if kept.is_none() {
+            *kept = zstd::bulk::Decompressor::new().ok();
+        }
+        kept.as_mut()?.decompress(bytes, len).ok()
+    })
+}
 
 #[derive(Clone)]
 struct Block {
@@ -309,23 +407,34 @@ impl<T: Pack + Clone> Shelf<T> {
 
     /// One block of records: what several threads may make side by side, to be put together by [`Self::append`].
     pub fn of(records: &[T]) -> Self {
-        let mut raw = Vec::with_capacity(records.len() * 512);
-        records.iter().for_each(|record| record.pack(&mut raw));
-        // Compressing into memory fails only where memory does.
-        let bytes = zstd::bulk::compress(&raw, LEVEL).map_or_else(|_| raw.clone().into(), Vec::into_boxed_slice);
+        let mut out = Packer { bytes: Vec::with_capacity(records.len() * 512), ..Packer::default() };
+        records.iter().for_each(|record| record.pack(&mut out));
+        let raw = out.bytes;
+        let bytes = compress(&raw).map_or_else(|| raw.as_slice().into(), Vec::into_boxed_slice);
         let block = Block { rows: records.len() as u32, raw: raw.len() as u32, bytes };
         Self { blocks: vec![block], starts: vec![0], len: records.len(), ..Self::default() }
     }
 
     /// The records of one block.
     pub fn block(&self, index: usize) -> Vec<T> {
-        let Some(block) = self.blocks.get(index) else { return Vec::new() };
+        let mut out = Vec::with_capacity(self.blocks.get(index).map_or(0, |block| block.rows as usize));
+        self.unpack(index, 0..usize::MAX, &mut out);
+        out
+    }
+
+    /// Appends those records of a block that stand in a range.
+    fn unpack(&self, index: usize, range: Range<usize>, out: &mut Vec<T>) {
+        let Some(block) = self.blocks.get(index) else { return };
         #[cfg(test)]
         self.unpacked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let raw = zstd::bulk::decompress(&block.bytes, block.raw as usize).unwrap_or_else(|_| block.bytes.to_vec());
-        let mut pool = Pool::default();
-        let mut from = Unpack::new(&raw, &mut pool);
-        (0..block.rows).map(|_| T::unpack(&mut from)).collect()
+        let raw = decompress(&block.bytes, block.raw as usize).unwrap_or_else(|| block.bytes.to_vec());
+        let mut from = Unpack::new(&raw);
+        for at in 0..range.end.min(block.rows as usize) {
+            let record = T::unpack(&mut from);
+            if at >= range.start {
+                out.push(record);
+            }
+        }
     }
 
     /// The records of a range, as far as there are any.
@@ -334,9 +443,7 @@ impl<T: Pack + Clone> Shelf<T> {
         let mut out = Vec::with_capacity(range.len());
         let mut block = self.starts.partition_point(|start| *start <= range.start).saturating_sub(1);
         while let Some(start) = self.starts.get(block).copied().filter(|start| *start < range.end) {
-            let records = self.block(block);
-            let (from, to) = (range.start.saturating_sub(start), (range.end - start).min(records.len()));
-            out.extend(records.into_iter().take(to).skip(from));
+            self.unpack(block, range.start.saturating_sub(start)..range.end - start, &mut out);
             block += 1;
         }
         out
@@ -363,10 +470,9 @@ mod tests {
     use super::*;
 
     fn same<T: Pack + PartialEq + fmt::Debug>(value: T) {
-        let mut bytes = Vec::new();
-        value.pack(&mut bytes);
-        let mut pool = Pool::default();
-        let mut from = Unpack::new(&bytes, &mut pool);
+        let mut out = Packer::default();
+        value.pack(&mut out);
+        let mut from = Unpack::new(&out.bytes);
         assert_eq!(T::unpack(&mut from), value);
         assert!(from.rest.is_empty());
     }
@@ -382,10 +488,34 @@ mod tests {
 
     #[test]
     fn beyond_the_end_is_nothing() {
-        let mut pool = Pool::default();
-        let mut from = Unpack::new(&[5, b'a'], &mut pool);
+        let mut from = Unpack::new(&[1, 5, b'a']);
         assert_eq!(Text::unpack(&mut from), "a");
         assert_eq!((u64::unpack(&mut from), bool::unpack(&mut from), f64::unpack(&mut from)), (0, false, 0.0));
+    }
+
+    #[test]
+    fn what_is_shared_is_written_once_and_shared_again() {
+        let (shared, alike) = (Text::from("shop.example.com"), Text::from("shop.example.com"));
+        let other: Vec<Text> = (0..5000).map(|n| Text::from(format!("/page/{n}"))).collect();
+        let mut out = Packer::default();
+        for text in &other {
+            shared.pack(&mut out);
+            text.pack(&mut out);
+        }
+        alike.pack(&mut out);
+        shared.pack(&mut out);
+        assert!(out.bytes.len() < 5000 * 18, "{}", out.bytes.len());
+        let mut from = Unpack::new(&out.bytes);
+        let (mut copies, mut last) = (0, Text::new());
+        for page in &other {
+            let text = Text::unpack(&mut from);
+            assert_eq!((&text, &Text::unpack(&mut from)), (&shared, page));
+            // Now and then another text takes its place in the list of those that are remembered.
+            copies += usize::from(!Text::ptr_eq(&last, &text));
+            last = text;
+        }
+        assert!(copies < 50, "{copies}");
+        assert_eq!([Text::unpack(&mut from), Text::unpack(&mut from)], [alike.clone(), shared.clone()]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub struct LineRef {
 }
 
 impl crate::shelf::Pack for SourceId {
-    fn pack(&self, out: &mut Vec<u8>) {
+    fn pack<'t>(&'t self, out: &mut crate::shelf::Packer<'t>) {
         self.0.pack(out);
     }
     fn unpack(from: &mut crate::shelf::Unpack<'_>) -> Self {

@@ -7,7 +7,7 @@ use serde::Serialize;
 pub struct Stamp(pub i64);
 
 impl crate::shelf::Pack for Stamp {
-    fn pack(&self, out: &mut Vec<u8>) {
+    fn pack<'t>(&'t self, out: &mut crate::shelf::Packer<'t>) {
         self.0.pack(out);
     }
     fn unpack(from: &mut crate::shelf::Unpack<'_>) -> Self {

@@ -12,19 +12,22 @@ use std::io::Write;
 pub fn render(view: &View<'_>, options: &RenderOptions, out: &mut dyn Write) -> Result<(), ReportError> {
     let names: Vec<&str> = columns().iter().map(|column| column.name).collect();
     writeln!(out, "{}", names.join(","))?;
-    let mut line = String::with_capacity(1024);
-    for row in view.rows() {
-        line.clear();
-        for (index, column) in columns().iter().enumerate() {
-            if index > 0 {
-                line.push(',');
+    view.pieces(
+        |rows| {
+            let mut lines = String::with_capacity(rows.len() * 1024);
+            for row in rows {
+                for (index, column) in columns().iter().enumerate() {
+                    if index > 0 {
+                        lines.push(',');
+                    }
+                    cell(&(column.get)(row), column.foreign && !options.csv_raw, &mut lines);
+                }
+                lines.push('\n');
             }
-            cell(&(column.get)(&row), column.foreign && !options.csv_raw, &mut line);
-        }
-        line.push('\n');
-        out.write_all(line.as_bytes())?;
-    }
-    Ok(())
+            lines
+        },
+        |lines| Ok(out.write_all(lines.as_bytes())?),
+    )
 }
 
 fn cell(value: &Value<'_>, guard: bool, line: &mut String) {

@@ -20,6 +20,7 @@ mod layout;
 mod markdown;
 pub mod mask;
 mod ndjson;
+mod ordered;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod redact;
@@ -50,7 +51,7 @@ pub struct RenderOptions {
     pub show_secrets: bool,
     /// Replace addresses and query values by pseudonyms under this key, made for the run.
     pub redact: Option<[u8; 32]>,
-    /// Most threads that mask rows; 0 counts as 1. The result does not depend on it.
+    /// Most threads that mask and write rows; 0 counts as 1. The result does not depend on it.
     pub threads: usize,
     /// Reports that were written, in order: the terminal summary names them.
     pub written: Vec<(OutputFormat, String)>,

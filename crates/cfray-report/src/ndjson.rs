@@ -7,11 +7,17 @@ use std::io::Write;
 
 /// Writes one line a row; nothing at all without incidents.
 pub fn render(view: &View<'_>, _: &RenderOptions, out: &mut dyn Write) -> Result<(), ReportError> {
-    for row in view.rows() {
-        json_text::line(&RowJson(&row), out)?;
-        out.write_all(b"\n")?;
-    }
-    Ok(())
+    view.pieces(
+        |rows| {
+            let mut lines = Vec::with_capacity(rows.len() * 1024);
+            for row in rows {
+                json_text::line(&RowJson(row), &mut lines)?;
+                lines.push(b'\n');
+            }
+            Ok(lines)
+        },
+        |lines: Result<Vec<u8>, ReportError>| Ok(out.write_all(&lines?)?),
+    )
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The gate between the report and its renderers: what passes is masked.
 
-use crate::RenderOptions;
 use crate::escape::{EVIDENCE_CHARS, clip_middle, controls};
 use crate::mask::Masker;
+use crate::{RenderOptions, ReportError, ordered};
 use cfray_model::report::{Breakdown, Episode, Report, Row, Share, SourceSummary, Timeline};
 use cfray_model::serverconf::ConfigReport;
 use cfray_model::{Rows, Text};
@@ -79,6 +79,27 @@ impl<'a> View<'a> {
         })
     }
 
+    /// As [`Self::batch`], on this thread alone.
+    pub fn part(&self, from: usize, to: usize) -> Vec<Cow<'a, Row>> {
+        mask_all(self.rows.range(from..to), &self.masker)
+    }
+
+    /// Hands on, in order, what is made of all rows: several threads make each a batch at a time.
+    pub fn pieces<T: Send>(
+        &self,
+        make: impl Fn(&[Cow<'a, Row>]) -> T + Sync,
+        take: impl FnMut(T) -> Result<(), ReportError>,
+    ) -> Result<(), ReportError> {
+        // Some for each thread, where there are few.
+        let each = self.len().div_ceil(self.threads.max(1)).clamp(SHARE, BATCH);
+        ordered::each(self.threads, self.len().div_ceil(each), |n| make(&self.part(n * each, (n + 1) * each)), take)
+    }
+
+    /// Most threads.
+    pub const fn threads(&self) -> usize {
+        self.threads
+    }
+
     /// The rows themselves, for choosing among them only: what they hold is not masked.
     pub(crate) const fn unmasked(&self) -> &'a Rows {
         self.rows
@@ -142,10 +163,15 @@ fn mask_all<'r>(rows: Cow<'r, [Row]>, masker: &Masker) -> Vec<Cow<'r, Row>> {
     let mut clean = Clean::default();
     match rows {
         Cow::Borrowed(rows) => rows.iter().map(|row| mask_row(row, masker, &mut clean)).collect(),
-        Cow::Owned(rows) => {
-            // All stay where they are until the last is masked: clean texts are known by their place.
-            let changed: Vec<Option<Row>> = rows.iter().map(|row| owned(mask_row(row, masker, &mut clean))).collect();
-            rows.into_iter().zip(changed).map(|(row, changed)| Cow::Owned(changed.unwrap_or(row))).collect()
+        Cow::Owned(mut rows) => {
+            // Clean texts are known by their place: those of rows that give way stay until the last is masked.
+            let mut gone = Vec::new();
+            for row in &mut rows {
+                if let Some(changed) = owned(mask_row(row, masker, &mut clean)) {
+                    gone.push(std::mem::replace(row, changed));
+                }
+            }
+            rows.into_iter().map(Cow::Owned).collect()
         }
     }
 }

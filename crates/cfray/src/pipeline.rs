@@ -235,6 +235,7 @@ pub fn settings(reading: &Reading, selection: &Selection, configs: &[ConfTree]) 
         zones: reading.zones.clone(),
         lines: false,
         threads: reading.options.workers(),
+        ahead: reading.options.workers() > 1 && reading.options.max_memory.is_none(),
         own: reading.own.rules.clone(),
         thresholds: reading.config.thresholds.clone(),
         meta: Meta {

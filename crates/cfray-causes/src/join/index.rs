@@ -9,7 +9,9 @@ use rayon::prelude::*;
 /// Facts by ray and by request, only for rays and requests that occur in origin events.
 #[derive(Debug, Default)]
 pub struct FactIndex {
-    by_ray: HashMap<u64, Vec<u32>>,
+    /// By ray, where its facts stand in `with_ray`.
+    by_ray: HashMap<u64, (u32, u32)>,
+    with_ray: Vec<u32>,
     by_request: HashMap<u32, Asked>,
     /// Start of every [`STEP`]th fact, in milliseconds since the epoch.
     ladder: Vec<i64>,
@@ -99,15 +101,14 @@ impl FactIndex {
             found
         };
         let mut index = Self::default();
+        let mut with_ray: Vec<(u64, u32)> = Vec::new();
         let chunks = facts.len().div_ceil(CHUNK);
         for from in (0..chunks).step_by(AT_ONCE) {
             let found: Vec<Found> = (from..chunks.min(from + AT_ONCE)).into_par_iter().map(look).collect();
             for part in found {
                 index.ladder.extend(part.ladder);
                 index.timeless += part.timeless;
-                for (ray, i) in part.with_ray {
-                    index.by_ray.entry(ray).or_default().push(i);
-                }
+                with_ray.extend(part.with_ray);
                 for (request, i, dur_ms) in part.with_request {
                     let asked = index.by_request.entry(request).or_default();
                     asked.rows.push(i);
@@ -115,12 +116,22 @@ impl FactIndex {
                 }
             }
         }
+        with_ray.par_sort_unstable();
+        index.with_ray = with_ray.iter().map(|(_, i)| *i).collect();
+        index.by_ray.reserve(with_ray.len());
+        let mut from = 0;
+        for alike in with_ray.chunk_by(|a, b| a.0 == b.0) {
+            let to = from + alike.len() as u32;
+            index.by_ray.extend(alike.first().map(|(ray, _)| (*ray, (from, to))));
+            from = to;
+        }
         index
     }
 
     /// Facts with the ray.
     pub fn ray(&self, ray: u64) -> &[u32] {
-        self.by_ray.get(&ray).map_or(&[], Vec::as_slice)
+        let place = self.by_ray.get(&ray).and_then(|(from, to)| self.with_ray.get(*from as usize..*to as usize));
+        place.unwrap_or_default()
     }
 
     /// Facts with the request key of an event.

@@ -97,8 +97,8 @@ pub struct World {
     pub ties: Ties,
     /// Which server answers for which OriginIP.
     pub origin_servers: OriginServers,
-    /// Events by signature and server, in time order: indexes into `evs`.
-    pub by_sig: BTreeMap<(usize, Sig), Vec<u32>>,
+    /// Events by signature and server, in time order: indexes into `evs`. Each rule asks for several, mostly in vain.
+    pub by_sig: HashMap<(usize, Sig), Vec<u32>>,
     /// For each incident the index of its fact, if it has one.
     pub incident_fact: Vec<Option<u32>>,
     /// Round trips colo to origin, from new connections.
@@ -229,7 +229,7 @@ impl World {
             }
         }
         let origin_servers = origin_servers(&evs, &ties, &edge, &keys);
-        let mut by_sig: BTreeMap<(usize, Sig), Vec<u32>> = BTreeMap::new();
+        let mut by_sig: HashMap<(usize, Sig), Vec<u32>> = HashMap::default();
         let beside = |server: usize| servers.get(server).map_or(&[][..], |s| s.scans.as_slice()).iter().filter_map(|&i| scans.get(i));
         let doubted = trust::all(&evs, &scans, beside);
         for (i, ev) in evs.iter().enumerate() {
@@ -419,14 +419,23 @@ pub fn edge_kind(edge: &EdgeScan) -> EdgeKind {
 
 /// Facts of the incidents, matched one to one by ray, start and request.
 fn incident_facts(edge: &EdgeScan) -> Vec<Option<u32>> {
-    let mut by_key: HashMap<(u64, i64), Vec<u32>> = HashMap::default();
-    for (i, f) in edge.facts.iter().enumerate().rev() {
-        if f.flags.has(FactFlags::INCIDENT) {
-            by_key.entry((f.ray, f.start_ms)).or_default().push(i as u32);
-        }
+    let mut keys: Vec<(i64, u64, u32)> = Vec::with_capacity(edge.incidents.len());
+    for (f, i) in edge.facts.iter().zip(0u32..).filter(|(f, _)| f.flags.has(FactFlags::INCIDENT)) {
+        keys.push((f.start_ms, f.ray, i));
     }
+    keys.sort_unstable();
+    // Of those with one key, how many are taken: counted where the first of them stands.
+    let mut taken = vec![0u32; keys.len()];
     edge.incidents
         .iter()
-        .map(|row| by_key.get_mut(&(row.ray.map_or(0, |r| r.0), row.start.map_or(i64::MIN, |s| s.millis())))?.pop())
+        .map(|row| {
+            let key = (row.start.map_or(i64::MIN, |s| s.millis()), row.ray.map_or(0, |r| r.0));
+            let first = keys.partition_point(|(start, ray, _)| (*start, *ray) < key);
+            keys.get(first).filter(|(start, ray, _)| (*start, *ray) == key)?;
+            let taken = taken.get_mut(first)?;
+            let (start, ray, fact) = *keys.get(first + *taken as usize)?;
+            *taken += 1;
+            ((start, ray) == key).then_some(fact)
+        })
         .collect()
 }

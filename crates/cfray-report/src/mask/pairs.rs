@@ -2,11 +2,19 @@
 
 use super::names::{Speaks, speaks};
 use super::{MASK, cover};
+use memchr::memmem::Finder;
+use std::sync::LazyLock;
 
 /// Quotes as logs write them; nginx escapes `"` as `\x22`, JSON inside JSON as `\"`.
 const QUOTES: [&str; 6] = ["\\x22", "\\x27", "\\\"", "%22", "\"", "'"];
 /// Longest name looked at, in bytes.
 const NAME: usize = 200;
+
+/// What ModSecurity writes before what it matched.
+const VALUE: &str = "(Value: `";
+const FOUND: &str = "found within ";
+static VALUES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(VALUE));
+static FOUNDS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(FOUND));
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sign {
@@ -50,12 +58,12 @@ pub fn values(text: &str) -> Option<String> {
         at += len;
     }
     // ModSecurity repeats what it matched: (Value: `…' ) and [data "… found within ARGS:x: …"].
-    for (mark, end) in [("(Value: `", "' )"), ("found within ", "\"")] {
-        for start in memchr::memmem::find_iter(bytes, mark) {
+    for (marks, mark, end) in [(&*VALUES, VALUE, "' )"), (&*FOUNDS, FOUND, "\"")] {
+        for start in marks.find_iter(bytes) {
             let mut from = start + mark.len();
             let rest = text.get(from..).unwrap_or_default();
             let to = from + rest.find(end).unwrap_or(rest.len());
-            if mark.starts_with('f') {
+            if mark == FOUND {
                 match text.get(from..to).and_then(|found| found.find(": ")) {
                     Some(colon) => from += colon + 2,
                     None => continue,

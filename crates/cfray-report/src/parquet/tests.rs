@@ -55,9 +55,48 @@ fn no_incidents_leave_the_schema() {
 fn more_rows_than_a_group() {
     let mut report = example::report();
     let row = report.rows.get(0).unwrap().into_owned();
-    report.rows = vec![row; GROUP + 3].into();
-    let frame = written(&report);
-    assert_eq!(frame.height(), GROUP + 3);
+    let numbered = |n: usize| Row { episode: Some(n as i64), ..row.clone() };
+    report.rows = (0..2 * GROUP + 3).map(numbered).collect::<Vec<_>>().into();
+    let bytes = |threads| {
+        let mut out = Vec::new();
+        let options = RenderOptions { threads, ..RenderOptions::default() };
+        render_as(&report, OutputFormat::Parquet, &options, &mut out).unwrap();
+        out
+    };
+    let written = bytes(1);
+    assert!(bytes(3) == written, "threads make no difference");
+    let mut reader = ParquetReader::new(std::io::Cursor::new(written));
+    assert_eq!(reader.get_metadata().unwrap().row_groups.iter().map(|g| g.num_rows()).collect::<Vec<_>>(), [GROUP, GROUP, 3]);
+    let frame = reader.finish().unwrap();
+    assert_eq!(frame.height(), 2 * GROUP + 3);
+    let episodes: Vec<Option<i64>> = frame.column("episode").unwrap().i64().unwrap().iter().collect();
+    assert!(episodes.iter().zip(0..).all(|(episode, n)| *episode == Some(n)));
     let AnyValue::List(items) = frame.column("evidence").unwrap().get(GROUP + 2).unwrap() else { panic!("no list") };
-    assert_eq!(items.len(), report.rows.get(0).unwrap().verdict.evidence.len());
+    assert_eq!(items.len(), row.verdict.evidence.len());
+}
+
+/// A group that is encoded here is what polars writes of the same rows.
+#[test]
+fn groups_are_those_of_polars() {
+    let report = example::report();
+    let options = RenderOptions::default();
+    let view = View::new(&report, &options);
+    let rows = view.part(0, view.len());
+    let schema = Schema::from_iter(columns().iter().map(|column| Field::new(column.name.into(), dtype(column.kind))));
+    let written = |ours: bool| {
+        let mut out = Vec::new();
+        let mut writer = ParquetWriter::new(&mut out).with_compression(compression().unwrap()).batched(&schema).unwrap();
+        if ours {
+            let types = writer.parquet_schema().fields().to_vec();
+            let (rows, pages) = group(&rows, &types).unwrap();
+            writer.write_row_group(rows as u64, &pages).unwrap();
+        } else {
+            let series = columns().iter().map(|column| series(column, &rows).unwrap()).collect::<Vec<_>>();
+            writer.write_batch(&DataFrame::new(rows.len(), series).unwrap()).unwrap();
+        }
+        writer.finish().unwrap();
+        drop(writer);
+        out
+    };
+    assert!(written(true) == written(false));
 }

@@ -45,7 +45,11 @@ fn sliced(inputs: &[&Path], incidents_at_once: usize) -> (Report, usize) {
 }
 
 /// The same; `before` is called before each pass over the origin's logs with its number: 0 measures clocks, 1 is the first slice's.
-pub fn sliced_between(inputs: &[&Path], incidents_at_once: usize, mut before: impl FnMut(usize)) -> (Report, usize) {
+pub fn sliced_between(inputs: &[&Path], incidents_at_once: usize, before: impl FnMut(usize)) -> (Report, usize) {
+    sliced_with(inputs, incidents_at_once, &Settings::default(), before)
+}
+
+fn sliced_with(inputs: &[&Path], incidents_at_once: usize, settings: &Settings, mut before: impl FnMut(usize)) -> (Report, usize) {
     let options = Options { incidents_at_once, ..Options::default() };
     let inputs: Vec<Input> = inputs.iter().map(|path| Input::Path((*path).to_owned())).collect();
     let mut found = discover(&inputs, &options);
@@ -72,7 +76,23 @@ pub fn sliced_between(inputs: &[&Path], incidents_at_once: usize, mut before: im
         pass += 1;
         scan_origin(&found, edge.index(), &options, &NoProgress)
     };
-    (analyze_slices(parts, &sources, Vec::new(), &Settings::default(), &mut rescan), slices)
+    (analyze_slices(parts, &sources, Vec::new(), settings, &mut rescan), slices)
+}
+
+#[test]
+fn slices_that_are_joined_ahead_give_the_same_report() {
+    let recordings = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings");
+    for name in ["client-blocked-apache-modsec", "timeout-kill-gunicorn"] {
+        let dir = recordings.join(name).join("logs");
+        let at_once = sliced(&[&dir], usize::MAX).0.rows.len() / 4;
+        let report = |ahead, threads| {
+            let (report, slices) = sliced_with(&[&dir], at_once, &Settings { ahead, threads, ..Settings::default() }, |_| ());
+            assert!(slices >= 3, "{}: {slices}", dir.display());
+            serde_json::to_string(&report).unwrap()
+        };
+        let expected = report(false, 1);
+        assert!(report(true, 1) == expected && report(true, 3) == expected, "{}", dir.display());
+    }
 }
 
 #[test]
