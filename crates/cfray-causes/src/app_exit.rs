@@ -77,8 +77,8 @@ pub fn app_exit<'w>(c: &Case<'w>, before_ms: i64, after_ms: i64) -> Option<Exit<
 fn goes_on(c: &Case<'_>, end: &Ev) -> bool {
     const MOMENT: i64 = 2 * SECOND;
     // Supervisors speak under one id of many processes.
-    let Some(pid) = end.e.pid.filter(|_| end.e.raw_text && end.e.sig.as_ref().is_some_and(|h| h.num.is_none())) else { return false };
-    let other = |ev: &Ev| ev.scan == end.scan && ev.e.pid == Some(pid);
+    let Some(pid) = end.e.pid.get().filter(|_| end.e.raw_text && end.e.sig.as_ref().is_some_and(|h| h.num.is_none())) else { return false };
+    let other = |ev: &Ev| ev.scan == end.scan && ev.e.pid.get() == Some(pid);
     said(c, end.server, Sig::AppExit).any(|ev| other(ev) && apart(ev, end).abs() > MOMENT)
         || said(c, end.server, Sig::AppError).any(|ev| other(ev) && apart(ev, end) > MOMENT)
 }

@@ -47,7 +47,8 @@ pub fn worker_death<'w>(c: &Case<'w>, moment: Span) -> Option<(Death, Vec<&'w Ev
             // The master says first whom it ends for running too long.
             let before = Span { lo: window.lo - 6 * SECOND, hi: window.hi };
             if let Some((_, timeout)) =
-                c.w.near(server, Sig::FpmTimeout, before).find(|(_, t)| t.e.pid.is_some() && t.e.pid == hit.pid.or(e.e.pid))
+                c.w.near(server, Sig::FpmTimeout, before)
+                    .find(|(_, t)| t.e.pid.get().is_some() && t.e.pid.get() == hit.pid.or(e.e.pid.get()))
             {
                 found.push((distance(e, moment), 1, Death::TimedOut, vec![timeout, e]));
                 continue;
@@ -108,7 +109,7 @@ pub fn worker_death<'w>(c: &Case<'w>, moment: Span) -> Option<(Death, Vec<&'w Ev
         found.push((distance(e, moment), 3, death, vec![e]));
     }
     // The hard limit: PHP says so on standard error and leaves with code 124.
-    for e in near(Sig::PhpTime).filter(|e| e.e.text.contains("(terminated)")) {
+    for e in near(Sig::PhpTime).filter(|e| e.e.text().contains("(terminated)")) {
         found.push((distance(e, moment), 3, Death::TimedOut, vec![e]));
     }
     for e in near(Sig::KernelFault) {
@@ -120,7 +121,7 @@ pub fn worker_death<'w>(c: &Case<'w>, moment: Span) -> Option<(Death, Vec<&'w Ev
     let (_, _, death, mut evs) = found.into_iter().next()?;
     // The kernel's report of the same process is a second trace.
     if death == Death::Fault && evs.iter().all(|e| e.e.stack == Stack::Fpm) {
-        let pid = evs.first().and_then(|e| e.e.sig.as_ref()?.pid.or(e.e.pid));
+        let pid = evs.first().and_then(|e| e.e.sig.as_ref()?.pid.or(e.e.pid.get()));
         evs.extend(near(Sig::KernelFault).find(|e| pid.is_some() && e.e.sig.as_ref().is_some_and(|h| h.pid == pid)));
     }
     Some((death, evs))
@@ -198,7 +199,7 @@ pub fn backend_oom<'w>(c: &Case<'w>, moment: Span) -> Option<&'w Ev> {
 
 /// Does the request's own error line name a FastCGI upstream?
 pub fn is_fastcgi(ev: &Ev) -> bool {
-    ev.e.text.contains("fastcgi://") || ev.e.text.contains("AH01067") || ev.e.text.contains("proxy_fcgi")
+    ev.e.text().contains("fastcgi://") || ev.e.text().contains("AH01067") || ev.e.text().contains("proxy_fcgi")
 }
 
 /// Was an FPM main log collected for this server?
@@ -345,9 +346,9 @@ pub fn php_fatal<'w>(c: &Case<'w>) -> Option<Fatal<'w>> {
     let sigs = [Sig::PhpFatal, Sig::PhpMemory, Sig::PhpTime];
     let build = |ev: &'w Ev, tie: Tie, score: f64| {
         let memory = ev.e.sig.as_ref().is_some_and(|h| h.sig == Sig::PhpMemory);
-        Fatal { ev, tie, score, memory, plugin: plugin_of(&ev.e.file) }
+        Fatal { ev, tie, score, memory, plugin: plugin_of(&ev.e.details().file) }
     };
-    if let Some(o) = c.own(&sigs).filter(|o| !o.1.e.text.contains("(terminated)")) {
+    if let Some(o) = c.own(&sigs).filter(|o| !o.1.e.text().contains("(terminated)")) {
         return Some(build(o.1, o.2, if c.closed_by_rule() { 0.96 } else { 0.82 }));
     }
     let explained = c.own(crate::population::drops::EXPLAINS_CLOSE).is_some();
@@ -365,7 +366,7 @@ pub fn php_fatal<'w>(c: &Case<'w>) -> Option<Fatal<'w>> {
         let unowned = c.w.ties.owner.get(*i as usize).is_none_or(Option::is_none);
         // A journal that splits records at line breaks leaves nginx's error lines without their request. One that has a
         // tail and names nobody all the same has two: somebody forged the other.
-        let bare = e.e.kind == LineKind::Error && e.e.request == 0 && !e.e.text.contains(", client: ");
+        let bare = e.e.kind == LineKind::Error && e.e.request == 0 && !e.e.text().contains(", client: ");
         unowned && (bare || matches!(e.e.kind, LineKind::Php | LineKind::Fpm) || e.e.stack == Stack::App)
     });
     let found: Vec<&Ev> = found.map(|(_, e)| e).collect();
@@ -376,7 +377,7 @@ pub fn php_fatal<'w>(c: &Case<'w>) -> Option<Fatal<'w>> {
     // PHP's log names no request; what counts is that failures and fatals come in pairs.
     let score = if c.p.windows.fatals(c.server?).one_to_one() { 0.96 } else { 0.45 };
     // An exception without its frames may be a middleware's.
-    let framed = ev.e.stack != Stack::App || !ev.e.file.is_empty();
+    let framed = ev.e.stack != Stack::App || !ev.e.details().file.is_empty();
     Some(build(ev, Tie::Window, if framed { score } else { f64::min(score, 0.6) }))
 }
 
@@ -388,12 +389,13 @@ fn commonest<'w>(c: &Case<'w>, near: &[&'w Ev]) -> Option<&'w Ev> {
     let end = c.end?;
     let distance = |ev: &Ev| ev.utc.map_or(i64::MAX, |u| u.distance(end));
     let alike = || near.iter().copied().filter(|ev| ev.e.stack == Stack::App && distance(ev) <= distance(first));
-    if first.e.stack != Stack::App || alike().all(|ev| ev.e.file == first.e.file) {
+    if first.e.stack != Stack::App || alike().all(|ev| ev.e.details().file == first.e.details().file) {
         return Some(first);
     }
     let all = c.w.by_sig.get(&(c.server?, Sig::PhpFatal)).map_or(&[][..], Vec::as_slice);
-    let times = |file: &str| all.iter().take(LOOKED_AT).filter(|&&i| c.w.evs.get(i as usize).is_some_and(|e| e.e.file == file)).count();
-    alike().max_by_key(|ev| (times(&ev.e.file), std::cmp::Reverse(ev.e.at.line)))
+    let times =
+        |file: &str| all.iter().take(LOOKED_AT).filter(|&&i| c.w.evs.get(i as usize).is_some_and(|e| e.e.details().file == file)).count();
+    alike().max_by_key(|ev| (times(&ev.e.details().file), std::cmp::Reverse(ev.e.at.line)))
 }
 
 /// `wp-content/plugins/woocommerce/...` is "the plugin woocommerce".

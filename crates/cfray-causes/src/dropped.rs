@@ -35,7 +35,7 @@ pub fn few_visitors(c: &Case<'_>) -> bool {
 /// The server closed on a request whose line says that no client certificate was accepted, as it does on all such: how
 /// many closed without, and answered with one.
 pub fn without_certificate(c: &Case<'_>) -> Option<(usize, usize)> {
-    c.access.filter(|a| a.1.e.hung_up() && a.1.e.verified == Some(false))?;
+    c.access.filter(|a| a.1.e.hung_up() && a.1.e.details().verified == Some(false))?;
     c.p.drops.by_certificate(drops::unexplained(c.w, c.fact_id?)?)
 }
 
@@ -46,7 +46,7 @@ fn at_once(c: &Case<'_>) -> Option<bool> {
     if c.answered_behind().is_some() {
         return Some(false);
     }
-    e.duration_us.map(|us| us <= 1_000)
+    e.details().duration_us.map(|us| us <= 1_000)
 }
 
 /// Did the server behind answer with an error of its own?
@@ -105,7 +105,7 @@ pub fn finding(c: &Case<'_>, kind: Kind, cause: Cause) -> Option<Finding> {
     }
     // ModSecurity says what its rule looked at; what its closes happen to share besides does not count against that.
     let best = c.p.drops.explains(server, fact);
-    let looked_at = drop_line.and_then(|o| Some((modsec_kind(&o.1.e.text, by_edge_address(c, o.1))?, o)));
+    let looked_at = drop_line.and_then(|o| Some((modsec_kind(&o.1.e.text(), by_edge_address(c, o.1))?, o)));
     if let Some((of, o)) = looked_at.filter(|(of, _)| *of != Kind::Other)
         && best.is_none_or(|best| kind_of(best).0 != of)
     {
@@ -203,7 +203,7 @@ fn everybody(c: &Case<'_>, cause: Cause, limit: f64, tie: Tie) -> Option<(Findin
 /// ModSecurity's drop of this request because a counter that it keeps for each address went over its threshold, where the
 /// address that it counted is the edge's.
 pub fn counted_edge<'w>(c: &Case<'w>) -> Option<Owned<'w>> {
-    c.own(&[Sig::ModsecDrop, Sig::ModsecDeny]).filter(|o| by_edge_address(c, o.1) && is_counter(&o.1.e.text))
+    c.own(&[Sig::ModsecDrop, Sig::ModsecDeny]).filter(|o| by_edge_address(c, o.1) && is_counter(&o.1.e.text()))
 }
 
 /// Names of the operators that compare numbers (apache2/re_operators.c; version 3 writes `Gt`).

@@ -60,8 +60,12 @@ fn check(c: &Case<'_>, bit: u8, rule: &OwnRule) -> Option<Finding> {
         }
     }
     let matches = |own: u64| own >> bit & 1 == 1;
-    let own =
-        c.access.iter().chain(&c.lines).filter(|owned| matches(owned.1.e.own)).max_by_key(|owned| (owned.2, std::cmp::Reverse(owned.0)));
+    let own = c
+        .access
+        .iter()
+        .chain(&c.lines)
+        .filter(|owned| matches(owned.1.e.details().own))
+        .max_by_key(|owned| (owned.2, std::cmp::Reverse(owned.0)));
     if let Some(&(id, ev, tie)) = own {
         let score = if tie >= Tie::Request { OF_THE_REQUEST } else { OF_ITS_CONNECTION };
         let access = c.access.filter(|a| a.0 != id).map(|a| c.line(a.1));

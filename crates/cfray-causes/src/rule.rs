@@ -222,7 +222,7 @@ impl<'w> Case<'w> {
             line: Some(ev.e.at.line),
             time_ms,
             offset_ms: time_ms.zip(self.end).map(|(t, e)| t - e.lo.div_euclid(MILLI)),
-            text: ev.e.text.clone(),
+            text: ev.e.text(),
         }
     }
 
@@ -242,7 +242,7 @@ impl<'w> Case<'w> {
                     line,
                     time_ms: ev.utc.map(|u| u.mid().div_euclid(MILLI)),
                     error_ms: ev.utc.map_or(0, |u| (u.hi - u.lo).max(0) / (2 * MILLI)),
-                    text: if quoted { Text::new() } else { ev.e.text.clone() },
+                    text: if quoted { Text::new() } else { ev.e.text() },
                 }
             })
             .collect()

@@ -128,7 +128,7 @@ fn hosts_of(s: &SourceScan, names: &BTreeMap<u64, &str>) -> Vec<String> {
 /// The tick that most stamps have.
 fn tick(events: &[&Ev]) -> i64 {
     let mut ticks: BTreeMap<i64, u64> = BTreeMap::new();
-    for time in events.iter().filter_map(|ev| ev.e.time) {
+    for time in events.iter().filter_map(|ev| ev.e.time()) {
         *ticks.entry(time.precision_ns).or_default() += 1;
     }
     ticks.into_iter().max_by_key(|(_, n)| *n).map_or(SECOND, |(tick, _)| tick)
@@ -143,7 +143,7 @@ fn buffered(s: &SourceScan, events: &[&Ev]) -> bool {
     let stamps: Vec<i64> = events
         .iter()
         .filter(|ev| ev.e.kind == LineKind::Access && !ev.e.time_is_start)
-        .filter_map(|ev| ev.e.time.map(|t| t.stated_ns()))
+        .filter_map(|ev| ev.e.time().map(|t| t.stated_ns()))
         .collect();
     let back = stamps.windows(2).filter(|pair| matches!(pair, [a, b] if (3 * SECOND..1800 * SECOND).contains(&(a - b)))).count();
     back >= 3 && back * 200 >= stamps.len()

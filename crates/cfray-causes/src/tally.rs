@@ -55,15 +55,16 @@ pub fn add(tallies: &mut Tallies, w: &World, coverage: &Coverage) {
 }
 
 fn line(tally: &mut Tally, e: &OriginEvent) {
-    if e.kind != LineKind::Access {
-        tally.fastcgi = tally.fastcgi || e.text.contains("fastcgi://") || e.text.contains("proxy_fcgi");
-        tally.prints = tally.prints || e.text.contains("said into std");
+    if e.kind != LineKind::Access && !(tally.fastcgi && tally.prints) {
+        let text = e.text();
+        tally.fastcgi = tally.fastcgi || text.contains("fastcgi://") || text.contains("proxy_fcgi");
+        tally.prints = tally.prints || text.contains("said into std");
     }
     let preface = e.sig.as_ref().is_some_and(|h| h.sig == Sig::H2Preface);
     if e.kind == LineKind::Access && e.stack != Stack::Fpm && !preface {
         tally.lines += 1;
-        tally.connection += u64::from(e.cid.is_some() || e.log_id != 0);
-        tally.duration += u64::from(e.duration_us.is_some());
+        tally.connection += u64::from(e.cid.get().is_some() || e.details().log_id != 0);
+        tally.duration += u64::from(e.details().duration_us.is_some());
     }
 }
 

@@ -47,7 +47,7 @@ fn lines_of<'a>(scans: impl Iterator<Item = &'a SourceScan>, pid: u64) -> (u64, 
 /// not the server's.
 pub fn contradicted<'a>(e: &OriginEvent, scans: impl Iterator<Item = &'a SourceScan>) -> bool {
     let claims = e.sig.as_ref().is_some_and(|h| BY_PARENT.contains(&h.sig)) && matches!(e.stack, Stack::Nginx | Stack::Apache);
-    let Some(pid) = e.pid.filter(|_| claims) else { return false };
+    let Some(pid) = e.pid.get().filter(|_| claims) else { return false };
     let (connections, processes) = lines_of(scans, pid);
     connections > processes
 }
@@ -59,7 +59,7 @@ fn doubted<'a>(e: &OriginEvent, scan: &SourceScan, scans: impl Iterator<Item = &
         return e.raw_text;
     }
     if BY_PROCESS.contains(&hit.sig) {
-        return e.pid.is_some_and(|pid| {
+        return e.pid.get().is_some_and(|pid| {
             let (connections, processes) = lines_of(scans, pid);
             // The line itself is one of them, unless it reports a death.
             connections + processes < if BY_PARENT.contains(&hit.sig) { 1 } else { 2 }

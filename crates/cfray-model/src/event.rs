@@ -4,6 +4,7 @@ use crate::answer::AnsweredLine;
 use crate::edge::Reject;
 use crate::index::IncidentIndex;
 use crate::line::{Level, LineKind, Stack};
+use crate::record::{Num, RecordText, Stated};
 use crate::source::{LineRef, SourceInfo};
 use crate::text::Text;
 use crate::time::LogTime;
@@ -239,33 +240,14 @@ pub struct SigHit {
     pub name: Option<Text>,
 }
 
-/// What is kept of an origin line.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+/// What is kept of an origin line. There may be hundreds of thousands: what few lines have is [`Details`], and what all of
+/// them have takes as little room as it can.
+#[derive(Clone, Debug)]
 pub struct OriginEvent {
     /// When, as stated.
-    pub time: Option<LogTime>,
+    pub time: Stated,
     /// Where it stands.
     pub at: LineRef,
-    /// True when `time` is the request's start.
-    pub time_is_start: bool,
-    /// What it reports.
-    pub kind: LineKind,
-    /// Who wrote it.
-    pub stack: Stack,
-    /// Level.
-    pub level: Option<Level>,
-    /// Signature, if the message has one.
-    pub sig: Option<SigHit>,
-    /// Patterns of the user's configuration that the record matches, one bit each.
-    pub own: u64,
-    /// Process id of the writer (FPM: of the child).
-    pub pid: Option<u64>,
-    /// Thread id.
-    pub tid: Option<u64>,
-    /// nginx connection id.
-    pub cid: Option<u64>,
-    /// Hash of `%L`.
-    pub log_id: u64,
     /// Ray (0: none).
     pub ray: u64,
     /// [`crate::key::request_key`] (0: names no request).
@@ -274,39 +256,127 @@ pub struct OriginEvent {
     pub host: u64,
     /// [`crate::key::addr_key`] of the logged client.
     pub client: u64,
-    /// [`crate::key::addr_key`] of the second address in the line.
-    pub visitor: u64,
     /// Hash of the user agent as logged, unescaped (0: not in the line).
     pub agent: u64,
-    /// Hash of the referrer (0: not in the line or `-`).
-    pub referer: u64,
+    /// Process id of the writer (FPM: of the child).
+    pub pid: Num,
+    /// Thread id.
+    pub tid: Num,
+    /// nginx connection id.
+    pub cid: Num,
+    /// See [`crate::line::Line::size`].
+    pub size: Num,
+    /// Signature, if the message has one. Most lines with one have the same.
+    pub sig: Option<Arc<SigHit>>,
+    /// Path without query, as logged; empty when the line names no request.
+    pub path: Text,
+    /// The record's text, decoded lossily, cut to 2,048 bytes; control bytes still in it.
+    pub text: RecordText,
+    /// What few lines have: see [`Self::details`].
+    pub more: Option<Box<Details>>,
     /// Access status.
     pub status: Option<u16>,
+    /// What it reports.
+    pub kind: LineKind,
+    /// Who wrote it.
+    pub stack: Stack,
+    /// Level.
+    pub level: Option<Level>,
+    /// True when `time` is the request's start.
+    pub time_is_start: bool,
+    /// See [`crate::line::Line::unsure_ray`].
+    pub unsure_ray: bool,
+    /// Message is raw text of clients or applications.
+    pub raw_text: bool,
+}
+
+/// What only lines of some formats have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    /// Patterns of the user's configuration that the record matches, one bit each.
+    pub own: u64,
+    /// Hash of `%L`.
+    pub log_id: u64,
+    /// [`crate::key::addr_key`] of the second address in the line.
+    pub visitor: u64,
     /// See [`crate::line::Line::bytes_sent`].
     pub bytes_sent: Option<u64>,
     /// See [`crate::line::Line::body_bytes`].
     pub body_bytes: Option<u64>,
-    /// See [`crate::line::Line::size`].
-    pub size: Option<u64>,
     /// Duration in microseconds.
     pub duration_us: Option<u64>,
     /// See [`crate::line::Line::verified`].
     pub verified: Option<bool>,
     /// Last upstream status.
     pub upstream_status: Option<u16>,
-    /// Path without query, as logged; empty when the line names no request.
-    pub path: Text,
-    /// See [`crate::line::Line::unsure_ray`].
-    pub unsure_ray: bool,
-    /// Message is raw text of clients or applications.
-    pub raw_text: bool,
     /// Other paths named in the message that matter to a rule (deepest PHP frame file).
     pub file: Text,
-    /// The record's text, decoded lossily, cut to 2,048 bytes; control bytes still in it.
-    pub text: Text,
+}
+
+impl Details {
+    /// Of a line that has none of this.
+    const NONE: &Self = &Self {
+        own: 0,
+        log_id: 0,
+        visitor: 0,
+        bytes_sent: None,
+        body_bytes: None,
+        duration_us: None,
+        verified: None,
+        upstream_status: None,
+        file: Text::new(),
+    };
+
+    /// As an event has them.
+    pub fn boxed(self) -> Option<Box<Self>> {
+        (self != *Self::NONE).then(|| Box::new(self))
+    }
 }
 
 impl OriginEvent {
+    /// A line that says nothing yet.
+    pub const fn new(kind: LineKind, stack: Stack, at: LineRef) -> Self {
+        Self {
+            time: Stated::NONE,
+            at,
+            ray: 0,
+            request: 0,
+            host: 0,
+            client: 0,
+            agent: 0,
+            pid: Num::NONE,
+            tid: Num::NONE,
+            cid: Num::NONE,
+            size: Num::NONE,
+            sig: None,
+            path: Text::new(),
+            text: RecordText::Plain(Text::new()),
+            more: None,
+            status: None,
+            kind,
+            stack,
+            level: None,
+            time_is_start: false,
+            unsure_ray: false,
+            raw_text: false,
+        }
+    }
+
+    /// What only lines of some formats have.
+    pub fn details(&self) -> &Details {
+        self.more.as_deref().unwrap_or(Details::NONE)
+    }
+
+    /// The record's text.
+    pub fn text(&self) -> Text {
+        self.text.get()
+    }
+
+    /// When, as stated.
+    pub fn time(&self) -> Option<LogTime> {
+        self.time.get()
+    }
+
     /// The line's ray, where it is relied upon alone.
     pub fn own_ray(&self) -> Option<u64> {
         (self.ray != 0 && !self.unsure_ray).then_some(self.ray)
@@ -314,7 +384,8 @@ impl OriginEvent {
 
     /// Bytes that an access line says were sent: on the wire where it tells, else those of the body or of whichever it logs.
     pub fn sent(&self) -> Option<u64> {
-        self.bytes_sent.or(self.body_bytes).or(self.size)
+        let details = self.details();
+        details.bytes_sent.or(details.body_bytes).or(self.size.get())
     }
 
     /// An access line by which the server hung up on purpose: nginx's 444, or what other servers write for it.
@@ -324,7 +395,7 @@ impl OriginEvent {
 }
 
 /// What one source covers and how it was read. Merges by addition, union, minimum.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default)]
 pub struct SourceScan {
     /// What the source is.
     pub info: SourceInfo,

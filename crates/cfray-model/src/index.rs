@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub struct IncidentIndex {
     /// Rays of incidents (and of their parents), and of the rows chosen for measuring clocks.
     pub rays: HashSet<u64>,
+    /// Of [`Self::rays`] those of rows that are no incident.
+    pub chosen: HashSet<u64>,
     /// Low halves of request keys, likewise.
     pub requests: HashSet<u32>,
     /// Keep every line that names a request (for `cfray ray` without Logpush data: rays only).
@@ -125,8 +127,8 @@ impl IncidentIndex {
         }
         let chosen = anywhere.finish().chain(covers.into_iter().flat_map(Fewest::finish));
         for (_, ray, request) in chosen {
-            if ray != 0 {
-                index.rays.insert(ray);
+            if ray != 0 && index.rays.insert(ray) {
+                index.chosen.insert(ray);
             }
             if request != 0 {
                 index.requests.insert(request);

@@ -32,7 +32,7 @@ pub fn read(path: &Path, source: SourceId, filter: &EdgeFilter) -> Outcome<(Edge
 /// is one. Returns the request keys that the origin pass has to look for now.
 pub fn learn(edge: &mut EdgeScan, origin: &OriginScan) -> Vec<u32> {
     let mut lines: BTreeMap<u64, &OriginEvent> = BTreeMap::new();
-    for e in origin.sources.iter().flat_map(|s| &s.events).filter(|e| e.ray != 0 && e.request != 0 && e.time.is_some()) {
+    for e in origin.sources.iter().flat_map(|s| &s.events).filter(|e| e.ray != 0 && e.request != 0 && e.time().is_some()) {
         let rank = |e: &OriginEvent| (e.kind != LineKind::Access, e.at);
         let slot = lines.entry(e.ray).or_insert(e);
         if rank(e) < rank(slot) {
@@ -42,8 +42,8 @@ pub fn learn(edge: &mut EdgeScan, origin: &OriginScan) -> Vec<u32> {
     let mut learned = Vec::new();
     let mut facts = edge.facts.to_vec();
     for row in edge.incidents.iter_mut().filter(|row| row.start.is_none() && row.uri.is_none()) {
-        let Some((e, time)) = row.ray.and_then(|r| lines.get(&r.0)).and_then(|e| Some((e, e.time?))) else { continue };
-        let took = e.duration_us.map_or(0, |us| i64::try_from(us).unwrap_or(0).saturating_mul(1000));
+        let Some((e, time)) = row.ray.and_then(|r| lines.get(&r.0)).and_then(|e| Some((e, e.time()?))) else { continue };
+        let took = e.details().duration_us.map_or(0, |us| i64::try_from(us).unwrap_or(0).saturating_mul(1000));
         let stated = time.stated_ns() / MILLI * MILLI;
         let start = if e.time_is_start { stated } else { stated.saturating_sub(took) / MILLI * MILLI };
         let fits = |f: &&mut Fact| Some(f.ray) == row.ray.map(|r| r.0) && f.start_ms == i64::MIN;

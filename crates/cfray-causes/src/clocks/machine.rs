@@ -79,7 +79,7 @@ pub fn clock<'a>(group: impl Iterator<Item = &'a OriginEvent>, known: &[Known<'_
     let mut seen: BTreeMap<Sig, usize> = BTreeMap::new();
     let mut told = 0usize;
     for e in group {
-        let (Some(hit), Some(time)) = (&e.sig, e.time) else { continue };
+        let (Some(hit), Some(time)) = (&e.sig, e.time()) else { continue };
         let n = seen.entry(hit.sig).or_default();
         *n += 1;
         if *n > ENOUGH {
@@ -144,8 +144,8 @@ mod tests {
 
     fn event(sig: Sig, pid: Option<u64>, stated: i64) -> OriginEvent {
         OriginEvent {
-            time: Some(LogTime { civil_ns: stated * SECOND, offset_s: None, precision_ns: SECOND, yearless: false }),
-            sig: Some(SigHit { sig, num: Some(11), pid, name: None }),
+            time: Some(LogTime { civil_ns: stated * SECOND, offset_s: None, precision_ns: SECOND, yearless: false }).into(),
+            sig: Some(SigHit { sig, num: Some(11), pid, name: None }.into()),
             ..crate::testing::event()
         }
     }

@@ -106,12 +106,12 @@ fn group_by_server(scans: &[SourceScan]) -> BTreeMap<(&str, &str), Vec<usize>> {
 }
 
 fn group(scan: &SourceScan, has_zone: bool) -> impl Iterator<Item = &OriginEvent> {
-    scan.events.iter().map(|e| &**e).filter(move |e| e.time.is_some_and(|t| t.offset_s.is_some() == has_zone))
+    scan.events.iter().map(|e| &**e).filter(move |e| e.time().is_some_and(|t| t.offset_s.is_some() == has_zone))
 }
 
 /// Lines of a group in order of line, with their stated times.
 fn lines(scan: &SourceScan, has_zone: bool) -> Vec<(u64, i64)> {
-    let mut out: Vec<(u64, i64)> = group(scan, has_zone).filter_map(|e| Some((e.at.line, e.time?.stated_ns()))).collect();
+    let mut out: Vec<(u64, i64)> = group(scan, has_zone).filter_map(|e| Some((e.at.line, e.time()?.stated_ns()))).collect();
     out.sort_unstable();
     out
 }
@@ -171,7 +171,7 @@ fn add_skew(members: &[usize], i: usize, bare: &[usize], clocks: &mut Clocks) {
 fn pairs<'a>(events: impl Iterator<Item = &'a OriginEvent>, rows: &Rows<'_>, column: ClientColumn) -> (Vec<Pair>, Vec<Pair>) {
     let (mut by_ray, mut by_request) = (Vec::new(), Vec::new());
     for e in events {
-        let Some(time) = e.time else { continue };
+        let Some(time) = e.time() else { continue };
         if !matches!(e.kind, LineKind::Access | LineKind::Error) {
             continue;
         }
@@ -181,17 +181,17 @@ fn pairs<'a>(events: impl Iterator<Item = &'a OriginEvent>, rows: &Rows<'_>, col
             Some(Pair { lo: stated - end, hi: stated + time.precision_ns - start, weight, line: e.at.line, stated })
         };
         if let Some(ray) = e.own_ray() {
-            let found = rows.index.ray(ray);
-            by_ray.extend(found.iter().filter_map(|&i| pair(&rows.facts.get(i as usize)?, 1.0 / found.len() as f64)));
+            let found = rows.index.rays(ray);
+            by_ray.extend(rows.index.ray(ray).filter_map(|i| pair(&rows.facts.get(i as usize)?, 1.0 / found as f64)));
             continue;
         }
-        let found = rows.index.request(e.request);
-        if found.is_empty() || found.len() > MANY {
+        if !(1..=MANY).contains(&rows.index.requests(e.request)) {
             continue;
         }
-        let matching: Vec<Fact> = found
-            .iter()
-            .filter_map(|&i| rows.facts.get(i as usize))
+        let matching: Vec<Fact> = rows
+            .index
+            .request(e.request)
+            .filter_map(|i| rows.facts.get(i as usize))
             .filter(|f| rows.keys.get(f.combo as usize).is_none_or(|k| agrees(e, f, k, column, true)))
             .filter(|f| plausible(e, f))
             .collect();
@@ -258,7 +258,7 @@ fn by_machine(scans: &[SourceScan], members: &[usize], clocks: &mut Clocks) {
             match clocks.of(i, has_zone) {
                 Some(clock) => {
                     known.extend(group(scan, has_zone).filter(|e| e.sig.is_some() || machine::is_failure(e)).filter_map(|event| {
-                        let stated = event.time?.stated_ns();
+                        let stated = event.time()?.stated_ns();
                         Some(Known { at: stated - clock.shift_of(event.at.line, stated)?, event })
                     }))
                 }
@@ -319,7 +319,7 @@ fn local_time(scan: &SourceScan, clock: Option<&Clock>) -> Option<Timeline> {
     let skew = clock.map_or_else(|| Timeline::constant(0), Timeline::of);
     let access = scan.kinds.contains_key(&LineKind::Access);
     let written = group(scan, true).filter(|e| !access || e.kind == LineKind::Access).filter_map(|e| {
-        let time = e.time?;
+        let time = e.time()?;
         let stated = time.stated_ns();
         Some((stated - clock.map_or(Some(0), |c| c.shift_of(e.at.line, stated))?, time.offset_s?))
     });

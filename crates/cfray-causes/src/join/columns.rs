@@ -14,14 +14,16 @@ const ROWS: usize = 256;
 /// A client column counts as comparable when at least half of the lines whose request is known agree with some row of that request.
 /// Of many lines a choice is asked; requests with many rows count only where there are no others.
 pub fn client_column(scan: &SourceScan, facts: &Facts, keys: &[ComboKeys], index: &FactIndex) -> ClientColumn {
-    let rows = |e: &OriginEvent| if e.ray != 0 { index.ray(e.ray) } else { index.request(e.request) };
-    let few = chosen(scan, |e| (1..=ROWS).contains(&rows(e).len()));
+    let count = |e: &OriginEvent| if e.ray != 0 { index.rays(e.ray) } else { index.requests(e.request) };
+    let few = chosen(scan, |e| (1..=ROWS).contains(&count(e)));
     let one_by_one = |e: &OriginEvent| {
-        let mut rows = rows(e).iter().filter_map(|&i| facts.get(i as usize));
+        // By the one or by the other.
+        let (ray, request) = if e.ray != 0 { (e.ray, 0) } else { (0, e.request) };
+        let mut rows = index.ray(ray).chain(index.request(request)).filter_map(|i| facts.get(i as usize));
         rows.any(|f| keys.get(f.combo as usize).is_some_and(|k| agrees(e, &f, k, ClientColumn::Comparable, false)))
     };
     let opaque = mostly_not(&few, one_by_one).or_else(|| {
-        let many = chosen(scan, |e| rows(e).len() > ROWS);
+        let many = chosen(scan, |e| count(e) > ROWS);
         if many.len() < ENOUGH {
             return None;
         }
@@ -30,7 +32,7 @@ pub fn client_column(scan: &SourceScan, facts: &Facts, keys: &[ComboKeys], index
         let clients: HashSet<(u32, u32)> = facts.iter().filter(|f| asked.contains(&f.request)).map(|f| (f.request, f.client)).collect();
         let edges: HashSet<u64> = keys.iter().map(|k| k.edge_ip).filter(|key| *key != 0).collect();
         let known = |e: &OriginEvent, key: u64| key != 0 && clients.contains(&(e.request as u32, key as u32));
-        mostly_not(&many, |e| edges.contains(&e.client) || known(e, e.client) || known(e, e.visitor))
+        mostly_not(&many, |e| edges.contains(&e.client) || known(e, e.client) || known(e, e.details().visitor))
     });
     if opaque == Some(true) { ClientColumn::Opaque } else { ClientColumn::Comparable }
 }

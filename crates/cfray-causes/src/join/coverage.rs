@@ -63,16 +63,15 @@ impl Coverage {
         }
         let only_server =
             (w.servers.iter().filter(|s| s.has_access).count() == 1).then(|| w.servers.iter().position(|s| s.has_access)).flatten();
-        // Few facts own lines: a bit is cheaper to ask than the map.
+        // Few facts own lines: a bit is cheaper to ask than their list.
         let mut owning = vec![0u64; w.edge.facts.len().div_ceil(64)];
-        #[allow(clippy::iter_over_hash_type)]
         for fact in w.ties.of_fact.keys() {
             if let Some(word) = owning.get_mut(*fact as usize / 64) {
                 *word |= 1 << (fact % 64);
             }
         }
         // Lines without a time are tied where a request is the only one of its kind: of others they would tell nothing.
-        let timed = |ev: &Ev| ev.utc.is_some() || ev.e.time.is_some();
+        let timed = |ev: &Ev| ev.utc.is_some() || ev.e.time().is_some();
         let owns = |i: usize| owning.get(i / 64).is_some_and(|word| word & (1 << (i % 64)) != 0);
         for (i, f) in w.edge.facts.iter().enumerate() {
             // A job that delivers failures only still has those that the origin itself answered with.

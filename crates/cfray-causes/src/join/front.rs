@@ -24,5 +24,5 @@ pub fn is_failure(status: u16) -> bool {
 /// without an error may as well be the visitor's next try.
 pub fn behind<'w>(front: &Ev, others: impl Iterator<Item = &'w Ev>) -> Option<u16> {
     let own = |ev: &&Ev| ev.e.kind == LineKind::Access && ev.scan != front.scan && ev.e.status.is_some_and(is_failure);
-    front.e.upstream_status.or_else(|| others.filter(own).find_map(|ev| ev.e.status))
+    front.e.details().upstream_status.or_else(|| others.filter(own).find_map(|ev| ev.e.status))
 }

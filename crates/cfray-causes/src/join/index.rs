@@ -1,5 +1,6 @@
 //! Look-ups over facts, limited to what the origin events can ask for.
 
+use super::gaps::{Gaps, Lists};
 use super::world::Span;
 use cfray_model::time::{MILLI, SECOND};
 use cfray_model::{Combo, Fact, FactFlags, Facts, LineKind, OriginEvent, key};
@@ -13,6 +14,8 @@ pub struct FactIndex {
     by_ray: HashMap<u64, (u32, u32)>,
     with_ray: Vec<u32>,
     by_request: HashMap<u32, Asked>,
+    /// The facts of all requests.
+    lists: Lists,
     /// Start of every [`STEP`]th fact, in milliseconds since the epoch.
     ladder: Vec<i64>,
     /// Facts without a time, which come before all others.
@@ -32,7 +35,7 @@ struct Found {
 #[derive(Debug, Default)]
 struct Asked {
     /// Facts, in their order: by start.
-    rows: Vec<u32>,
+    rows: Gaps,
     /// The longest of them, in milliseconds.
     longest_ms: u32,
 }
@@ -111,7 +114,7 @@ impl FactIndex {
                 with_ray.extend(part.with_ray);
                 for (request, i, dur_ms) in part.with_request {
                     let asked = index.by_request.entry(request).or_default();
-                    asked.rows.push(i);
+                    index.lists.push(&mut asked.rows, i);
                     asked.longest_ms = asked.longest_ms.max(dur_ms);
                 }
             }
@@ -129,14 +132,28 @@ impl FactIndex {
     }
 
     /// Facts with the ray.
-    pub fn ray(&self, ray: u64) -> &[u32] {
+    pub fn ray(&self, ray: u64) -> impl Iterator<Item = u32> {
+        self.facts_of(ray).iter().copied()
+    }
+
+    /// How many facts have the ray.
+    pub fn rays(&self, ray: u64) -> usize {
+        self.facts_of(ray).len()
+    }
+
+    fn facts_of(&self, ray: u64) -> &[u32] {
         let place = self.by_ray.get(&ray).and_then(|(from, to)| self.with_ray.get(*from as usize..*to as usize));
         place.unwrap_or_default()
     }
 
     /// Facts with the request key of an event.
-    pub fn request(&self, request: u64) -> &[u32] {
-        self.asked(request).map_or(&[], |asked| &asked.rows)
+    pub fn request(&self, request: u64) -> impl Iterator<Item = u32> {
+        self.asked(request).into_iter().flat_map(|asked| self.lists.from(&asked.rows, 0))
+    }
+
+    /// How many facts have the request key of an event.
+    pub fn requests(&self, request: u64) -> usize {
+        self.asked(request).map_or(0, |asked| asked.rows.len())
     }
 
     fn asked(&self, request: u64) -> Option<&Asked> {
@@ -147,19 +164,21 @@ impl FactIndex {
     /// and those without a time. The answer may hold a few that just miss it.
     pub fn request_near(&self, request: u64, span: Option<Span>) -> impl Iterator<Item = u32> {
         let asked = self.asked(request);
-        let rows = asked.map_or(&[][..], |asked| &asked.rows);
-        let (mut timeless, mut near) = (&rows[..0], rows);
+        // Those before the first come in any case; then those from the second on and before the third.
+        let (mut timeless, mut from, mut to) = (0, 0, usize::MAX);
         if let (Some(span), Some(asked)) = (span, asked) {
             // A row lives to the end of its last tick, which is a second at most.
             let lo = span.lo.div_euclid(MILLI) - i64::from(asked.longest_ms) - SECOND / MILLI;
             let hi = span.hi.div_euclid(MILLI);
-            let from = self.ladder.partition_point(|start| *start < lo).saturating_sub(1) * STEP;
-            let to = self.ladder.partition_point(|start| *start <= hi) * STEP;
-            let before = |index: usize| rows.partition_point(|row| (*row as usize) < index);
-            timeless = rows.get(..before(self.timeless)).unwrap_or_default();
-            near = rows.get(timeless.len().max(before(from))..before(to)).unwrap_or_default();
+            from = self.ladder.partition_point(|start| *start < lo).saturating_sub(1) * STEP;
+            to = self.ladder.partition_point(|start| *start <= hi) * STEP;
+            timeless = self.timeless;
+            from = from.max(timeless);
         }
-        timeless.iter().chain(near).copied()
+        let rows = move |from: usize, to: usize| {
+            asked.into_iter().flat_map(move |asked| self.lists.from(&asked.rows, from)).take_while(move |row| (*row as usize) < to)
+        };
+        rows(0, timeless).chain(rows(from, to))
     }
 }
 
@@ -204,10 +223,11 @@ pub fn agrees(e: &OriginEvent, f: &Fact, keys: &ComboKeys, column: ClientColumn,
         return false;
     }
     if column == ClientColumn::Comparable && e.client != 0 && (f.client != 0 || keys.edge_ip != 0) {
-        let visitor = f.client != 0 && (e.client as u32 == f.client || (e.visitor != 0 && e.visitor as u32 == f.client));
+        let visitor =
+            f.client != 0 && (e.client as u32 == f.client || (e.details().visitor != 0 && e.details().visitor as u32 == f.client));
         let edge = keys.edge_ip != 0 && e.client == keys.edge_ip;
         // A line that shows both addresses must have the visitor right, too.
-        let contradicts = e.visitor != 0 && f.client != 0 && e.visitor as u32 != f.client;
+        let contradicts = e.details().visitor != 0 && f.client != 0 && e.details().visitor as u32 != f.client;
         if !(visitor || edge) || contradicts {
             return false;
         }

@@ -1,6 +1,7 @@
 //! Who owns an origin line: ties by ray, by request and by connection.
 
 use super::index::{ClientColumn, ComboKeys, FactIndex, agrees, may_have_reached_origin};
+use super::owned::OfFact;
 use super::world::{EdgeKind, Ev, Span};
 use cfray_model::time::SECOND;
 use cfray_model::{Fact, Facts, LineKind, Sig, SigHit, Stack, Tie};
@@ -12,7 +13,7 @@ pub struct Ties {
     /// For each event the fact it belongs to, and how.
     pub owner: Vec<Option<(u32, Tie)>>,
     /// For each fact its events, in event order.
-    pub of_fact: HashMap<u32, Vec<u32>>,
+    pub of_fact: OfFact,
     /// Events whose request fits several rows of different outcome equally well: they prove neither
     /// presence nor absence.
     pub open: HashSet<u32>,
@@ -31,8 +32,11 @@ impl Ties {
             && slot.is_none()
         {
             *slot = Some((fact, tie));
-            self.of_fact.entry(fact).or_default().push(event as u32);
         }
+    }
+
+    fn gather(&self) -> OfFact {
+        OfFact::of(self.owner.iter().map(|owner| owner.map(|(fact, _)| fact)))
     }
 }
 
@@ -43,7 +47,7 @@ const SLACK: i64 = SECOND;
 fn explains(ev: &Ev, f: &Fact, kind: EdgeKind) -> Option<u8> {
     let e = &ev.e;
     if e.kind == LineKind::Error {
-        return Some(error_explains(e.sig.as_ref(), f));
+        return Some(error_explains(e.sig.as_deref(), f));
     }
     if e.kind == LineKind::Other {
         // An application warns of requests that it answers, too.
@@ -54,8 +58,9 @@ fn explains(ev: &Ev, f: &Fact, kind: EdgeKind) -> Option<u8> {
     }
     let status = e.status?;
     if f.edge_status == 520 {
-        let closing = matches!(status, 9 | 0 | 520) || (matches!(status, 408 | 499 | 500) && sent_nothing(ev)) || e.bytes_sent == Some(0);
-        let large = e.bytes_sent.or(e.size).is_some_and(|n| n > 120_000);
+        let closing =
+            matches!(status, 9 | 0 | 520) || (matches!(status, 408 | 499 | 500) && sent_nothing(ev)) || e.details().bytes_sent == Some(0);
+        let large = e.details().bytes_sent.or(e.size.get()).is_some_and(|n| n > 120_000);
         return Some(match status {
             _ if closing || large => 0,
             200..=399 if kind != EdgeKind::Full => 3,
@@ -122,11 +127,7 @@ pub fn tie(evs: &[Ev], facts: &Facts, keys: &[ComboKeys], index: &FactIndex, col
     by_connection(evs, facts, &mut ties);
     by_page(evs, &mut ties);
     by_dropped_page(evs, facts, keys, &mut ties);
-    // Each list is sorted by itself: the order of the map is of no consequence.
-    #[allow(clippy::iter_over_hash_type)]
-    for list in ties.of_fact.values_mut() {
-        list.sort_unstable();
-    }
+    ties.of_fact = ties.gather();
     ties
 }
 
@@ -144,8 +145,7 @@ fn by_ray(evs: &[Ev], facts: &Facts, index: &FactIndex, ties: &mut Ties) {
         }
         let best = index
             .ray(ev.e.ray)
-            .iter()
-            .filter_map(|&f| Some((f, facts.get(f as usize)?)))
+            .filter_map(|f| Some((f, facts.get(f as usize)?)))
             .filter(|(_, f)| !ev.e.unsure_ray || (f.request != 0 && ev.e.request as u32 == f.request))
             // Rays are not guaranteed unique: time or request must agree as well.
             .filter(|(_, f)| in_life(ev, f, 10 * SECOND) || (ev.e.request != 0 && ev.e.request as u32 == f.request && ev.utc.is_none()))
@@ -161,18 +161,19 @@ fn by_connection(evs: &[Ev], facts: &Facts, ties: &mut Ties) {
     let mut owned: HashMap<(usize, u8, u64), Vec<u32>> = HashMap::default();
     for (ev, owner) in evs.iter().zip(&ties.owner) {
         let Some((fact, _)) = owner else { continue };
-        if let Some(cid) = ev.e.cid {
+        if let Some(cid) = ev.e.cid.get() {
             owned.entry((ev.server, 0, cid)).or_default().push(*fact);
         }
-        if ev.e.log_id != 0 {
-            owned.entry((ev.server, 1, ev.e.log_id)).or_default().push(*fact);
+        if ev.e.details().log_id != 0 {
+            owned.entry((ev.server, 1, ev.e.details().log_id)).or_default().push(*fact);
         }
     }
     for (i, ev) in evs.iter().enumerate() {
         if ties.owner.get(i).is_some_and(Option::is_some) {
             continue;
         }
-        let ids = [ev.e.cid.map(|c| (ev.server, 0, c)), (ev.e.log_id != 0).then_some((ev.server, 1, ev.e.log_id))];
+        let ids =
+            [ev.e.cid.get().map(|c| (ev.server, 0, c)), (ev.e.details().log_id != 0).then_some((ev.server, 1, ev.e.details().log_id))];
         let best = ids
             .iter()
             .flatten()
@@ -201,7 +202,7 @@ fn distance_to_end(ev: &Ev, f: &Fact) -> i64 {
 /// Of a request with a body, Apache cannot read what is left from a connection that was dropped: it logs 400 and the size of a
 /// page that nobody gets (`%b`, `%B`); only a count of bytes on the wire (`%O`) would show one that was sent.
 fn unread(access: &Ev) -> bool {
-    access.e.status == Some(400) && access.e.bytes_sent.unwrap_or(0) == 0
+    access.e.status == Some(400) && access.e.details().bytes_sent.unwrap_or(0) == 0
 }
 
 /// ModSecurity on Apache names address and path, but no method: such a line goes with the owned access
@@ -223,7 +224,8 @@ fn by_page(evs: &[Ev], ties: &mut Ties) {
             continue;
         }
         let dropped = ev.e.sig.as_ref().is_some_and(|h| h.sig == Sig::ModsecDrop);
-        let path = if ev.e.path.is_empty() { modsec_path(&ev.e.text) } else { ev.e.path.as_str() };
+        let text = ev.e.text();
+        let path = if ev.e.path.is_empty() { modsec_path(&text) } else { ev.e.path.as_str() };
         let best = pages
             .get(&(ev.server, path))
             .into_iter()
@@ -250,14 +252,16 @@ fn by_dropped_page(evs: &[Ev], facts: &Facts, keys: &[ComboKeys], ties: &mut Tie
     let dropped = |ev: &Ev| ev.e.client != 0 && ev.utc.is_some() && ev.e.sig.as_ref().is_some_and(|h| h.sig == Sig::ModsecDrop);
     let mut pages: HashMap<u32, Vec<u32>> = HashMap::default();
     for (_, ev) in evs.iter().enumerate().filter(|(i, ev)| dropped(ev) && free(ties, *i)) {
-        pages.entry(modsec_page(&ev.e.text)).or_default();
+        pages.entry(modsec_page(&ev.e.text())).or_default();
     }
     if pages.is_empty() {
         return;
     }
-    let lined = |ties: &Ties, f: u32| {
-        let lines = ties.of_fact.get(&f).into_iter().flatten().filter_map(|&e| evs.get(e as usize));
-        lines.into_iter().any(|ev| ev.e.kind == LineKind::Access || dropped(ev))
+    let before = ties.gather();
+    let mut taken: HashSet<u32> = HashSet::default();
+    let lined = |f: u32| {
+        let mut lines = before.get(&f).into_iter().flatten().filter_map(|&e| evs.get(e as usize));
+        lines.any(|ev| ev.e.kind == LineKind::Access || dropped(ev))
     };
     for (f, fact) in facts.iter().enumerate().filter(|(_, fact)| fact.edge_status == 520) {
         if let Some(list) = pages.get_mut(&fact.page) {
@@ -268,12 +272,13 @@ fn by_dropped_page(evs: &[Ev], facts: &Facts, keys: &[ComboKeys], ties: &mut Tie
         if !free(ties, i) {
             continue;
         }
-        let list = pages.get(&modsec_page(&ev.e.text)).map_or(&[][..], Vec::as_slice);
+        let list = pages.get(&modsec_page(&ev.e.text())).map_or(&[][..], Vec::as_slice);
         let fits = list.iter().filter_map(|&f| Some((f, facts.get(f as usize)?))).filter(|&(f, fact)| {
             let edge = keys.get(fact.combo as usize).map_or(0, |k| k.edge_ip);
-            (ev.e.client == edge || ev.e.client as u32 == fact.client) && in_life(ev, &fact, SLACK) && !lined(ties, f)
+            (ev.e.client == edge || ev.e.client as u32 == fact.client) && in_life(ev, &fact, SLACK) && !taken.contains(&f) && !lined(f)
         });
         if let Some((fact, _)) = fits.min_by_key(|(id, fact)| (distance_to_end(ev, fact), *id)) {
+            taken.insert(fact);
             ties.set(i, fact, Tie::Chain);
         }
     }
@@ -321,7 +326,7 @@ fn by_request(evs: &[Ev], facts: &Facts, keys: &[ComboKeys], index: &FactIndex, 
             continue;
         }
         let column = columns.get(ev.scan).copied().unwrap_or_default();
-        if ev.utc.is_none() && index.request(ev.e.request).len() != 1 {
+        if ev.utc.is_none() && index.requests(ev.e.request) != 1 {
             continue;
         }
         let reach = ev.utc.map(|t| Span { lo: t.lo - SLACK, hi: t.hi + SLACK });
@@ -338,7 +343,7 @@ fn by_request(evs: &[Ev], facts: &Facts, keys: &[ComboKeys], index: &FactIndex, 
             }
         }
     }
-    candidates.sort_by_key(|c| (c.rank, c.distance, c.ev, c.fact));
+    candidates.sort_unstable_by_key(|c| (c.rank, c.distance, c.ev, c.fact));
     let alike = (kind != EdgeKind::Full).then(|| Alike::count(evs));
     for c in &candidates {
         let Some(ev) = evs.get(c.ev as usize) else { continue };
@@ -402,12 +407,12 @@ impl Alike {
 }
 
 /// A signature, or the number of an access log.
-type Class = (Option<Sig>, usize);
+type Class = (Option<Sig>, u32);
 
 /// Lines of one class compete for a row: access lines of one source, lines of one signature, all others.
 fn class_of(ev: &Ev) -> Class {
     match (ev.e.kind, &ev.e.sig) {
-        (LineKind::Access, _) => (None, ev.scan + 1),
+        (LineKind::Access, _) => (None, ev.scan as u32 + 1),
         (_, Some(hit)) => (Some(hit.sig), 0),
         _ => (None, 0),
     }

@@ -13,7 +13,7 @@ use crate::trust;
 use cfray_model::serverconf::Software;
 use cfray_model::time::{LATEST_NS, SECOND};
 use cfray_model::{
-    EdgeRow, EdgeScan, Fact, FactFlags, IncidentIndex, LineKind, OriginEvent, OriginScan, Sig, SourceId, SourceScan, Stack, Text,
+    EdgeRow, EdgeScan, Fact, FactFlags, IncidentIndex, LineKind, LogTime, OriginEvent, OriginScan, Sig, SourceId, SourceScan, Stack, Text,
 };
 use foldhash::HashMap;
 use rayon::prelude::*;
@@ -144,7 +144,7 @@ impl EdgeKind {
 
 /// Years for stamps that have none: nearest to the edge rows.
 fn fix_years(scan: &mut SourceScan, middle_ns: i64) {
-    if !scan.events.iter().any(|e| e.time.is_some_and(|t| t.yearless)) {
+    if !scan.events.iter().any(|e| e.time().is_some_and(|t| t.yearless)) {
         return;
     }
     let year_start = |year: i64| {
@@ -164,9 +164,8 @@ fn fix_years(scan: &mut SourceScan, middle_ns: i64) {
             .unwrap_or(civil_ns)
     };
     for e in &mut scan.events {
-        if let Some(t) = e.time.as_mut().filter(|t| t.yearless) {
-            t.civil_ns = nearest(t.civil_ns);
-            t.yearless = false;
+        if let Some(t) = e.time().filter(|t| t.yearless) {
+            e.time = Some(LogTime { civil_ns: nearest(t.civil_ns), yearless: false, ..t }).into();
         }
     }
     let old = std::mem::take(&mut scan.minutes);
@@ -212,7 +211,7 @@ impl World {
         for (i, scan) in scans.iter_mut().enumerate() {
             let server = server_of.get(i).copied().unwrap_or(0);
             for e in std::mem::take(&mut scan.events) {
-                let utc = e.time.and_then(|t| {
+                let utc = e.time().and_then(|t| {
                     let clock = clocks.of(i, t.offset_s.is_some())?;
                     let at = t.stated_ns().saturating_sub(clock.shift_of(e.at.line, t.stated_ns())?).clamp(-LATEST_NS, LATEST_NS);
                     Some(Span { lo: at - clock.error_ns, hi: at + t.precision_ns + clock.error_ns })
@@ -220,7 +219,10 @@ impl World {
                 evs.push(Ev { e, scan: i, server, utc });
             }
         }
-        evs.sort_by(|a, b| (a.server, a.utc.map(|s| s.lo), a.e.at, &a.e.text).cmp(&(b.server, b.utc.map(|s| s.lo), b.e.at, &b.e.text)));
+        evs.sort_by(|a, b| {
+            let place = |ev: &Ev| (ev.server, ev.utc.map(|s| s.lo), ev.e.at);
+            place(a).cmp(&place(b)).then_with(|| a.e.text().cmp(&b.e.text()))
+        });
         let edge_kind = edge_kind(&edge);
         let ties = ties::tie(&evs, &edge.facts, &keys, &index, &columns, edge_kind);
         for (server, _) in ties.certain(&evs) {
@@ -239,8 +241,8 @@ impl World {
                 by_sig.entry((ev.server, hit.sig)).or_default().push(i as u32);
             }
             // A line of a connection or request speaks for that one alone.
-            if ev.e.own != 0 && ev.e.request == 0 && ev.e.ray == 0 && ev.e.cid.is_none() {
-                for bit in (0u8..64).filter(|bit| ev.e.own >> bit & 1 == 1) {
+            if ev.e.details().own != 0 && ev.e.request == 0 && ev.e.ray == 0 && ev.e.cid.get().is_none() {
+                for bit in (0u8..64).filter(|bit| ev.e.details().own >> bit & 1 == 1) {
                     by_sig.entry((ev.server, Sig::Own(bit))).or_default().push(i as u32);
                 }
             }
@@ -317,7 +319,7 @@ impl World {
         let mut out: BTreeMap<SourceId, Option<(i64, i64)>> = BTreeMap::new();
         for ev in &self.evs {
             out.entry(ev.e.at.source).or_insert(Some((i64::MAX, i64::MIN)));
-            let stated = ev.e.time.map(|t| t.stated_ns());
+            let stated = ev.e.time().map(|t| t.stated_ns());
             let range = stated.zip(ev.utc).map(|(stated, utc)| (stated - utc.hi, stated - utc.lo));
             if let Some(slot) = out.get_mut(&ev.e.at.source) {
                 *slot = slot.zip(range).map(|(a, b)| (a.0.min(b.0), a.1.max(b.1)));

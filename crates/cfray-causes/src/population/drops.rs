@@ -318,7 +318,7 @@ fn own_pages(w: &World, server: usize) -> BTreeSet<u16> {
     let here = w.evs.iter().filter(|ev| ev.server == server && ev.e.kind == LineKind::Error && !ev.e.path.is_empty());
     let own = here.filter(|ev| match &ev.e.sig {
         Some(hit) => hit.sig == Sig::AccessForbidden,
-        None => ev.e.stack == Stack::Nginx && looked_for(&ev.e.text),
+        None => ev.e.stack == Stack::Nginx && looked_for(&ev.e.text()),
     });
     own.map(|ev| key::shape_key(ev.e.path.as_bytes())).collect()
 }
@@ -343,7 +343,7 @@ const CERTIFICATES: usize = 3;
 fn by_certificate(w: &World) -> BTreeMap<usize, (usize, usize)> {
     let mut counts: BTreeMap<usize, [usize; 4]> = BTreeMap::new();
     for ev in w.evs.iter().filter(|ev| ev.e.kind == LineKind::Access) {
-        let Some(verified) = ev.e.verified else { continue };
+        let Some(verified) = ev.e.details().verified else { continue };
         // A server's own failures tell nothing of whom it turns away.
         let answered = match ev.e.status {
             _ if ev.e.hung_up() => false,

@@ -23,7 +23,7 @@ pub struct FatalPages {
 }
 
 fn place(ev: &Ev) -> Option<Place> {
-    Some((ev.e.sig.as_ref()?.sig, ev.e.file.clone()))
+    Some((ev.e.sig.as_ref()?.sig, ev.e.details().file.clone()))
 }
 
 impl FatalPages {
@@ -55,7 +55,7 @@ impl FatalPages {
             }
             let all = |place: &Place| {
                 let reach = Span { lo: moments.iter().map(|m| m.lo).min()?, hi: moments.iter().map(|m| m.hi).max()? };
-                Some(w.near(key.0, place.0, reach).filter(|(_, ev)| ev.e.file == place.1).count() as u64)
+                Some(w.near(key.0, place.0, reach).filter(|(_, ev)| ev.e.details().file == place.1).count() as u64)
             };
             let often: Vec<&Place> = counts.iter().filter(|(_, n)| **n * 10 >= looked_at * 9).map(|(place, _)| place).collect();
             let numbers: Vec<(&Place, u64)> = often.into_iter().filter_map(|place| Some((place, all(place)?))).collect();

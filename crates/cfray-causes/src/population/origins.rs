@@ -87,11 +87,9 @@ impl Origins {
             count.spoke += u64::from(spoke_http(f));
             count.failed += u64::from(f.edge_status == 520);
         }
-        // A sum: the order of the map is of no consequence.
-        #[allow(clippy::iter_over_hash_type)]
-        for (fact, lines) in &w.ties.of_fact {
+        for (fact, lines) in w.ties.of_fact.iter() {
             let own = lines.iter().any(|e| !w.ties.open.contains(e));
-            let Some(f) = w.edge.facts.get(*fact as usize).filter(|f| own && !f.flags.has(FactFlags::INTERNAL)) else { continue };
+            let Some(f) = w.edge.facts.get(fact as usize).filter(|f| own && !f.flags.has(FactFlags::INTERNAL)) else { continue };
             if let Some(count) = by_combo.get_mut(f.combo as usize) {
                 count.tied += 1;
             }

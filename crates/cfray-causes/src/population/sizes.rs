@@ -96,7 +96,7 @@ impl Sizes {
 
     /// The line shows that the header is of ordinary size.
     pub fn header_known_small(&self, ev: &Ev) -> bool {
-        match (ev.e.bytes_sent, ev.e.body_bytes) {
+        match (ev.e.details().bytes_sent, ev.e.details().body_bytes) {
             (Some(sent), Some(body)) => sent > 0 && sent.saturating_sub(body) < 65_536,
             (Some(sent), None) => sent > 0 && sent < 65_536,
             _ => false,
@@ -105,5 +105,5 @@ impl Sizes {
 }
 
 fn one_size(ev: &Ev) -> Option<u64> {
-    ev.e.bytes_sent.or(ev.e.size)
+    ev.e.details().bytes_sent.or(ev.e.size.get())
 }

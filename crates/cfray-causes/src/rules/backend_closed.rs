@@ -55,7 +55,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     let fastcgi = chain::is_fastcgi(o.1);
     let died = chain::worker_death(c, o.1.utc?).is_some();
     // A uWSGI or SCGI worker has no idle connection to lose: it closes when it ends, and its own log would say why.
-    let per_request = ["uwsgi://", "scgi://"].iter().any(|scheme| o.1.e.text.contains(scheme));
+    let per_request = ["uwsgi://", "scgi://"].iter().any(|scheme| o.1.e.text().contains(scheme));
     let moment = o.1.utc?;
     // Why the backend closed stands in its own log: a death, a time limit, or nothing.
     let own_log = c.server.is_some_and(|server| chain::app_log_covers(c, server));
@@ -76,11 +76,12 @@ fn apache(c: &Case<'_>) -> Option<Finding> {
     let a = c.access.filter(|a| refused(a.1));
     let fits = |ev: &crate::join::Ev| {
         let asked_by = match a {
-            Some(a) => [a.1.e.client, a.1.e.visitor],
+            Some(a) => [a.1.e.client, a.1.e.details().visitor],
             None => [c.row.edge_ip.as_deref(), c.row.client_ip.as_deref()].map(|ip| ip.map_or(0, |ip| key::addr_key(ip.as_bytes()))),
         };
         (ev.e.client == 0 || asked_by == [0, 0] || asked_by.contains(&ev.e.client))
-            && (ev.e.log_id == 0 || a.is_none_or(|a| a.1.e.log_id == 0 || a.1.e.log_id == ev.e.log_id))
+            && (ev.e.details().log_id == 0
+                || a.is_none_or(|a| a.1.e.details().log_id == 0 || a.1.e.details().log_id == ev.e.details().log_id))
     };
     let sent = c.near(&[Sig::ProxyErrorSent], 1_500, 1_500);
     // AH00898 of the same process right after: a valid 502 went out.

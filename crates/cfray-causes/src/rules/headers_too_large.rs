@@ -58,8 +58,8 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         // Cloudflare counts header names and values, the log counts bytes: allow for framing.
         let near_limit = limit.saturating_sub(limit / 50);
         // Beside a wire size, an unnamed size column is the body's (nginx combined with $bytes_sent added).
-        let body = e.body_bytes.or(e.size.filter(|size| e.bytes_sent.is_some_and(|sent| *size <= sent)));
-        if let (Some(sent), Some(body)) = (e.bytes_sent, body) {
+        let body = e.details().body_bytes.or(e.size.get().filter(|size| e.details().bytes_sent.is_some_and(|sent| *size <= sent)));
+        if let (Some(sent), Some(body)) = (e.details().bytes_sent, body) {
             let header = sent.saturating_sub(body);
             return (header > near_limit).then(|| {
                 let text = format!("header of {header} bytes ({sent} sent, {body} of them body); Cloudflare takes {limit}");
@@ -76,7 +76,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
                 return Some(Finding::new(DOC.cause, score, a.2).with(c.line(a.1)).with(sentence(EvidenceKind::Contrast, text)));
             }
             // nginx's lone column is the body's; Apache's is nearly always %O, as in Debian's formats.
-            Some(Excess { size, peers: 0, .. }) if size > near_limit && (e.bytes_sent.is_some() || e.stack == Stack::Apache) => {
+            Some(Excess { size, peers: 0, .. }) if size > near_limit && (e.details().bytes_sent.is_some() || e.stack == Stack::Apache) => {
                 let text = format!("{size} bytes were sent, and no other answer of this kind of path is there to compare");
                 return Some(
                     Finding::new(DOC.cause, 0.72, a.2)
@@ -86,11 +86,11 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
                 );
             }
             // A size column that counts the header and shows nothing unusual rules it out.
-            Some(_) if e.bytes_sent.is_some() => return None,
+            Some(_) if e.details().bytes_sent.is_some() => return None,
             _ => {}
         }
         // A wire size of nothing is nothing.
-        if e.bytes_sent == Some(0) {
+        if e.details().bytes_sent == Some(0) {
             return None;
         }
         if matches!(e.status, Some(200..=399)) {

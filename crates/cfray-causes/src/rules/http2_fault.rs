@@ -76,7 +76,7 @@ fn from_edge_or_terminator(c: &Case<'_>, ev: &crate::join::Ev) -> bool {
         return true;
     }
     // The client's column, wherever the format has it: nothing else that stands in the line counts.
-    ev.e.text
+    ev.e.text()
         .split([' ', '\t', '|', ';', '"', '\'', ',', '[', ']', '(', ')', '='])
         .filter_map(|word| Some((word, word.parse::<std::net::IpAddr>().ok()?)))
         .any(|(word, addr)| key::addr_key(word.as_bytes()) == ev.e.client && cfray_formats::fields::addr::is_local(addr.to_canonical()))

@@ -34,7 +34,7 @@ pub static DOC: CauseDoc = CauseDoc {
 
 /// The 520 came from behind: the application or an inner zone answered with it.
 pub fn check(c: &Case<'_>) -> Option<Finding> {
-    if let Some(a) = c.access.filter(|a| a.1.e.status == Some(520) || a.1.e.upstream_status == Some(520)) {
+    if let Some(a) = c.access.filter(|a| a.1.e.status == Some(520) || a.1.e.details().upstream_status == Some(520)) {
         return Some(Finding::new(DOC.cause, 0.98, a.2).with(c.line(a.1)));
     }
     (c.row.o2o == Some(true)).then(|| {

@@ -85,7 +85,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         let full = c
             .near(&[Sig::ApacheMaxWorkers], 120_000, 60_000)
             .into_iter()
-            .find(|(_, e)| !e.e.text.contains("mpm_prefork") && !e.e.text.contains("AH00161"));
+            .find(|(_, e)| !e.e.text().contains("mpm_prefork") && !e.e.text().contains("AH00161"));
         if let (Some((_, ev)), true, Some(Stack::Apache)) = (full, at_once, c.stack()) {
             return Some(
                 Finding::new(DOC.cause, 0.62 * c.absence_weight(), Tie::Window)

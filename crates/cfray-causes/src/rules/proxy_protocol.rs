@@ -111,7 +111,8 @@ fn refused(c: &Case<'_>) -> Option<Finding> {
 
 /// A front on the machine or its own network passed Cloudflare's connection on.
 fn from_local_front(ev: &Ev) -> bool {
-    let tail = ev.e.text.rsplit_once(", client: ").map(|(_, tail)| tail);
+    let text = ev.e.text();
+    let tail = text.rsplit_once(", client: ").map(|(_, tail)| tail);
     tail.and_then(|t| t.split([',', ' ']).next()?.parse().ok()).is_some_and(cfray_formats::fields::addr::is_local)
 }
 

@@ -44,7 +44,8 @@ pub static DOC: CauseDoc = CauseDoc {
 pub fn check(c: &Case<'_>) -> Option<Finding> {
     let empty = c.access.is_some_and(|a| {
         let e = &a.1.e;
-        let nothing = e.bytes_sent == Some(0) || (e.bytes_sent.is_none() && e.body_bytes.or(e.size) == Some(0));
+        let nothing =
+            e.details().bytes_sent == Some(0) || (e.details().bytes_sent.is_none() && e.details().body_bytes.or(e.size.get()) == Some(0));
         nothing && !e.hung_up() && matches!(e.status, Some(0 | 200..=403 | 405..=407 | 500))
     });
     let own = c.own(&[Sig::FileIo, Sig::AllocFailed]);
@@ -56,12 +57,12 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
         None if empty => {
             // HEAD, 204 and 304 have no body; only a wire size of 0 proves that nothing was sent.
             let a = c.access?;
-            let proven = a.1.e.bytes_sent == Some(0) || matches!(a.1.e.status, Some(0 | 500));
+            let proven = a.1.e.details().bytes_sent == Some(0) || matches!(a.1.e.status, Some(0 | 500));
             let near = c.nearest(&[Sig::FileIo, Sig::AllocFailed], 1200, 1200).map(|x| c.line(x.1));
             let score = match (proven, near.is_some()) {
                 (_, true) => 0.85,
                 // `500 0` is also what an error page that closes leaves of any hidden failure, and PHP's own 500 has no body.
-                (true, false) if a.1.e.status == Some(500) && a.1.e.bytes_sent.is_none() => 0.45,
+                (true, false) if a.1.e.status == Some(500) && a.1.e.details().bytes_sent.is_none() => 0.45,
                 // So does a worker that is told to end give up what it has in hand, all at once.
                 (true, false) if a.1.e.status == Some(0) && cut_together(c) => 0.45,
                 // Whatever could not be written would stand in the error log, which is there and silent.

@@ -90,7 +90,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     }
     // Apache logs what it had in hand when it was stopped, with no byte sent.
     let cut = |a: &crate::rule::Owned<'_>| {
-        matches!(a.1.e.status, Some(200..=399)) && a.1.e.bytes_sent.or(a.1.e.size).or(a.1.e.body_bytes) == Some(0)
+        matches!(a.1.e.status, Some(200..=399)) && a.1.e.details().bytes_sent.or(a.1.e.size.get()).or(a.1.e.details().body_bytes) == Some(0)
     };
     if !c.no_line() && !c.access.as_ref().is_some_and(cut) {
         return None;

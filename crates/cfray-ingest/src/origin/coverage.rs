@@ -1,13 +1,13 @@
 //! What one writer covers, and its events: counters that merge by addition, minimum and union.
 
 use super::answers::Answers;
-use super::event::{event, mere_noise, odd_access, request_of, stack_of};
+use super::event::{Texts, event, mere_noise, odd_access, request_of, seldom_shown, stack_of};
 use super::fold::Fold;
 use super::wanted::Wanted;
 use crate::discover::OriginPlan;
 use cfray_formats::Glance;
 use cfray_model::time::MINUTE;
-use cfray_model::{Level, Line, LineKind, LineRef, LogTime, Pool, SourceScan, Stack, key};
+use cfray_model::{Level, Line, LineKind, LineRef, LogTime, SourceScan, Stack, key};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -46,8 +46,7 @@ pub struct Coverage {
     writers: BTreeMap<u64, (u64, u64)>,
     unstamped: u64,
     fold: Fold,
-    /// Paths of the last events.
-    paths: Pool,
+    texts: Texts,
     /// A choice of ordinary answers, where the index asks for one.
     pub answers: Answers,
 }
@@ -227,11 +226,13 @@ impl Coverage {
         if noise && !self.fold.noise(line.time, at) {
             return;
         }
-        let mut event = event(line, record, at, sig, request, plan, &mut self.paths);
+        // Of what is kept to compare with hardly anything is ever quoted.
+        let compared = line.kind == LineKind::Access && ray != 0 && index.chosen(ray);
+        let shown = !compared && !sig.as_ref().is_some_and(seldom_shown);
+        let event = event(line, (record, at), sig, (request, own), plan, &mut self.texts, shown);
         if noise {
             return self.fold.add_noise(event);
         }
-        event.own = own;
         self.fold.add(event, ray, wanted);
     }
 

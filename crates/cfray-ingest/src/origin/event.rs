@@ -5,8 +5,9 @@ use super::wanted::Wanted;
 use crate::discover::OriginPlan;
 use cfray_formats::Glance;
 use cfray_formats::fields::request::{self, Request};
-use cfray_model::{Line, LineKind, LineRef, OriginEvent, Pool, Sig, SigHit, Stack, Text, key};
+use cfray_model::{Details, Line, LineKind, LineRef, OriginEvent, Pool, RecordText, Sig, SigHit, Stack, Text, TextShelf, key};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Longest text that is kept of a record, in bytes.
 const MAX_TEXT: usize = 2048;
@@ -61,15 +62,16 @@ pub fn idle(glance: &Glance<'_>, wanted: &Wanted<'_>) -> bool {
     }
 }
 
-/// Builds the event of a line that is kept.
+/// Builds the event of a line that is kept. `own`: bits of the configuration's own patterns that it matches; `shown`: evidence may well
+/// quote it.
 pub fn event(
     line: &Line<'_>,
-    record: &[u8],
-    at: LineRef,
+    (record, at): (&[u8], LineRef),
     sig: Option<SigHit>,
-    request: u64,
+    (request, own): (u64, u64),
     plan: &OriginPlan,
-    paths: &mut Pool,
+    texts: &mut Texts,
+    shown: bool,
 ) -> Box<OriginEvent> {
     let raw_key = |value| text_key(value, plan.json);
     let addr = |value: &Option<Cow<'_, [u8]>>| value.as_deref().map_or(0, key::addr_key);
@@ -77,7 +79,7 @@ pub fn event(
         Some(uri) if request != 0 || line.stack == Stack::App => {
             let uri = key::canonical_uri(uri);
             let path = uri.split(|&b| b == b'?').next().unwrap_or_default();
-            paths.get(cut(&String::from_utf8_lossy(path), MAX_PATH))
+            texts.paths.get(cut(&String::from_utf8_lossy(path), MAX_PATH))
         }
         _ => Text::new(),
     };
@@ -87,44 +89,77 @@ pub fn event(
         _ => Text::new(),
     };
     let (stack, time_is_start) = placed(line, plan);
-    Box::new(OriginEvent {
-        time: line.time,
-        at,
-        time_is_start,
-        kind: line.kind,
-        stack,
-        level: line.level,
-        sig,
-        own: 0,
-        pid: line.pid,
-        tid: line.tid,
-        cid: line.cid,
+    // An audit record is a page long; what the module decided stands at its end.
+    let text = if line.kind == LineKind::Audit && !line.message.is_empty() {
+        texts.of(&line.message, shown)
+    } else {
+        texts.of(&plan.parser.quote(record), shown)
+    };
+    let more = Details {
+        own,
         log_id: line.log_id.as_deref().map_or(0, key::bytes_key),
+        visitor: addr(&line.visitor),
+        bytes_sent: line.bytes_sent,
+        body_bytes: line.body_bytes,
+        duration_us: line.duration_us,
+        verified: line.verified,
+        upstream_status: line.upstream_status,
+        file,
+    };
+    Box::new(OriginEvent {
+        time: line.time.into(),
         ray: line.ray.map_or(0, |r| r.0),
         request,
         host: line.host.as_deref().map_or(0, key::host_key),
         client: addr(&line.client),
-        visitor: addr(&line.visitor),
         agent: raw_key(&line.agent),
-        referer: raw_key(&line.referer),
-        status: line.status,
-        bytes_sent: line.bytes_sent,
-        body_bytes: line.body_bytes,
-        size: line.size,
-        duration_us: line.duration_us,
-        verified: line.verified,
-        upstream_status: line.upstream_status,
+        pid: line.pid.into(),
+        tid: line.tid.into(),
+        cid: line.cid.into(),
+        size: line.size.into(),
+        sig: sig.map(|hit| texts.sig(hit)),
         path,
+        text,
+        status: line.status,
+        level: line.level,
+        time_is_start,
         unsure_ray: line.unsure_ray,
         raw_text: line.raw_text,
-        file,
-        // An audit record is a page long; what the module decided stands at its end.
-        text: if line.kind == LineKind::Audit && !line.message.is_empty() {
-            text_of(&line.message)
-        } else {
-            text_of(&plan.parser.quote(record))
-        },
+        more: more.boxed(),
+        ..OriginEvent::new(line.kind, stack, at)
     })
+}
+
+/// What lines of a source share, and where their texts lie.
+#[derive(Debug, Default)]
+pub struct Texts {
+    /// Paths of the last events.
+    paths: Pool,
+    /// Texts that hardly anybody will ask for.
+    shelf: TextShelf,
+    /// What the last different lines with a signature said.
+    sigs: [Option<Arc<SigHit>>; 8],
+}
+
+impl Texts {
+    /// A record's text as evidence: decoded, cut. `shown`: evidence may well quote it.
+    fn of(&mut self, record: &[u8], shown: bool) -> RecordText {
+        let text = String::from_utf8_lossy(record.get(..MAX_TEXT + 4).unwrap_or(record));
+        let text = cut(&text, MAX_TEXT);
+        if shown { text.into() } else { self.shelf.put(text) }
+    }
+
+    /// The signature, shared with the last line that had the same.
+    fn sig(&mut self, hit: SigHit) -> Arc<SigHit> {
+        let mut last = self.sigs.iter();
+        if let Some(same) = last.find_map(|known| known.as_ref().filter(|known| ***known == hit)) {
+            return Arc::clone(same);
+        }
+        let hit = Arc::new(hit);
+        self.sigs.rotate_right(1);
+        self.sigs[0] = Some(Arc::clone(&hit));
+        hit
+    }
 }
 
 /// Stack of a line, and whether its time is the request's start. An access line in a format that
@@ -149,6 +184,11 @@ pub fn stack_of(kind: LineKind, stack: Stack, plan: &OriginPlan) -> Stack {
 /// An application's warning: it says nothing about any request but its own.
 pub fn mere_noise(sig: &SigHit) -> bool {
     sig.sig == Sig::PhpOther
+}
+
+/// Is a line hardly ever evidence? What the server answered with an error of its own seldom explains that it did not answer.
+pub fn seldom_shown(sig: &SigHit) -> bool {
+    mere_noise(sig) || matches!(sig.sig, Sig::AccessForbidden | Sig::ConnectFailed)
 }
 
 /// The deepest file that a fault of PHP, or of an application under uvicorn, names.
@@ -182,12 +222,6 @@ fn without_headers(message: &[u8]) -> std::borrow::Cow<'_, [u8]> {
         out.extend_from_slice(at.and_then(|at| piece.get(at + 2..)).unwrap_or(piece));
     }
     out.into()
-}
-
-/// A record's text as evidence: decoded, cut.
-fn text_of(record: &[u8]) -> Text {
-    let text = String::from_utf8_lossy(record.get(..MAX_TEXT + 4).unwrap_or(record));
-    cut(&text, MAX_TEXT).into()
 }
 
 /// The longest beginning of at most `max` bytes that ends between characters.

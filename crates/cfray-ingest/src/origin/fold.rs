@@ -84,7 +84,7 @@ impl Fold {
                 Kind::Noise => fewest_stretches(&mut group.events, half),
                 _ => {}
             }
-            group.events.iter_mut().for_each(|event| cut_text(event, text));
+            group.events.iter_mut().for_each(|event| event.text.cut(text));
             group.events.shrink_to_fit();
         }
     }
@@ -125,9 +125,9 @@ impl Fold {
     pub fn add_noise(&mut self, mut event: Box<OriginEvent>) {
         let half = self.noise_half();
         if self.level > 0 {
-            cut_text(&mut event, self.limits().1);
+            event.text.cut(self.limits().1);
         }
-        let group = self.groups.entry(Self::noise_key(event.time)).or_default();
+        let group = self.groups.entry(Self::noise_key(event.time())).or_default();
         group.events.push(event);
         fewest_stretches(&mut group.events, half);
     }
@@ -146,18 +146,18 @@ impl Fold {
             (_, 1.., _) => Kind::Ray(ray),
             (_, 0, 1..) => Kind::Request(request),
             (Some(hit), ..) => Kind::Sig(hit.sig),
-            (None, ..) if event.own != 0 => Kind::Own(event.own),
+            (None, ..) if event.details().own != 0 => Kind::Own(event.details().own),
             // Odd access lines without signature: by what they ask for.
             (None, ..) => Kind::Request(event.request),
         };
-        let second = event.time.map_or(i64::MIN, |t| t.civil_ns.div_euclid(SECOND));
+        let second = event.time().map_or(i64::MIN, |t| t.civil_ns.div_euclid(SECOND));
         let (keep, text, _) = self.limits();
         let thinned = self.level > 0 && matches!(kind, Kind::Sig(_));
         let group = self.groups.entry((kind, second)).or_default();
         Self::count(&mut self.needs, kind, group.count, 1);
         group.count += 1;
         if self.level > 0 {
-            cut_text(&mut event, text);
+            event.text.cut(text);
         }
         let (all, few) = if thinned { (keep, keep) } else { (ALL, FEW) };
         if group.count > all as u64 {
@@ -184,6 +184,10 @@ impl Fold {
         let level = self.level.max(other.level);
         self.thin(level);
         other.thin(level);
+        if self.groups.is_empty() {
+            (self.groups, self.needs) = (other.groups, other.needs);
+            return;
+        }
         let ((keep, ..), half) = (self.limits(), self.noise_half());
         // Any order will do: groups are independent of each other.
         #[allow(clippy::iter_over_hash_type)]
@@ -220,7 +224,7 @@ impl Fold {
             folded += group.count - group.events.len() as u64;
             events.extend(group.events);
         }
-        events.sort_by_cached_key(|e| (e.time.map(|t| t.stated_ns()), e.at));
+        events.sort_by_cached_key(|e| (e.time().map(|t| t.stated_ns()), e.at));
         (events, folded)
     }
 }
@@ -249,13 +253,6 @@ fn fewest_stretches(events: &mut Vec<Box<OriginEvent>>, half: usize) {
     }
 }
 
-fn cut_text(event: &mut OriginEvent, max: usize) {
-    if event.text.len() > max {
-        let end = event.text.floor_char_boundary(max);
-        event.text = event.text.get(..end).unwrap_or_default().into();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -268,7 +265,7 @@ mod tests {
         parsed.time = Some(LogTime { civil_ns: second * 1_000_000_000, offset_s: None, precision_ns: 1, yearless: false });
         let sig = SigHit { sig: Sig::WorkerConnections, num: None, pid: None, name: None };
         let at = LineRef { source: SourceId(0), line, offset: line };
-        super::super::event::event(&parsed, b"text", at, Some(sig), 0, &plan, &mut cfray_model::Pool::default())
+        super::super::event::event(&parsed, (b"text", at), Some(sig), (0, 0), &plan, &mut Default::default(), true)
     }
 
     #[test]
@@ -314,7 +311,7 @@ mod tests {
                 }
                 let mut one = event(*line, *second);
                 one.text = "é".repeat(900).into();
-                if fold.noise(one.time, one.at) {
+                if fold.noise(one.time(), one.at) {
                     fold.add_noise(one);
                 }
             }

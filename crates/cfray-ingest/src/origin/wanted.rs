@@ -57,6 +57,11 @@ impl<'a> Wanted<'a> {
         self.rays.may_hold(ray) && self.index.rays.contains(&ray)
     }
 
+    /// Is the ray that of a row which is no incident?
+    pub fn chosen(&self, ray: u64) -> bool {
+        self.index.chosen.contains(&ray)
+    }
+
     /// Likewise the request, of a line without a ray.
     pub fn request(&self, request: u64) -> bool {
         self.ask_requests && request != 0 && self.requests.may_hold(request & u64::from(u32::MAX)) && self.index.wants(0, request)

@@ -31,7 +31,7 @@ pub fn excerpts(tied: &[Tied<'_>], discovery: &Discovery, options: &Options, mas
         let file = files.entry(t.source).or_default();
         file.name = t.name;
         let lines = t.text.split('\n').count() as u64;
-        file.records.entry(t.line).or_insert_with(|| (lines, BTreeSet::new(), t.text)).1.insert(t.how);
+        file.records.entry(t.line).or_insert_with(|| (lines, BTreeSet::new(), t.text.as_str())).1.insert(t.how);
     }
     let numbered = (1..).zip(files);
     numbered

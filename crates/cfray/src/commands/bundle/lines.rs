@@ -2,7 +2,7 @@
 
 use cfray_causes::join::{Ev, Span, World};
 use cfray_model::report::{Report, Row};
-use cfray_model::{EvidenceKind, LineRef, RayId, SourceId, Stamp};
+use cfray_model::{EvidenceKind, LineRef, RayId, SourceId, Stamp, Text};
 use cfray_report::Masker;
 use cfray_report::escape::visible;
 use cfray_report::view::evidence_text;
@@ -27,7 +27,7 @@ pub struct Tied<'w> {
     /// Number of its first physical line.
     pub line: u64,
     /// The record as kept.
-    pub text: &'w str,
+    pub text: Text,
     /// Server that the file belongs to.
     pub server: &'w str,
 }
@@ -56,7 +56,7 @@ pub fn tied<'w>(report: &'w Report, worlds: &'w [World]) -> (Vec<Tied<'w>>, usiz
                 source: ev.e.at.source,
                 name: w.source_name(ev),
                 line: ev.e.at.line,
-                text: &ev.e.text,
+                text: ev.e.text(),
                 server: w.servers.get(ev.server).map_or("", |s| s.name.as_str()),
             };
             lines.entry((tied.name, tied.line)).or_insert(tied);
@@ -121,7 +121,7 @@ pub fn table(report: &Report, tied: &[Tied<'_>], masker: &Masker) -> Result<Vec<
             super::rays::cell(&masker.text(t.server)),
             super::rays::cell(&visible(&masker.text(t.name))),
             t.line.to_string(),
-            super::rays::cell(&visible(&evidence_text(t.text, masker))),
+            super::rays::cell(&visible(&evidence_text(&t.text, masker))),
         ])?;
     }
     out.into_inner().map_err(|error| error.into_error().into())

@@ -163,7 +163,7 @@ const fn sign_of(sig: Sig) -> Option<Cause> {
 pub fn mentions(ray: RayId, worlds: &[World], entries: &[Entry]) -> Vec<Entry> {
     let digits = ray.to_string();
     let known: BTreeSet<&str> = entries.iter().map(|entry| entry.place.as_str()).collect();
-    let holds = |ev: &Ev| ev.e.text.to_ascii_lowercase().contains(&digits);
+    let holds = |ev: &Ev| ev.e.text().to_ascii_lowercase().contains(&digits);
     let steps = worlds.iter().flat_map(|world| world.evs.iter().filter(|ev| holds(ev)).map(|ev| step(world, ev, Link::Mention)));
     steps.filter(|entry| !known.contains(entry.place.as_str())).collect()
 }
@@ -179,21 +179,21 @@ fn follow(world: &World, linked: &mut BTreeMap<u32, Link>, no_row: bool) {
     let near = |a: &Ev, b: &Ev, before: i64, after: i64| match (a.utc, b.utc) {
         (Some(a), Some(b)) => b.hi >= a.lo - before && b.lo <= a.hi + after,
         // Without a clock only lines of one file can be compared, by the digits.
-        _ => a.scan == b.scan && a.e.time.zip(b.e.time).is_some_and(|(a, b)| (-before..=after).contains(&(b.civil_ns - a.civil_ns))),
+        _ => a.scan == b.scan && a.e.time().zip(b.e.time()).is_some_and(|(a, b)| (-before..=after).contains(&(b.civil_ns - a.civil_ns))),
     };
     for (event, ev) in numbered(world) {
         for anchor in tied.iter().filter(|anchor| anchor.server == ev.server) {
-            let same_connection = anchor.e.cid.is_some() && anchor.e.cid == ev.e.cid && anchor.e.stack == ev.e.stack;
-            let same_log_id = anchor.e.log_id != 0 && anchor.e.log_id == ev.e.log_id;
+            let same_connection = anchor.e.cid.get().is_some() && anchor.e.cid == ev.e.cid && anchor.e.stack == ev.e.stack;
+            let same_log_id = anchor.e.details().log_id != 0 && anchor.e.details().log_id == ev.e.details().log_id;
             // A line that names another request is that request's.
             let others = ev.e.request != 0 && anchor.e.request != 0 && ev.e.request != anchor.e.request;
             let about = ev.e.sig.as_ref().and_then(|hit| hit.pid);
             let how = if (same_connection || same_log_id) && !others && near(anchor, ev, CONNECTION_SPAN, CONNECTION_SPAN) {
                 Link::Chain
-            } else if about.is_some() && about == anchor.e.pid && near(anchor, ev, PROCESS_BEFORE, PROCESS_AFTER) {
+            } else if about.is_some() && about == anchor.e.pid.get() && near(anchor, ev, PROCESS_BEFORE, PROCESS_AFTER) {
                 Link::Process
             } else if no_row && ev.e.ray == 0 && anchor.e.request != 0 && ev.e.request == anchor.e.request {
-                let took = anchor.e.duration_us.map_or(0, |us| i64::try_from(us).unwrap_or(0).saturating_mul(1000));
+                let took = anchor.e.details().duration_us.map_or(0, |us| i64::try_from(us).unwrap_or(0).saturating_mul(1000));
                 if !near(anchor, ev, took.saturating_add(PROCESS_BEFORE), PROCESS_BEFORE) {
                     continue;
                 }
@@ -213,11 +213,11 @@ fn step(world: &World, ev: &Ev, link: Link) -> Entry {
     let format = world.scans.get(ev.scan).map_or("", |s| s.info.format.as_str());
     Entry {
         utc: ev.utc,
-        stated: ev.e.time.map(|t| t.civil_ns),
+        stated: ev.e.time().map(|t| t.civil_ns),
         link,
         who: [server, format].iter().filter(|s| !s.is_empty()).copied().collect::<Vec<_>>().join(" "),
         place: format!("{}:{}", world.source_name(ev), ev.e.at.line),
-        text: ev.e.text.to_string(),
+        text: ev.e.text().to_string(),
     }
 }
 
