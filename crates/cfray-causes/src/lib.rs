@@ -49,7 +49,7 @@ pub use settings::{Settings, ZoneSpec};
 use cfray_model::report::{Report, Row, SourceSummary};
 use cfray_model::source::Skipped;
 use cfray_model::text::Place;
-use cfray_model::{EdgeRow, EdgeScan, OriginScan, Shelf, SourceInfo, Text};
+use cfray_model::{EdgeRow, EdgeScan, EvidenceKind, OriginScan, Pool, Shelf, SourceInfo, Text};
 use gathered::Gathered;
 use join::World;
 use join::world::EdgeKind;
@@ -232,6 +232,9 @@ impl Thinned {
     }
 }
 
+/// Of fewer events nobody minds the memory.
+const QUOTES_MOVE: usize = 50_000;
+
 /// Adds the rows of a part to the report, or those of a slice of one, and its requests to the totals, if they are given. Its
 /// world is given back where somebody `keeps` it; elsewhere it makes room for the rows.
 fn one_part(
@@ -260,6 +263,8 @@ fn one_part(
     // Each incident becomes a row of the report; what it was judged by makes room for it.
     let incidents = if keeps { w.edge.incidents.clone() } else { std::mem::take(&mut w.edge.incidents) };
     drop(p);
+    // Where most lines are nobody's incident's, the few that are quoted would hold the memory of all: they are moved.
+    let mut quotes = (!keeps && w.evs.len() > QUOTES_MOVE && w.evs.len() / incidents.len().max(1) >= 4).then(Pool::default);
     let kept = keeps.then_some(w);
     let mut rows = Vec::with_capacity(incidents.len());
     let mut bare = Vec::with_capacity(incidents.len());
@@ -269,6 +274,11 @@ fn one_part(
         let server = judged.server.and_then(|s| servers.get(s)).cloned().unwrap_or_default();
         let lacks = lost.iter().filter(|(of, _)| server.is_empty() || server == of.as_str());
         judged.verdict.missing.extend(lacks.map(|(_, words)| words.clone()));
+        if let Some(quotes) = &mut quotes {
+            for item in judged.verdict.evidence.iter_mut().filter(|item| item.kind == EvidenceKind::Line) {
+                item.text = quotes.get(&item.text);
+            }
+        }
         rows.push(Row {
             source: place(edge.at),
             server,

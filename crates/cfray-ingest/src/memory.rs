@@ -17,3 +17,13 @@ pub fn settle_allocator() {
         libc::mallopt(libc::M_TRIM_THRESHOLD, GIVEN_BACK);
     }
 }
+
+/// Gives free memory back to the system that lies between what stays. To be called where much was freed and more is about to be asked
+/// for, by other threads than those that freed it: they have heaps of their own. Takes some milliseconds.
+pub fn give_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: malloc_trim takes a number, changes nothing that is in use, and may be called at any time by any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}

@@ -14,6 +14,7 @@ mod wanted;
 pub use unescape::unescape;
 
 use crate::discover::Discovery;
+use crate::memory;
 use crate::options::{Options, Progress};
 use crate::parallel::{Job, for_each_block};
 use cfray_model::{IncidentIndex, OriginScan, SourceId};
@@ -62,9 +63,16 @@ pub fn scan_origin(d: &Discovery, index: IncidentIndex, o: &Options, p: &dyn Pro
         let troubles = problems.iter().filter(|p| p.0 == id).map(|p| p.1.clone()).collect();
         scan.sources.extend(collector.finish(info, &server, troubles));
     }
-    scan.asked = Some(Arc::new(index));
+    // What the events were sorted with is gone, and the join takes as much again.
+    if scan.sources.iter().map(|s| s.events.len()).sum::<usize>() > MANY {
+        memory::give_back();
+    }
+    scan.asked = Some(Arc::new(IncidentIndex { chosen: Default::default(), ..index }));
     scan
 }
+
+/// More events than this leave so much free memory behind that it is worth giving back.
+const MANY: usize = 50_000;
 
 /// What a worker, and at last everybody, keeps of all sources.
 #[derive(Default)]

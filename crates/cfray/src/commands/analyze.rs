@@ -11,6 +11,9 @@ use cfray_report::view::View;
 use cfray_report::{OutputFormat, RenderOptions};
 use std::io::IsTerminal;
 
+/// More incidents than this leave so much free memory behind that it is worth giving back.
+const MANY: usize = 10_000;
+
 /// Runs it.
 pub fn run(args: &AnalyzeArgs) -> Outcome<Status> {
     let mut reading = plan::reading(&args.paths, &args.read)?;
@@ -41,6 +44,10 @@ pub fn run(args: &AnalyzeArgs) -> Outcome<Status> {
     settings.lines = targets.iter().any(|t| t.format == cfray_report::OutputFormat::Html);
     let (report, flawed) = pipeline::report(scanned, &mut discovery, &reading, &settings, &progress);
 
+    // Events and facts have gone, and outputs are written by threads of their own.
+    if report.rows.len() > MANY {
+        cfray_ingest::memory::give_back();
+    }
     let (written, failure) = output::write(&report, &targets, &render);
     render.written = written;
     if !quiet {
