@@ -23,7 +23,7 @@ use std::io::Write;
 
 /// Rows in one row group, and in memory at once for each thread: masked rows and columns take some kilobytes each. Whole blocks
 /// of packed rows, so that none is unpacked for two groups.
-const GROUP: usize = 10 * BLOCK;
+const GROUP: usize = 8 * BLOCK;
 
 /// Of every page: the fastest level. Higher ones take twice the time and save a few hundredths.
 fn compression() -> PolarsResult<ParquetCompression> {
