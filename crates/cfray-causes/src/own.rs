@@ -5,7 +5,7 @@ use crate::population::windows::{AFTER_MS, BEFORE_MS};
 use crate::rule::{Case, Finding, sentence};
 use cfray_model::{Cause, EvidenceKind, Sig, Tie};
 
-/// One such cause. Its place in the settings is the bit of its pattern in [`cfray_model::OriginEvent::own`].
+/// One such cause. Its place in the settings is the bit of its pattern in [`cfray_model::Details::own`].
 #[derive(Clone, Debug)]
 pub struct OwnRule {
     /// Name, family and texts.
