@@ -122,6 +122,7 @@ pub fn stdin() -> Box<dyn Read + Send> {
     {
         use std::os::fd::AsFd;
         if let Ok(fd) = io::stdin().as_fd().try_clone_to_owned() {
+            crate::memory::widen_pipe(&fd);
             return Box::new(File::from(fd));
         }
     }

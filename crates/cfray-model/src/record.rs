@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::mem;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// A number that a line may lack, in eight bytes. The largest of all cannot be told from the one before it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,7 +32,7 @@ impl Default for Num {
 
 impl From<Option<u64>> for Num {
     fn from(number: Option<u64>) -> Self {
-        number.map_or(Self::NONE, |n| Self(n.min(u64::MAX - 1)))
+        number.map_or(Self::NONE, Self)
     }
 }
 
@@ -104,7 +104,7 @@ pub enum RecordText {
         block: Arc<Block>,
         /// Its first byte in the block.
         from: u16,
-        /// Its length in bytes; where that is within a character, the text ends before it.
+        /// Its length in bytes.
         len: u16,
     },
 }
@@ -118,7 +118,7 @@ impl RecordText {
         }
     }
 
-    /// Length in bytes, or up to three more where the text was cut.
+    /// Length in bytes.
     pub fn len(&self) -> usize {
         match self {
             Self::Plain(text) => text.len(),
@@ -131,15 +131,18 @@ impl RecordText {
         self.len() == 0
     }
 
-    /// Cuts it to the longest beginning of at most `max` bytes that ends between characters.
+    /// Cuts it to the longest beginning of at most `max` bytes that ends between characters. Where texts are cut memory is short: one
+    /// from a shelf leaves it, so that it does not hold its neighbours.
     pub fn cut(&mut self, max: usize) {
+        if matches!(self, Self::Shelved { .. }) {
+            *self = Self::Plain(self.get());
+        }
         match self {
             Self::Plain(text) if text.len() > max => {
                 let end = text.floor_char_boundary(max);
                 *text = text.get(..end).unwrap_or_default().into();
             }
-            Self::Plain(_) => {}
-            Self::Shelved { len, .. } => *len = (*len).min(u16::try_from(max).unwrap_or(u16::MAX)),
+            _ => {}
         }
     }
 }
@@ -201,7 +204,7 @@ impl Block {
 
     fn text(self: &Arc<Self>, from: usize, len: usize) -> Text {
         let text = |bytes: &[u8]| {
-            // A cut may have gone through a character.
+            // Whole texts: what is no UTF-8 would be a fault of the packing, and ends the text.
             let bytes = bytes.get(from..from + len).unwrap_or_default();
             Text::from(match std::str::from_utf8(bytes) {
                 Ok(text) => text,
@@ -231,8 +234,8 @@ impl Block {
 pub struct TextShelf {
     open: Option<Arc<Block>>,
     texts: usize,
-    /// Full blocks that are not compressed, as long as they are few.
-    plain: Vec<Arc<Block>>,
+    /// Full blocks that are not compressed, as long as they are few; without keeping those whose texts are gone.
+    plain: Vec<Weak<Block>>,
     /// Compresses, once there is enough.
     packer: Option<zstd::bulk::Compressor<'static>>,
 }
@@ -274,10 +277,10 @@ impl TextShelf {
             if let State::Plain(bytes) = &mut *block.state() {
                 bytes.shrink_to_fit();
             }
-            self.plain.push(block);
+            self.plain.push(Arc::downgrade(&block));
             if self.plain.len() > Self::FEW {
                 self.packer = zstd::bulk::Compressor::new(Self::LEVEL).ok();
-                mem::take(&mut self.plain).iter().for_each(|block| self.pack(block));
+                mem::take(&mut self.plain).iter().filter_map(Weak::upgrade).for_each(|block| self.pack(&block));
             }
             return;
         }
@@ -323,7 +326,8 @@ mod tests {
         for number in [None, Some(0), Some(7), Some(u64::MAX - 1)] {
             assert_eq!(Num::from(number).get(), number);
         }
-        assert_eq!(Num::from(Some(u64::MAX)).get(), Some(u64::MAX - 1));
+        // No number rather than a wrong one.
+        assert_eq!(Num::from(Some(u64::MAX)).get(), None);
         assert_eq!(Num::default().get(), None);
     }
 

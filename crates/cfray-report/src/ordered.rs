@@ -7,7 +7,7 @@ use std::sync::mpsc::sync_channel;
 const MOST: usize = 8;
 
 /// Makes `pieces` pieces by their numbers on at most `threads` threads (0 counts as 1), and hands them on in order. Each thread
-/// is at most one piece ahead of what is written.
+/// holds at most two pieces that wait to be written.
 pub fn each<T: Send>(
     threads: usize,
     pieces: usize,

@@ -114,7 +114,8 @@ impl EdgePart {
         }
     }
 
-    /// A number that grows with everything of which the line's number is kept.
+    /// A number that grows with everything of which the line's number is kept: whatever else comes to keep a [`cfray_model::LineRef`]
+    /// belongs in this sum, since lanes settle line numbers only where it has grown.
     pub(crate) fn quoted(&self) -> usize {
         self.incidents.len() + self.packed.len() + self.rejected as usize
     }
