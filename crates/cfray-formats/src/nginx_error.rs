@@ -11,7 +11,7 @@ use crate::fields::addr::is_listen;
 use crate::fields::number::integer;
 use crate::fields::suffix::{self, FIND_CLIENT, FIND_SERVER, Found, Suffix};
 use crate::fields::text::present;
-use crate::fields::time::{Parsed, SECONDS, civil_ns, nginx_error_time};
+use crate::fields::time::{Parsed, nginx_error_time};
 use crate::fields::{modsec, request};
 use crate::spec::{Detection, FormatSpec, LineError, RecordParser, Sample};
 use cfray_model::{Level, Line, LineKind, LogTime, RayId, Stack};
@@ -124,56 +124,6 @@ fn number(input: &[u8]) -> Parsed<'_, u64> {
 }
 
 fn prefix(input: &[u8]) -> Parsed<'_, Prefix> {
-    match usual_prefix(input) {
-        Some(read) => Ok(read),
-        None => any_prefix(input),
-    }
-}
-
-/// [`any_prefix`] of nearly every line, where everything has its place up to the process id: several times a line.
-fn usual_prefix(input: &[u8]) -> Option<(&[u8], Prefix)> {
-    let (head, rest) = input.split_first_chunk::<21>()?;
-    let [y, e, a, r, b'/', month @ .., b' ', b'['] = head else { return None };
-    let [m, o, b'/', d, t, b' ', h, u, b':', n, v, b':', s, w] = month else { return None };
-    let mut odd = false;
-    let mut two = |a: &u8, b: &u8| {
-        let (a, b) = (a.wrapping_sub(b'0'), b.wrapping_sub(b'0'));
-        odd |= a > 9 || b > 9;
-        u32::from(a) * 10 + u32::from(b)
-    };
-    let year = i64::from(two(y, e)) * 100 + i64::from(two(a, r));
-    let (month, day, hour, minute, second) = (two(m, o), two(d, t), two(h, u), two(n, v), two(s, w));
-    if odd {
-        return None;
-    }
-    let time =
-        LogTime { civil_ns: civil_ns(year, month, day, hour, minute, second, 0)?, offset_s: None, precision_ns: SECONDS, yearless: false };
-    let (rest, level) = level(rest).ok()?;
-    let (pid, rest) = digits_at(rest.strip_prefix(b"] ")?)?;
-    let (tid, rest) = digits_at(rest.strip_prefix(b"#")?)?;
-    let rest = rest.strip_prefix(b": ")?;
-    let (cid, rest) = match rest.strip_prefix(b"*") {
-        Some(number) => {
-            let (cid, rest) = digits_at(number)?;
-            (Some(cid), rest.strip_prefix(b" ")?)
-        }
-        None => (None, rest),
-    };
-    Some((rest, Prefix { time, level, pid, tid, cid }))
-}
-
-/// A whole number of at most 18 digits, and what follows it.
-fn digits_at(text: &[u8]) -> Option<(u64, &[u8])> {
-    let (mut value, mut rest) = (0u64, text);
-    while let [digit @ b'0'..=b'9', after @ ..] = rest {
-        // Eighteen digits fit; of more nobody gets the value.
-        value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-        rest = after;
-    }
-    (1..=18).contains(&(text.len() - rest.len())).then_some((value, rest))
-}
-
-fn any_prefix(input: &[u8]) -> Parsed<'_, Prefix> {
     let (rest, (time, level, pid, _, tid, cid)) = (
         terminated(nginx_error_time, char(' ')),
         delimited(char('['), level, tag(&b"] "[..])),

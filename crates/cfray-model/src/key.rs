@@ -8,6 +8,12 @@ pub fn bytes_key(bytes: &[u8]) -> u64 {
     xxh3_64(bytes)
 }
 
+/// Spreads numbers that lie close or at equal distances over all bits, the upper ones most (Fibonacci hashing): the multiplier is 2^64
+/// divided by the golden ratio. For tables that live no longer than a run.
+pub const fn spread(number: u64) -> u64 {
+    number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
 /// Key of a request: method and request target after [`canonical_uri`].
 ///
 /// Both sides of the join must come through here. Zero is never returned; it means "no request".

@@ -31,6 +31,7 @@ pub mod source;
 pub mod text;
 pub mod time;
 pub mod traffic;
+pub mod varint;
 pub mod verdict;
 
 pub use answer::AnsweredLine;

@@ -10,7 +10,7 @@ use std::mem;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// A number that a line may lack, in eight bytes. The largest of all cannot be told from the one before it.
+/// A number that a line may lack, in eight bytes. The largest of all counts as none.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Num(u64);
 

@@ -3,6 +3,7 @@
 //! Nothing here touches a disk; what was packed is there until the shelf is dropped.
 
 use crate::text::Text;
+use crate::{key, varint};
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
@@ -45,13 +46,8 @@ impl<'t> Packer<'t> {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Seven bits a byte, low ones first; small numbers are short.
-    pub(crate) fn number(&mut self, mut n: u64) {
-        while n >= 0x80 {
-            self.byte(n as u8 | 0x80);
-            n >>= 7;
-        }
-        self.byte(n as u8);
+    pub(crate) fn number(&mut self, n: u64) {
+        varint::put(n, |byte| self.byte(byte));
     }
 
     /// One of fewer than 256 words.
@@ -67,7 +63,7 @@ impl<'t> Packer<'t> {
             self.known.resize(Self::SLOTS, ("", 0));
         }
         // All texts live as long as this does, so one place and length is one text.
-        let slot = (text.as_ptr() as u64 >> 3).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+        let slot = key::spread(text.as_ptr() as u64 >> 3) >> 40;
         let number = self.texts;
         match self.known.get_mut(slot as usize % Self::SLOTS) {
             Some((known, number)) if std::ptr::eq(*known, text) => {
@@ -131,27 +127,18 @@ impl Pack for u64 {
     }
 
     fn unpack(from: &mut Unpack<'_>) -> Self {
-        let mut n = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = from.byte();
-            n |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                break;
-            }
-        }
-        n
+        varint::take(|| Some(from.byte())).unwrap_or_default()
     }
 }
 
 /// Small numbers of either sign are short.
 impl Pack for i64 {
     fn pack<'t>(&'t self, out: &mut Packer<'t>) {
-        out.number(((self << 1) ^ (self >> 63)) as u64);
+        out.number(varint::fold(*self));
     }
 
     fn unpack(from: &mut Unpack<'_>) -> Self {
-        let n = u64::unpack(from);
-        ((n >> 1) as i64) ^ -((n & 1) as i64)
+        varint::unfold(u64::unpack(from))
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::escape::{EVIDENCE_CHARS, clip_middle, controls};
 use crate::mask::Masker;
 use crate::{RenderOptions, ReportError, ordered};
+use cfray_model::key::spread;
 use cfray_model::report::{Breakdown, Episode, Report, Row, Share, SourceSummary, Timeline};
 use cfray_model::serverconf::ConfigReport;
 use cfray_model::{Rows, Text};
@@ -135,7 +136,7 @@ impl Clean {
             self.0.resize(Self::SLOTS, (0, How::Nothing));
         }
         // Texts lie at multiples of eight; those of a kind often at equal distances.
-        let slot = ((known.0 >> 3).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as usize) >> 40) % Self::SLOTS;
+        let slot = (spread(known.0 as u64 >> 3) >> 40) as usize % Self::SLOTS;
         if self.0.get(slot) == Some(&known) {
             return None;
         }

@@ -1,5 +1,7 @@
 //! Ascending numbers as the gaps between them.
 
+use cfray_model::varint;
+
 /// Lists of ascending numbers. What is popular is asked for thousands of times, and two or three bytes tell a gap. The bytes of
 /// all lists lie in one piece: thousands of pieces that grow leave twice their room behind when they go.
 #[derive(Debug, Default)]
@@ -7,7 +9,7 @@ pub struct Lists {
     chunks: Vec<Chunk>,
 }
 
-/// Gaps of one list, seven bits a byte, low ones first. Behind the last one: zeros.
+/// Gaps of one list, as [`varint`] writes them. Behind the last one: zeros.
 type Chunk = [u8; 32];
 
 /// One of the [`Lists`].
@@ -32,16 +34,13 @@ impl Lists {
         if list.chunks.is_empty() {
             self.begin(list, list.last);
         }
-        let mut gap = number.wrapping_sub(list.last);
-        let (mut bytes, mut len) = ([0u8; 5], 0usize);
-        for byte in &mut bytes {
-            len += 1;
-            *byte = gap as u8 & 0x7f | if gap < 0x80 { 0 } else { 0x80 };
-            gap >>= 7;
-            if gap == 0 {
-                break;
+        let (mut bytes, mut len) = ([0u8; 5], 0);
+        varint::put(u64::from(number.wrapping_sub(list.last)), |byte| {
+            if let Some(to) = bytes.get_mut(len) {
+                *to = byte;
             }
-        }
+            len += 1;
+        });
         list.last = number;
         list.len += 1;
         let taken = usize::from(list.taken);
@@ -69,16 +68,9 @@ impl Lists {
         let numbers = chunks.iter().flat_map(|(number, chunk)| {
             let mut rest = self.chunks.get(*chunk as usize).map_or(&[][..], |chunk| chunk).iter();
             let next = move |number: &u32| {
-                let mut gap = 0u32;
-                for shift in (0..35).step_by(7) {
-                    let byte = *rest.next()?;
-                    gap |= u32::from(byte & 0x7f) << shift;
-                    if byte < 0x80 {
-                        break;
-                    }
-                }
                 // Numbers ascend: no gap is none.
-                (gap != 0).then(|| number.wrapping_add(gap))
+                let gap = varint::take(|| rest.next().copied()).filter(|gap| *gap != 0)?;
+                Some(number.wrapping_add(gap as u32))
             };
             std::iter::successors(Some(*number), next)
         });

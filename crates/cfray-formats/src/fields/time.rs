@@ -190,14 +190,21 @@ impl ClfMemo {
     }
 }
 
-/// `2026/11/22 12:30:36`, the form of nginx's error log: no zone.
+/// `2026/11/22 12:30:36`, the form of nginx's error log: no zone. Every byte has its place, and each line is asked several times: it is
+/// read without combinators.
 pub fn nginx_error_time(input: &[u8]) -> Parsed<'_, LogTime> {
-    let (rest, (year, _, month, _, day, _, (h, m, s))) =
-        (digits(4), char('/'), digits(2), char('/'), digits(2), char(' '), clock).parse(input)?;
-    match whole(civil_ns(i64::from(year), month, day, h, m, s, 0), None, SECONDS) {
-        Some(time) => Ok((rest, time)),
-        None => fail(input),
-    }
+    let Some((text, rest)) = input.split_first_chunk::<19>() else { return fail(input) };
+    let [y, e, a, r, b'/', m, o, b'/', d, t, b' ', h, u, b':', n, v, b':', s, w] = text else { return fail(input) };
+    let mut odd = false;
+    let mut two = |tens: &u8, ones: &u8| {
+        let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+        odd |= tens > 9 || ones > 9;
+        u32::from(tens) * 10 + u32::from(ones)
+    };
+    let year = two(y, e) * 100 + two(a, r);
+    let (month, day, hour, minute, second) = (two(m, o), two(d, t), two(h, u), two(n, v), two(s, w));
+    let time = if odd { None } else { whole(civil_ns(i64::from(year), month, day, hour, minute, second, 0), None, SECONDS) };
+    time.map_or_else(|| fail(input), |time| Ok((rest, time)))
 }
 
 /// `Sun Nov 22 12:30:36.123456 2026` or without fraction: Apache's error log; no zone.
@@ -350,6 +357,22 @@ mod tests {
     }
 
     proptest! {
+        /// Byte by byte as by combinators, whatever stands in any place.
+        #[test]
+        fn nginx_times_both_ways(
+            text in "[0-9]{4}/[01][0-9]/[0-3][0-9] [0-2][0-9]:[0-6][0-9]:[0-6][0-9][ 0-9]{0,3}", at in 0usize..24, byte: u8, change: bool,
+        ) {
+            let mut text = text.into_bytes();
+            if let Some(b) = text.get_mut(at).filter(|_| change) {
+                *b = byte;
+            }
+            let parts = (digits(4), char('/'), digits(2), char('/'), digits(2), char(' '), clock).parse(&text[..]).ok();
+            let combined = parts.and_then(|(rest, (year, _, month, _, day, _, (h, m, s)))| {
+                Some((rest, whole(civil_ns(i64::from(year), month, day, h, m, s, 0), None, SECONDS)?))
+            });
+            prop_assert_eq!(nginx_error_time(&text).ok(), combined);
+        }
+
         #[test]
         fn civil_agrees_with_chrono(secs in -9_000_000_000i64..9_000_000_000) {
             use chrono::{Datelike, Timelike};

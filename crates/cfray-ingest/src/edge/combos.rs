@@ -2,7 +2,9 @@
 //! gets a number, and five numbers are what is looked up.
 
 use cfray_model::Combo;
+use cfray_model::key::spread;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Combinations that are found without the map; a power of two.
 const RECENT: usize = 1 << 11;
@@ -30,7 +32,7 @@ impl Combos {
     pub fn id(&mut self, pieces: [&[u8]; 5], all: &mut Vec<Combo>) -> u32 {
         let ([a, b, c, d, e], [host, method, colo, edge_ip, origin_ip]) = (&mut self.texts, pieces);
         let key = [a.id(host), b.id(method), c.id(colo), d.id(edge_ip), e.id(origin_ip)];
-        let mixed = key.iter().fold(0u64, |mixed, id| (mixed ^ u64::from(*id)).wrapping_mul(MIX));
+        let mixed = key.iter().fold(0u64, |mixed, id| spread(mixed ^ u64::from(*id)));
         let Some(recent) = self.recent.get_mut((mixed >> 32) as usize % RECENT) else { return 0 };
         if recent.0 != key {
             let id = *self.ids.entry(key).or_insert_with(|| {
@@ -44,14 +46,11 @@ impl Combos {
     }
 }
 
-/// An odd number without a pattern, as multiplicative hashes use: 2^64 divided by the golden ratio.
-const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
-
 /// Different texts, each with its number.
 #[derive(Debug)]
 struct Texts {
-    texts: Vec<Box<[u8]>>,
-    ids: HashMap<Box<[u8]>, u32>,
+    texts: Vec<Arc<[u8]>>,
+    ids: HashMap<Arc<[u8]>, u32>,
     last: u32,
     recent: Vec<u32>,
 }
@@ -65,16 +64,16 @@ impl Default for Texts {
 impl Texts {
     #[inline]
     fn id(&mut self, text: &[u8]) -> u32 {
-        let is = |texts: &[Box<[u8]>], id: u32| texts.get(id as usize).is_some_and(|known| same(known, text));
+        let is = |texts: &[Arc<[u8]>], id: u32| texts.get(id as usize).is_some_and(|known| same(known, text));
         if !is(&self.texts, self.last) {
             let Some(recent) = self.recent.get_mut(mix(text) % RECENT_TEXTS) else { return 0 };
             if !is(&self.texts, *recent) {
                 *recent = match self.ids.get(text) {
                     Some(id) => *id,
                     None => {
-                        let id = self.texts.len() as u32;
-                        self.texts.push(text.into());
-                        self.ids.insert(text.into(), id);
+                        let (id, text) = (self.texts.len() as u32, Arc::<[u8]>::from(text));
+                        self.texts.push(Arc::clone(&text));
+                        self.ids.insert(text, id);
                         id
                     }
                 };
@@ -114,7 +113,7 @@ fn ends(text: &[u8]) -> (u64, u64) {
 #[inline]
 fn mix(text: &[u8]) -> usize {
     let (first, last) = ends(text);
-    ((first ^ last.rotate_left(29) ^ text.len() as u64).wrapping_mul(MIX) >> 40) as usize
+    (spread(first ^ last.rotate_left(29) ^ text.len() as u64) >> 40) as usize
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The keys of a row, as [`cfray_model::key`] makes them, without allocating for each.
 
 use super::simd;
-use cfray_model::{RayId, key};
+use cfray_model::key;
 use std::borrow::Cow;
 
 /// Buffers that are used again for every row.
@@ -74,35 +74,6 @@ pub(crate) fn addr(text: &[u8]) -> u32 {
     }
 }
 
-/// Values of hexadecimal digits; 0xff for other bytes.
-const HEX: [u8; 256] = {
-    let mut table = [0xff; 256];
-    let mut b = 0;
-    while b < 256 {
-        table[b] = match b as u8 {
-            digit @ b'0'..=b'9' => digit - b'0',
-            lower @ b'a'..=b'f' => lower - b'a' + 10,
-            upper @ b'A'..=b'F' => upper - b'A' + 10,
-            _ => 0xff,
-        };
-        b += 1;
-    }
-    table
-};
-
-/// [`RayId::parse`]; the usual form without a branch for each digit, which would be guessed wrong half the time.
-#[inline]
-pub(crate) fn ray(text: &[u8]) -> Option<RayId> {
-    let Ok(digits) = <&[u8; 16]>::try_from(text) else { return RayId::parse(text) };
-    let (mut value, mut seen) = (0u64, 0u8);
-    for &digit in digits {
-        let digit = HEX[usize::from(digit)];
-        seen |= digit;
-        value = value << 4 | u64::from(digit);
-    }
-    if seen > 15 { RayId::parse(text) } else { (value != 0).then_some(RayId(value)) }
-}
-
 /// Is the request target one that [`key::canonical_uri`] leaves alone?
 fn is_canonical(uri: &[u8]) -> bool {
     uri.first() == Some(&b'/') && !simd::holds_any(uri, b"#%\\{")
@@ -151,11 +122,6 @@ mod tests {
                 prop_assert_eq!(keys.request(Some(m), h, u), (key::request_key(m, u), key::page_key(h, u), key::shape_key(u)));
                 prop_assert_eq!(keys.request(None, h, u).0, 0);
             }
-        }
-
-        #[test]
-        fn same_rays(text in "([0-9a-fA-F]{14,17}|0{16}|[0-9a-fg-]{16}|[0-9a-f]{16}-[A-Z]{3})") {
-            prop_assert_eq!(ray(text.as_bytes()), RayId::parse(text.as_bytes()));
         }
 
         #[test]

@@ -52,12 +52,12 @@ pub(crate) fn contacted(row: &Row<'_>) -> Option<bool> {
 
 /// The row's ray.
 pub(crate) fn ray(row: &Row<'_>) -> Option<RayId> {
-    keys::ray(&row.text(EdgeField::RayId)?)
+    RayId::parse(&row.text(EdgeField::RayId)?)
 }
 
 /// The parent's ray: the row's own word, else that of the row it was found in.
 pub(crate) fn parent(row: &Row<'_>, found_in: Option<RayId>) -> Option<RayId> {
-    row.text(EdgeField::ParentRayId).and_then(|t| keys::ray(&t)).or(found_in)
+    row.text(EdgeField::ParentRayId).and_then(|t| RayId::parse(&t)).or(found_in)
 }
 
 /// `ClientRequestURI`, else `ClientRequestPath`.

@@ -4,6 +4,7 @@
 //! run ends. What cannot be written stays in memory, and the scan says so.
 
 use super::part::{Kept, Order};
+use cfray_model::varint::{self, fold, unfold};
 use cfray_model::{Fact, FactFlags, FactStore};
 use memmap2::Mmap;
 use std::fs::File;
@@ -173,22 +174,8 @@ impl Run {
     }
 }
 
-/// Seven bits a byte, low ones first; small numbers are short.
-fn put(out: &mut Vec<u8>, mut n: u64) {
-    while n >= 0x80 {
-        out.push(n as u8 | 0x80);
-        n >>= 7;
-    }
-    out.push(n as u8);
-}
-
-/// Small differences of either sign as small numbers.
-fn fold(n: i64) -> u64 {
-    ((n << 1) ^ (n >> 63)) as u64
-}
-
-fn unfold(n: u64) -> i64 {
-    ((n >> 1) as i64) ^ -((n & 1) as i64)
+fn put(out: &mut Vec<u8>, n: u64) {
+    varint::put(n, |byte| out.push(byte));
 }
 
 /// Bits of the packed flags above those of [`FactFlags`].
@@ -228,16 +215,11 @@ fn pack(block: &[Kept], out: &mut Vec<u8>) {
 /// Undoes [`pack`].
 fn unpack(mut packed: &[u8]) -> Option<Vec<Kept>> {
     fn get(from: &mut &[u8]) -> Option<u64> {
-        let (mut n, mut shift) = (0u64, 0u32);
-        loop {
-            let (&byte, rest) = from.split_first()?;
+        varint::take(|| {
+            let (byte, rest) = from.split_first()?;
             *from = rest;
-            n |= u64::from(byte & 0x7f).checked_shl(shift)?;
-            if byte < 0x80 {
-                return Some(n);
-            }
-            shift += 7;
-        }
+            Some(*byte)
+        })
     }
     fn fixed<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {
         let (bytes, rest) = from.split_first_chunk::<N>()?;

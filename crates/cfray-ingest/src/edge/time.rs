@@ -17,34 +17,12 @@ pub(crate) struct EdgeTime {
 /// Zero, Go's zero time and what lies outside the years 1970 to 2099 mean "no time": so neither the distance of two times nor
 /// what is added to one for windows and uncertainty leaves 64 bits.
 pub(crate) fn parse(text: &[u8]) -> Option<EdgeTime> {
-    if let Some(ns) = <&[u8; 19]>::try_from(text).ok().and_then(nanoseconds) {
-        return Some(EdgeTime { ns, precision_ns: MILLI });
-    }
     let text = text.trim_ascii();
     let time = match text {
         [_, _, _, _, b'-', ..] => civil(text),
         _ => number(text),
     };
     time.filter(|time| (0..=LATEST_NS).contains(&time.ns))
-}
-
-/// Unix time in nanoseconds, as exports write it unless asked for another form: what [`number`] says of 19 digits without a zero in
-/// front, within the years of [`parse`].
-#[inline]
-fn nanoseconds(text: &[u8; 19]) -> Option<i64> {
-    let (high, rest) = text.split_first_chunk::<8>()?;
-    let (low, [a, b, c]) = rest.split_first_chunk::<8>()? else { return None };
-    let last = [a, b, c].map(|b| b.wrapping_sub(b'0'));
-    if last.iter().any(|digit| *digit > 9) {
-        return None;
-    }
-    let last = last.iter().fold(0, |value, digit| value * 10 + i64::from(*digit));
-    let high = i64::try_from(eight(u64::from_le_bytes(*high))?).ok()?;
-    let low = i64::try_from(eight(u64::from_le_bytes(*low))?).ok()?;
-    // Eight digits, so that nothing leaves 64 bits before the year is looked at.
-    let in_range = (10_000_000..=LATEST_NS / 100_000_000_000).contains(&high);
-    let ns = if in_range { high * 100_000_000_000 + low * 1000 + last } else { return None };
-    (ns <= LATEST_NS).then_some(ns)
 }
 
 /// Unix time. A whole number of ms, µs or ns counts as precise to the millisecond: its trailing
@@ -91,6 +69,14 @@ pub(crate) fn digits(text: &[u8]) -> Option<u64> {
         value = value * 100_000_000 + eight(u64::from_le_bytes(*block))?;
         rest = tail;
     }
+    if let Some(last) = text.last_chunk::<8>()
+        && !rest.is_empty()
+    {
+        // Those before the rest have been counted: zeros stand in for them.
+        let counted = (1 << (8 * (8 - rest.len()))) - 1;
+        let last = eight(u64::from_le_bytes(*last) & !counted | ZEROS & counted)?;
+        return Some(value * TENS.get(rest.len())? + last);
+    }
     for &b in rest {
         let digit = b.wrapping_sub(b'0');
         if digit > 9 {
@@ -101,11 +87,16 @@ pub(crate) fn digits(text: &[u8]) -> Option<u64> {
     Some(value)
 }
 
+/// Eight times the digit 0.
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+/// Powers of ten.
+const TENS: [u64; 8] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000];
+
 /// Eight digits at once: neighbours are joined to pairs, pairs to fours, fours to the number.
 #[inline]
 fn eight(text: u64) -> Option<u64> {
     const TOP: u64 = 0x8080_8080_8080_8080;
-    let digits = text ^ 0x3030_3030_3030_3030;
+    let digits = text ^ ZEROS;
     // A byte above 9 reaches the top bit when 0x76 is added, one above 0x7f has it already.
     if ((digits & !TOP).wrapping_add(0x7676_7676_7676_7676) | digits) & TOP != 0 {
         return None;

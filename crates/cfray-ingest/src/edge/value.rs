@@ -139,13 +139,6 @@ impl<'a> Row<'a> {
     /// An HTTP status.
     #[inline]
     pub fn status(&self, field: EdgeField) -> Option<u16> {
-        let slot = self.slots.get(field);
-        if slot.kind == Kind::Scalar
-            && let Ok(digits) = <&[u8; 3]>::try_from(self.raw(slot))
-            && digits.iter().all(u8::is_ascii_digit)
-        {
-            return Some(digits.iter().fold(0, |value, digit| value * 10 + u16::from(digit - b'0')));
-        }
         u16::try_from(self.int(field)?).ok()
     }
 

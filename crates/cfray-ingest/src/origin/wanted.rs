@@ -1,5 +1,6 @@
 //! The incident index as the origin pass asks it: once or twice a line, and nearly always in vain.
 
+use cfray_model::key::spread;
 use cfray_model::{IncidentIndex, IncidentKeys, LogTime, SourceId};
 
 /// What the index wants, behind a bitmap that answers most questions with one look at memory.
@@ -100,8 +101,8 @@ impl Bits {
     }
 
     fn place(&self, key: u64) -> (usize, u64) {
-        // Fibonacci hashing: rays and keys differ in any of their bits.
-        let at = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift;
+        // Rays and keys differ in any of their bits.
+        let at = spread(key) >> self.shift;
         ((at >> 6) as usize, 1 << (at & 63))
     }
 

@@ -27,7 +27,7 @@ pub(crate) use stride::LANES;
 use super::fields::{NestedName, Target};
 use super::full::{self, Layout};
 use super::lex::{nested_end, scalar_end};
-use super::simd::{self, Lanes, Narrow, UNIT, digits_end};
+use super::simd::{self, Lanes, Narrow, UNIT, Width, digits_end};
 use super::value::{Kind, Slot, Slots};
 use std::sync::Arc;
 
@@ -117,10 +117,8 @@ pub(crate) struct Template {
     watched: u32,
     rows: u64,
     misses: u64,
-    /// The machine searches 32 bytes at a time.
-    wide: bool,
-    /// Or 64.
-    widest: bool,
+    /// How the machine searches.
+    search: Width,
 }
 
 impl Template {
@@ -170,8 +168,7 @@ impl Template {
             watched: 0,
             rows: 0,
             misses: 0,
-            wide: simd::has_wide(),
-            widest: simd::has_widest(),
+            search: Width::of_machine(),
         };
         template.compile(|_| false);
         Some(template)

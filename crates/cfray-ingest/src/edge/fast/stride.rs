@@ -1,6 +1,6 @@
 //! The walk over rows whose shape is known, run by run, several rows side by side.
 
-use super::super::simd::{Lanes, Narrow, UNIT};
+use super::super::simd::{Lanes, Narrow, UNIT, Width};
 use super::super::value::{Kind, Slot, Slots};
 use super::{Inner, Run, Template, WATCH, Written, take};
 
@@ -11,10 +11,10 @@ pub(crate) const LANES: usize = 4;
 const WINDOW: usize = 3 * UNIT;
 
 /// [`Written`] as a parameter of functions.
-const END: u8 = 0;
-const TEXT: u8 = 1;
-const NUMBER: u8 = 2;
-const ANY: u8 = 3;
+const END: u8 = Written::End as u8;
+const TEXT: u8 = Written::Text as u8;
+const NUMBER: u8 = Written::Number as u8;
+const ANY: u8 = Written::Any as u8;
 
 /// What is no place in any text.
 const LOST: usize = usize::MAX;
@@ -64,17 +64,14 @@ impl Template {
     /// [`Self::strides`] with the widest search the machine has.
     #[inline]
     fn widest<const N: usize>(&mut self, texts: &[&[u8]; N], slots: &mut [Slots; N]) -> [usize; N] {
-        #[cfg(target_arch = "x86_64")]
-        if self.widest {
-            // SAFETY: `widest` says that the machine has the features that the function was compiled for.
-            return unsafe { self.strides_widest(texts, slots) };
+        match self.search {
+            Width::Narrow => self.strides::<Narrow, N>(texts, slots),
+            // SAFETY: the width is the machine's, so it has the features that these functions were compiled for.
+            #[cfg(target_arch = "x86_64")]
+            Width::Wide => unsafe { self.strides_wide(texts, slots) },
+            #[cfg(target_arch = "x86_64")]
+            Width::Widest => unsafe { self.strides_widest(texts, slots) },
         }
-        #[cfg(target_arch = "x86_64")]
-        if self.wide {
-            // SAFETY: `wide` says that the machine has the features that the function was compiled for.
-            return unsafe { self.strides_wide(texts, slots) };
-        }
-        self.strides::<Narrow, N>(texts, slots)
     }
 
     /// [`Self::strides`], compiled for machines with AVX2.

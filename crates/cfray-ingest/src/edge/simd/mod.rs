@@ -20,6 +20,31 @@ pub(crate) trait Lanes {
     fn marks(block: &[u8; UNIT]) -> [u64; 3];
 }
 
+/// The widest search that a machine has: [`Narrow`], [`Wide`] or [`Widest`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Width {
+    Narrow,
+    #[cfg(target_arch = "x86_64")]
+    Wide,
+    #[cfg(target_arch = "x86_64")]
+    Widest,
+}
+
+impl Width {
+    /// This machine's.
+    pub fn of_machine() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if has_widest() {
+            return Self::Widest;
+        }
+        #[cfg(target_arch = "x86_64")]
+        if has_wide() {
+            return Self::Wide;
+        }
+        Self::Narrow
+    }
+}
+
 /// Where the object or array that begins at `at` ends, if it holds nothing but strings without escapes and control bytes, `,` and `:`,
 /// and the text goes on for some bytes behind it.
 #[inline(always)]
