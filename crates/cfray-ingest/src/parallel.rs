@@ -10,7 +10,8 @@ use crate::open::Content;
 use crate::options::{Options, Progress};
 use cfray_model::SourceId;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 /// One source to read.
 pub struct Job<'a> {
@@ -102,6 +103,23 @@ pub fn for_each_block<S: Send>(
     (states, problems)
 }
 
+/// How long somebody who waits for a block stays awake: about as long as another takes to read one. To sleep and be woken takes as long
+/// again, and where several workers share one file they wait at every block.
+const AWAKE: Duration = Duration::from_micros(100);
+
+/// Locks what others hold for moments only.
+fn patiently<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    let mut since = None;
+    loop {
+        match lock.try_lock() {
+            Ok(held) => return held,
+            Err(TryLockError::Poisoned(held)) => return held.into_inner(),
+            Err(TryLockError::WouldBlock) if since.get_or_insert_with(Instant::now).elapsed() < AWAKE => std::hint::spin_loop(),
+            Err(TryLockError::WouldBlock) => return lock.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+}
+
 /// Takes the next block of a source; `false` when it is done.
 fn pull<'a>(
     slot: &Slot<'_, 'a>,
@@ -111,7 +129,7 @@ fn pull<'a>(
     problems: &Mutex<Vec<(SourceId, String)>>,
 ) -> bool {
     let complain = |text: String| problems.lock().unwrap_or_else(PoisonError::into_inner).push((slot.job.source, text));
-    let mut state = slot.state.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut state = patiently(&slot.state);
     if matches!(*state, State::Waiting) {
         *state = match (slot.job.open)() {
             Ok(content) => {
