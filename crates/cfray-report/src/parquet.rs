@@ -6,9 +6,8 @@ use crate::{RenderOptions, ReportError, ordered};
 use cfray_model::report::Row;
 use cfray_model::shelf::BLOCK;
 use polars_core::prelude::{
-    BooleanChunked, Column as Series, CompatLevel, DataFrame, DataType, Field, Int16Chunked, Int32Chunked, Int64Chunked, IntoColumn,
-    IntoSeries, NamedFrom, NewChunkedArray, PlSmallStr, PolarsError, PolarsResult, Schema, StringChunked, StructChunked, TimeUnit,
-    TimeZone,
+    BooleanChunked, Column as Series, CompatLevel, DataType, Field, Int16Chunked, Int32Chunked, Int64Chunked, IntoColumn, IntoSeries,
+    NamedFrom, NewChunkedArray, PlSmallStr, PolarsError, PolarsResult, Schema, StringChunked, StructChunked, TimeUnit, TimeZone,
 };
 use polars_core::utils::arrow::array::ListArray;
 use polars_core::utils::arrow::offset::Offsets;
@@ -43,13 +42,16 @@ impl From<PolarsError> for ReportError {
 pub fn render(view: &View<'_>, _: &RenderOptions, out: &mut dyn Write) -> Result<(), ReportError> {
     let schema = Schema::from_iter(columns().iter().map(|column| Field::new(column.name.into(), dtype(column.kind))));
     let mut writer = ParquetWriter::new(out).with_compression(compression()?).batched(&schema)?;
+    let types = writer.parquet_schema().fields().to_vec();
     if view.len() <= GROUP {
         // Of one group the columns are made side by side, of several the groups are.
         let rows = view.batch(0, GROUP);
-        let series = columns().par_iter().map(|column| series(column, &rows)).collect::<PolarsResult<Vec<_>>>()?;
-        writer.write_batch(&DataFrame::new(rows.len(), series)?)?;
+        let columns = columns().par_iter().zip(&types).map(|(column, of)| leaves(column, of, &rows));
+        let pages = columns.collect::<PolarsResult<Vec<_>>>()?.into_iter().flatten().collect::<Vec<_>>();
+        if !rows.is_empty() {
+            writer.write_row_group(rows.len() as u64, &pages)?;
+        }
     } else {
-        let types = writer.parquet_schema().fields().to_vec();
         let group = |number: usize| group(&view.part(number * GROUP, (number + 1) * GROUP), &types);
         ordered::each(view.threads(), view.len().div_ceil(GROUP), group, |group| {
             let (rows, pages) = group?;
@@ -60,27 +62,36 @@ pub fn render(view: &View<'_>, _: &RenderOptions, out: &mut dyn Write) -> Result
     Ok(())
 }
 
-/// Number of rows, and the pages of each leaf of the schema, encoded and compressed.
-type Group = (usize, Vec<Vec<CompressedPage>>);
+/// The pages of each leaf of the schema, encoded and compressed.
+type Leaves = Vec<Vec<CompressedPage>>;
 
-/// A row group as [`BatchedWriter::write_batch`](polars_io::prelude::BatchedWriter) would write it.
-fn group(rows: &[Cow<'_, Row>], types: &[ParquetType]) -> PolarsResult<Group> {
+/// A row group as [`BatchedWriter::write_batch`](polars_io::prelude::BatchedWriter) would write it, and its number of rows.
+fn group(rows: &[Cow<'_, Row>], types: &[ParquetType]) -> PolarsResult<(usize, Leaves)> {
+    let mut all = Vec::with_capacity(types.len() + 8);
+    for (column, of) in columns().iter().zip(types) {
+        // A column goes when its pages are there.
+        all.append(&mut leaves(column, of, rows)?);
+    }
+    Ok((rows.len(), all))
+}
+
+/// One column of a row group: a leaf, or those of a list's items.
+fn leaves(column: &Column, of: &ParquetType, rows: &[Cow<'_, Row>]) -> PolarsResult<Leaves> {
     let options = WriteOptions {
         statistics: StatisticsOptions::default(),
         version: Version::V1,
         compression: compression()?.into(),
         data_page_size: None,
     };
-    let mut leaves = Vec::with_capacity(types.len() + 8);
-    for (column, of) in columns().iter().zip(types) {
-        // A column goes when its pages are there.
-        let array = series(column, rows)?.take_materialized_series().rechunk().to_arrow(0, CompatLevel::newest());
-        for pages in array_to_columns(&array, of.clone(), options, &get_dtype_encoding(array.dtype()))? {
+    let array = series(column, rows)?.take_materialized_series().rechunk().to_arrow(0, CompatLevel::newest());
+    let columns = array_to_columns(&array, of.clone(), options, &get_dtype_encoding(array.dtype()))?;
+    columns
+        .into_iter()
+        .map(|pages| {
             let pages = pages.map(|page| page.map_err(|error| ParquetError::FeatureNotSupported(error.to_string())));
-            leaves.push(Compressor::new(pages, options.compression, Vec::new()).collect::<Result<Vec<_>, _>>()?);
-        }
-    }
-    Ok((rows.len(), leaves))
+            Ok(Compressor::new(pages, options.compression, Vec::new()).collect::<Result<Vec<_>, _>>()?)
+        })
+        .collect()
 }
 
 fn time() -> DataType {

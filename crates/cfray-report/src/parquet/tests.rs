@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 use super::*;
 use crate::{OutputFormat, example, render as render_as};
-use polars_core::prelude::AnyValue;
+use polars_core::prelude::{AnyValue, DataFrame};
 use polars_io::prelude::{ParquetReader, SerReader};
 
 fn written(report: &cfray_model::report::Report) -> DataFrame {
