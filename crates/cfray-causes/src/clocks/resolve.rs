@@ -6,6 +6,7 @@ use super::timeline::Timeline;
 use super::{Clock, How, fit};
 use crate::join::index::{ClientColumn, ComboKeys, FactIndex, agrees};
 use crate::settings::{Settings, ZoneSpec};
+use cfray_model::key::spread;
 use cfray_model::time::{LATEST_NS, SECOND};
 use cfray_model::{Fact, Facts, LineKind, OriginEvent, SourceScan};
 use rayon::prelude::*;
@@ -44,6 +45,8 @@ impl Clocks {
 
 /// More rows than this for one request key say nothing about a clock.
 const MANY: usize = 64;
+/// So many lines tell a clock as well as more would: what limits it are the ticks of the stamps.
+const ENOUGH: u64 = 1 << 16;
 /// What remains beside a zone that the user gave is skew up to half a quarter of an hour.
 const SKEW: i64 = 450 * SECOND;
 /// Uncertainty of a zone that was given and not measured.
@@ -105,7 +108,7 @@ fn group_by_server(scans: &[SourceScan]) -> BTreeMap<(&str, &str), Vec<usize>> {
     groups
 }
 
-fn group(scan: &SourceScan, has_zone: bool) -> impl Iterator<Item = &OriginEvent> {
+fn group(scan: &SourceScan, has_zone: bool) -> impl Iterator<Item = &OriginEvent> + Clone {
     scan.events.iter().map(|e| &**e).filter(move |e| e.time().is_some_and(|t| t.offset_s.is_some() == has_zone))
 }
 
@@ -167,10 +170,17 @@ fn add_skew(members: &[usize], i: usize, bare: &[usize], clocks: &mut Clocks) {
     }
 }
 
+/// Of so many lines [`ENOUGH`], evenly, by line number: that depends on the lines alone, not on who read them.
+fn choice(count: u64) -> impl Fn(u64) -> bool {
+    let below = if count > ENOUGH { u64::MAX / count * ENOUGH } else { u64::MAX };
+    move |line| spread(line) <= below
+}
+
 /// Pairs by ray and pairs by request.
-fn pairs<'a>(events: impl Iterator<Item = &'a OriginEvent>, rows: &Rows<'_>, column: ClientColumn) -> (Vec<Pair>, Vec<Pair>) {
+fn pairs<'a>(events: impl Iterator<Item = &'a OriginEvent> + Clone, rows: &Rows<'_>, column: ClientColumn) -> (Vec<Pair>, Vec<Pair>) {
     let (mut by_ray, mut by_request) = (Vec::new(), Vec::new());
-    for e in events {
+    let chosen = choice(events.clone().count() as u64);
+    for e in events.filter(|e| chosen(e.at.line)) {
         let Some(time) = e.time() else { continue };
         if !matches!(e.kind, LineKind::Access | LineKind::Error) {
             continue;
@@ -333,5 +343,22 @@ fn plausible(e: &OriginEvent, f: &Fact) -> bool {
         Some(status) if f.edge_status == 520 => !matches!(status, 100..=399),
         Some(status) => status == f.edge_status || status == f.origin_status,
         None => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_lines_some_from_everywhere_are_chosen() {
+        assert!((0..ENOUGH).all(choice(ENOUGH)), "few lines are all taken");
+        let chosen = choice(1_000_000);
+        for from in (0..1_000_000).step_by(10_000) {
+            let part = (from..from + 10_000).filter(|line| chosen(*line)).count();
+            assert!((620..=690).contains(&part), "{part} of the lines from {from}");
+        }
+        // Every second line may be another worker's.
+        assert!((31_000..=34_500).contains(&(0..1_000_000).step_by(2).filter(|line| chosen(*line)).count()));
     }
 }
