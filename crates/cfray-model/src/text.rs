@@ -5,10 +5,17 @@
 
 use crate::key;
 use serde::{Serialize, Serializer};
+use std::borrow::Cow;
 use std::fmt;
 
 /// A text that is shared: eight bytes, cloned by counting.
 pub type Text = arcstr::ArcStr;
+
+/// Bytes of a log as text, with U+FFFD for what is no UTF-8. Looks at many bytes at once first: nearly all logs are ASCII, over which
+/// [`String::from_utf8_lossy`] goes byte by byte.
+pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
 
 /// The texts that were asked for last, so that equal ones are kept once. Forgets: what comes too seldom is made anew,
 /// so its size does not depend on what a log holds.
@@ -23,16 +30,21 @@ impl Pool {
 
     /// The text, shared with whoever asked for it last.
     pub fn get(&mut self, text: &str) -> Text {
-        if text.is_empty() {
+        self.get_lossy(text.as_bytes())
+    }
+
+    /// The same of bytes that are UTF-8 as a rule: see [`lossy`]. What is known already is not decoded again.
+    pub fn get_lossy(&mut self, bytes: &[u8]) -> Text {
+        if bytes.is_empty() {
             return Text::new();
         }
         if self.slots.is_empty() {
             self.slots.resize(Self::SLOTS, None);
         }
-        let Some(slot) = self.slots.get_mut(key::bytes_key(text.as_bytes()) as usize % Self::SLOTS) else { return Text::from(text) };
+        let Some(slot) = self.slots.get_mut(key::bytes_key(bytes) as usize % Self::SLOTS) else { return Text::from(lossy(bytes)) };
         match slot {
-            Some(known) if known.as_str() == text => known.clone(),
-            _ => slot.insert(Text::from(text)).clone(),
+            Some(known) if known.as_bytes() == bytes => known.clone(),
+            _ => slot.insert(Text::from(lossy(bytes))).clone(),
         }
     }
 }
@@ -101,6 +113,8 @@ impl PartialOrd for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     #[test]
     fn equal_texts_are_kept_once() {
@@ -111,6 +125,20 @@ mod tests {
             assert_eq!(pool.get(&n.to_string()), n.to_string());
         }
         assert_eq!((pool.get("shop.example.com"), pool.get("")), (a, Text::new()));
+    }
+
+    proptest! {
+        /// Also where they come again, and as text.
+        #[test]
+        fn any_bytes_become_the_same_text(texts in vec(prop_oneof![any::<Vec<u8>>(), "[a-cé]{0,3}".prop_map(String::into_bytes)], 0..40)) {
+            let mut pool = Pool::default();
+            for bytes in texts {
+                let whole = String::from_utf8_lossy(&bytes);
+                prop_assert_eq!(&*lossy(&bytes), &*whole);
+                prop_assert_eq!(&*pool.get_lossy(&bytes), &*whole);
+                prop_assert_eq!(&*pool.get(&whole), &*whole);
+            }
+        }
     }
 
     #[test]

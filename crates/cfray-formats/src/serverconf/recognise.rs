@@ -266,7 +266,11 @@ pub fn recognise(text: &[u8]) -> Option<Software> {
         return Some(Software::Nginx);
     }
     let first = text.trim_ascii_start();
-    if first.is_empty() || matches!(first.first(), Some(b'0'..=b'9' | b'"' | b'(')) || first.starts_with(b"<?") || first.starts_with(b"#!")
+    // JSON begins with a brace, configuration with a word.
+    if first.is_empty()
+        || matches!(first.first(), Some(b'0'..=b'9' | b'"' | b'(' | b'{'))
+        || first.starts_with(b"<?")
+        || first.starts_with(b"#!")
     {
         return None;
     }

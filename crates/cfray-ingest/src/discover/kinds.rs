@@ -1,5 +1,6 @@
 //! Names for what is no log of ours, with what to do where something can be done.
 
+use cfray_model::text::lossy;
 use serde_json::Value;
 
 /// What a file is.
@@ -100,7 +101,7 @@ pub fn not_ours(text: &[u8], name: &str) -> Option<Kind> {
     if text.starts_with(b"ray_id,edge_time,edge_end_time,host") {
         return Some(report("CSV"));
     }
-    let head = String::from_utf8_lossy(text.get(..8192).unwrap_or(text));
+    let head = lossy(text.get(..8192).unwrap_or(text));
     let start = head.trim_start();
     if start.get(..9).is_some_and(|s| s.eq_ignore_ascii_case("<!doctype") || s.get(..5).is_some_and(|s| s.eq_ignore_ascii_case("<html"))) {
         return Some(if start.contains("cfray") { report("HTML") } else { Kind::new("web page (HTML)", "") });
@@ -158,7 +159,7 @@ fn first_object(text: &[u8]) -> Option<Value> {
 
 /// A name for text in no known log format.
 pub fn text(text: &[u8], name: &str) -> Kind {
-    let head = String::from_utf8_lossy(text.get(..16384).unwrap_or(text));
+    let head = lossy(text.get(..16384).unwrap_or(text));
     let start = head.trim_start();
     let lower = name.to_ascii_lowercase();
     let count = |test: &dyn Fn(&str) -> bool| head.lines().filter(|l| test(l.trim())).count();

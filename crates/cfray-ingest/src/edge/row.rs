@@ -67,7 +67,7 @@ fn uri<'a>(row: &Row<'a>) -> Option<Cow<'a, [u8]>> {
 
 /// The whole row, for an incident.
 pub(crate) fn edge_row(row: &Row<'_>, at: LineRef, found_in: Option<RayId>, texts: &mut Texts) -> EdgeRow {
-    let asked_by = source(row).map(|s| texts.share(EdgeField::ClientRequestSource, &String::from_utf8_lossy(&s)));
+    let asked_by = source(row).map(|s| texts.share(EdgeField::ClientRequestSource, &s));
     let mut text = |field| row.shared(field, texts);
     let start = row.time(EdgeField::EdgeStartTimestamp);
     let end = row.time(EdgeField::EdgeEndTimestamp);

@@ -2,6 +2,7 @@
 
 use super::fields::{FIELDS, Target};
 use super::time::{self, EdgeTime};
+use cfray_model::text::lossy;
 use cfray_model::{EdgeField, Pool, Text};
 use std::borrow::Cow;
 
@@ -127,7 +128,7 @@ impl<'a> Row<'a> {
 
     /// Text for a person: invalid UTF-8 replaced.
     pub fn shared(&self, field: EdgeField, texts: &mut Texts) -> Option<Text> {
-        Some(texts.share(field, &String::from_utf8_lossy(&self.text(field)?)))
+        Some(texts.share(field, &self.text(field)?))
     }
 
     /// A whole number, written as number or string; a fraction is cut off.
@@ -174,8 +175,8 @@ impl Default for Texts {
 
 impl Texts {
     /// A text of a field, shared with the last rows that had it.
-    pub fn share(&mut self, field: EdgeField, text: &str) -> Text {
-        self.0.get_mut(field as usize).map_or_else(|| text.into(), |pool| pool.get(text))
+    pub fn share(&mut self, field: EdgeField, text: &[u8]) -> Text {
+        self.0.get_mut(field as usize).map_or_else(|| lossy(text).into(), |pool| pool.get_lossy(text))
     }
 }
 

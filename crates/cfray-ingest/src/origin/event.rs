@@ -5,6 +5,7 @@ use super::wanted::Wanted;
 use crate::discover::OriginPlan;
 use cfray_formats::Glance;
 use cfray_formats::fields::request::{self, Request};
+use cfray_model::text::lossy;
 use cfray_model::{Details, Line, LineKind, LineRef, OriginEvent, Pool, RecordText, Sig, SigHit, Stack, Text, TextShelf, key};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -79,7 +80,7 @@ pub fn event(
         Some(uri) if request != 0 || line.stack == Stack::App => {
             let uri = key::canonical_uri(uri);
             let path = uri.split(|&b| b == b'?').next().unwrap_or_default();
-            texts.paths.get(cut(&String::from_utf8_lossy(path), MAX_PATH))
+            if path.len() <= MAX_PATH { texts.paths.get_lossy(path) } else { texts.paths.get(cut(&lossy(path), MAX_PATH)) }
         }
         _ => Text::new(),
     };
@@ -144,7 +145,7 @@ pub struct Texts {
 impl Texts {
     /// A record's text as evidence: decoded, cut. `shown`: evidence may well quote it.
     fn of(&mut self, record: &[u8], shown: bool) -> RecordText {
-        let text = String::from_utf8_lossy(record.get(..MAX_TEXT + 4).unwrap_or(record));
+        let text = lossy(record.get(..MAX_TEXT + 4).unwrap_or(record));
         let text = cut(&text, MAX_TEXT);
         if shown { text.into() } else { self.shelf.put(text) }
     }
