@@ -194,8 +194,13 @@ impl<'w> Case<'w> {
     /// Events of this server with a signature inside a window around the end, nearest first. In a storm
     /// only the nearest few are looked at: more would say nothing new.
     pub fn near(&self, sigs: &[Sig], before_ms: i64, after_ms: i64) -> Vec<(u32, &'w Ev)> {
+        self.near_that(sigs, before_ms, after_ms, |_| true)
+    }
+
+    /// Those of [`Self::near`] that fit: where most do not, they need not be put in order first.
+    pub fn near_that(&self, sigs: &[Sig], before_ms: i64, after_ms: i64, fits: impl Fn(&Ev) -> bool) -> Vec<(u32, &'w Ev)> {
         let (Some(server), Some(window), Some(end)) = (self.server, self.window(before_ms, after_ms), self.end) else { return Vec::new() };
-        let found = sigs.iter().flat_map(|&s| self.w.nearest(server, s, window, end));
+        let found = sigs.iter().flat_map(|&s| self.w.nearest(server, s, window, end)).filter(|(_, ev)| fits(ev));
         let mut out: Vec<(i64, u32, &Ev)> = found.map(|(id, ev)| (ev.utc.map_or(i64::MAX, |u| u.distance(end)), id, ev)).collect();
         out.sort_unstable_by_key(|(distance, id, _)| (*distance, *id));
         out.into_iter().map(|(_, id, ev)| (id, ev)).collect()

@@ -3,6 +3,7 @@
 use crate::app_exit;
 use crate::chain::{self, Death};
 use crate::doc::{CauseDoc, Fix};
+use crate::join::Ev;
 use crate::population::windows::{AFTER_MS, BEFORE_MS};
 use crate::rule::{Case, Finding, sentence};
 use cfray_model::{Cause, EvidenceKind, Sig, Stack, Tie};
@@ -54,25 +55,27 @@ const SIBLINGS_MS: i64 = 60_000;
 /// The kernel killed the process that held the request.
 pub fn check(c: &Case<'_>) -> Option<Finding> {
     let server = c.server?;
-    let ooms = c.near(&[Sig::OomKill, Sig::UnitOom], BEFORE_MS + 1000, AFTER_MS + 500);
+    let oom =
+        |fits: &dyn Fn(&Ev) -> bool| c.near_that(&[Sig::OomKill, Sig::UnitOom], BEFORE_MS + 1000, AFTER_MS + 500, fits).into_iter().next();
     if c.no_line() {
-        let killed = c.near(&[Sig::NginxWorkerSignal, Sig::UnitKilled], BEFORE_MS, AFTER_MS).into_iter().find(|(_, ev)| {
+        let killed = |ev: &Ev| {
             ev.e.sig.as_ref().is_some_and(|h| {
                 h.num == Some(9)
                     && (h.sig == Sig::NginxWorkerSignal || h.name.as_deref().is_some_and(|n| chain::is_front_process(n, c.stack())))
             })
-        });
+        };
+        let killed = c.near_that(&[Sig::NginxWorkerSignal, Sig::UnitKilled], BEFORE_MS, AFTER_MS, killed).into_iter().next();
         // Without a web server in front, the application's process holds the connections.
         let app = app_exit::app_in_front(c);
         let is_app = |n: &str| app.is_some() && chain::serves(n) && !chain::is_front_process(n, None);
-        let fits = |ev: &crate::join::Ev| {
+        let fits = |ev: &Ev| {
             ev.e.sig.as_ref().is_some_and(|h| {
                 let pid = killed.as_ref().and_then(|k| k.1.e.sig.as_ref()?.pid);
                 let named = |n: &str| chain::is_front_process(n, c.stack()) || is_app(n);
                 (h.pid.is_some() && h.pid == pid) || h.name.as_deref().is_some_and(named)
             })
         };
-        if let Some((_, oom)) = ooms.iter().find(|(_, ev)| fits(ev)) {
+        if let Some((_, oom)) = oom(&fits) {
             let contrast = c.p.windows.get(server, oom.e.sig.as_ref()?.sig);
             let mut f = Finding::new(DOC.cause, 0.97 * contrast.weight() * c.absence_weight(), Tie::Window).with(c.line(oom));
             f = f
@@ -109,17 +112,17 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             let pids: Vec<u64> = evs.iter().filter_map(|e| e.e.sig.as_ref()?.pid).collect();
             // Supervisors that tell no process id, or one of a container's own, leave name and moment.
             let by_app = evs.iter().all(|e| e.e.stack == Stack::App);
-            let of_worker = |ev: &crate::join::Ev| {
+            let of_worker = |ev: &Ev| {
                 let php = |n: &str| n.contains("php") || n.contains("fpm");
                 let named = |n: &str| if by_app { chain::serves(n) && !chain::is_front_process(n, None) && !php(n) } else { php(n) };
                 ev.e.sig.as_ref().is_some_and(|h| h.pid.is_some_and(|p| pids.contains(&p)) || h.name.as_deref().is_some_and(named))
             };
             let lines = |f: Finding| f.with_all(evs.iter().map(|e| c.line(e))).with_all(own.map(|o| c.line(o.1))).with_all(c.access_line());
-            if let Some((_, oom)) = ooms.iter().find(|(_, ev)| of_worker(ev)) {
+            if let Some((_, oom)) = oom(&of_worker) {
                 return Some(lines(Finding::new(DOC.cause, if own.is_some() { 0.96 } else { 0.7 }, Tie::Chain).with(c.line(oom))));
             }
             // The kernel limits how often it reports: kills of the same program in the same minute count.
-            if let Some((_, other)) = c.near(&[Sig::OomKill], SIBLINGS_MS, SIBLINGS_MS).iter().find(|(_, ev)| of_worker(ev)) {
+            if let Some((_, other)) = c.near_that(&[Sig::OomKill], SIBLINGS_MS, SIBLINGS_MS, of_worker).first() {
                 let f = lines(Finding::new(DOC.cause, 0.74, Tie::Chain).with(c.line(other)));
                 return Some(f.lacking("the kernel's own line of this kill (its log is rate limited)").or_else(Cause::WorkerCrash, 0.2));
             }
@@ -143,12 +146,10 @@ fn among_kills(c: &Case<'_>) -> Option<Finding> {
     if !c.silent() || !c.lines.is_empty() {
         return None;
     }
-    let all = c.near(&[Sig::OomKill], SIBLINGS_MS, SIBLINGS_MS);
-    let is_front =
-        |ev: &crate::join::Ev| ev.e.sig.as_ref().is_some_and(|h| h.name.as_deref().is_some_and(|n| chain::is_front_process(n, c.stack())));
-    let mut front = all.iter().filter(|(_, ev)| is_front(ev));
-    let (_, nearest) = front.next()?;
-    if front.count() < 2 {
+    let is_front = |ev: &Ev| ev.e.sig.as_ref().is_some_and(|h| h.name.as_deref().is_some_and(|n| chain::is_front_process(n, c.stack())));
+    let front = c.near_that(&[Sig::OomKill], SIBLINGS_MS, SIBLINGS_MS, is_front);
+    let (_, nearest) = front.first()?;
+    if front.len() < 3 {
         return None;
     }
     let f = Finding::new(DOC.cause, 0.56, Tie::Window).with(c.line(nearest)).with(c.absence()).with(c.timing());

@@ -69,8 +69,8 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
     if c.no_line() {
         let server = c.server?;
         let told = [Sig::NginxWorkerSignal, Sig::ApacheChildSignal, Sig::HaProxyWorkerSignal, Sig::KernelFault, Sig::UnitKilled];
-        let deaths = c.near(&told, BEFORE_MS, AFTER_MS);
-        let mut faults = deaths.iter().filter(|(_, ev)| ev.e.sig.as_ref().is_some_and(|h| fault_of_front(h, c.stack())));
+        let fault = |ev: &Ev| ev.e.sig.as_ref().is_some_and(|h| fault_of_front(h, c.stack()));
+        let mut faults = c.near_that(&told, BEFORE_MS, AFTER_MS, fault).into_iter();
         if let Some((_, nearest)) = faults.next() {
             let sig = nearest.e.sig.as_ref()?.sig;
             let contrast = c.p.windows.get(server, sig);
@@ -93,7 +93,7 @@ pub fn check(c: &Case<'_>) -> Option<Finding> {
             return Some(f.with(c.timing()));
         }
         // Killed without a kernel log that says why, but one that covers the moment: not for memory.
-        if let Some((_, ev)) = deaths.iter().find(|(_, ev)| killed_front(ev))
+        if let Some((_, ev)) = c.near_that(&told, BEFORE_MS, AFTER_MS, killed_front).first()
             && chain::kernel_covers(c)
         {
             let weight = c.p.windows.get(server, ev.e.sig.as_ref()?.sig).weight();
