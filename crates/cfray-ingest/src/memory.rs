@@ -18,6 +18,20 @@ pub fn settle_allocator() {
     }
 }
 
+/// From now on what is freed stays with the process. To be called where as much is asked for again at once, as slice after slice of a storm
+/// does: pages that come from the system anew have to be cleared first, which took a tenth of such a run.
+pub(crate) fn keep_freed() {
+    /// The largest size that glibc takes for buffers with a mapping of their own, in bytes (mallopt(3)).
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    const LARGEST: i32 = 32 << 20;
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: as in `settle_allocator`; the limits may be set at any time by any thread.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGEST);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+    }
+}
+
 /// Gives free memory back to the system that lies between what stays. To be called where much was freed and more is about to be asked
 /// for, by other threads than those that freed it: they have heaps of their own. Takes some milliseconds.
 pub fn give_back() {

@@ -6,6 +6,7 @@ use crate::facts::Facts;
 use crate::shelf::Shelf;
 use crate::source::SourceId;
 use crate::time::{LogTime, MILLI, SECOND};
+use foldhash::HashSet;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -55,28 +56,23 @@ impl SliceTime {
 /// Rays and requests of incidents.
 #[derive(Debug, Default)]
 pub struct IncidentKeys {
-    /// Rays, ascending.
-    pub rays: Vec<u64>,
-    /// Low halves of request keys, ascending, each once.
-    pub requests: Vec<u32>,
+    /// Rays.
+    pub rays: HashSet<u64>,
+    /// Low halves of request keys.
+    pub requests: HashSet<u32>,
 }
 
 impl IncidentKeys {
     /// Of all incidents among the facts.
     pub fn of(facts: &Facts) -> Self {
+        let incidents = || facts.iter().filter(|f| f.flags.has(FactFlags::INCIDENT));
         let mut keys = Self::default();
-        for f in facts.iter().filter(|f| f.flags.has(FactFlags::INCIDENT)) {
+        // A set that grows takes twice its room for a moment. Requests are few: storms ask for the same over and over.
+        keys.rays.reserve(incidents().filter(|f| f.ray != 0).count());
+        for f in incidents() {
             keys.rays.extend((f.ray != 0).then_some(f.ray));
             keys.requests.extend((f.request != 0).then_some(f.request));
-            // Storms ask for the same over and over.
-            if keys.requests.len() == keys.requests.capacity() {
-                keys.requests.sort_unstable();
-                keys.requests.dedup();
-            }
         }
-        keys.rays.sort_unstable();
-        keys.requests.sort_unstable();
-        keys.requests.dedup();
         keys
     }
 }

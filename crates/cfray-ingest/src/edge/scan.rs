@@ -5,6 +5,7 @@ use super::spill::Spill;
 use super::{EdgeFormat, EdgeKind, EdgePart, EdgeScanner, finalize};
 use crate::blocks::Split;
 use crate::discover::Discovery;
+use crate::memory;
 use crate::options::{Options, Progress};
 use crate::parallel::{Job, for_each_block};
 use cfray_model::{EdgeFilter, EdgeScan, LineRef, SourceId};
@@ -53,6 +54,9 @@ pub fn scan_edge(d: &Discovery, filter: &EdgeFilter, o: &Options, p: &dyn Progre
     });
     let part = scanners.into_iter().map(EdgeScanner::finish).fold(EdgePart::default(), EdgePart::merge);
     let mut scan = finalize(part);
+    if !scan.slices.is_empty() && o.max_memory.is_none() {
+        memory::keep_freed();
+    }
     let name = |id: SourceId| usize::try_from(id.0).ok().and_then(|i| d.sources.get(i)).map_or("", |s| s.name.as_str());
     scan.problems.extend(problems.into_iter().map(|(id, problem)| format!("{}: {problem}", name(id))));
     scan.problems.sort();

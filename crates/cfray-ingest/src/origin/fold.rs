@@ -2,7 +2,7 @@
 
 use cfray_model::time::{MINUTE, SECOND};
 use cfray_model::{LineRef, LogTime, OriginEvent, Sig};
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 /// Up to this many events of one kind in one second are all kept.
 const ALL: usize = 1000;

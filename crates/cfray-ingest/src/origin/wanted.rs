@@ -10,7 +10,7 @@ pub struct Wanted<'a> {
     rays: Bits,
     requests: Bits,
     /// Those of all slices, where there are slices.
-    everybody: Option<(Bits, Bits, &'a IncidentKeys)>,
+    everybody: Option<&'a IncidentKeys>,
     /// Lines without a ray may be wanted for their request.
     pub ask_requests: bool,
 }
@@ -22,10 +22,7 @@ impl<'a> Wanted<'a> {
             rays: Bits::of(index.rays.len(), index.rays.iter().copied()),
             requests: Bits::of(index.requests.len(), index.requests.iter().map(|r| u64::from(*r))),
             ask_requests: !index.requests.is_empty() && !index.only_rays,
-            everybody: index.everybody.as_deref().map(|keys| {
-                let requests = keys.requests.iter().map(|r| u64::from(*r));
-                (Bits::of(keys.rays.len(), keys.rays.iter().copied()), Bits::of(keys.requests.len(), requests), keys)
-            }),
+            everybody: index.everybody.as_deref(),
             index,
         }
     }
@@ -43,13 +40,11 @@ impl<'a> Wanted<'a> {
     /// Does a line that is not wanted for its ray belong to the incident of another slice? `request`: see
     /// [`cfray_model::key::request_key`]; it is asked for where the line has no ray.
     pub fn others(&self, ray: Option<u64>, request: impl FnOnce() -> u64) -> bool {
-        let Some((rays, requests, keys)) = &self.everybody else { return false };
+        // In a storm most lines are some incident's: a bitmap before these would seldom say no.
+        let Some(keys) = self.everybody else { return false };
         match ray {
-            Some(ray) => rays.may_hold(ray) && keys.rays.binary_search(&ray).is_ok(),
-            None => {
-                let low = request() as u32;
-                self.ask_requests && low != 0 && requests.may_hold(u64::from(low)) && keys.requests.binary_search(&low).is_ok()
-            }
+            Some(ray) => keys.rays.contains(&ray),
+            None => self.ask_requests && keys.requests.contains(&(request() as u32)),
         }
     }
 
@@ -128,7 +123,8 @@ mod tests {
         assert!(index.requests.iter().filter(|r| **r != 0).all(|r| wanted.request(u64::from(*r) | 3 << 40)));
         assert_eq!((0..100_000u64).filter(|k| wanted.ray(*k)).count(), (0..100_000).filter(|k| index.rays.contains(k)).count());
         assert!(!wanted.others(Some(7), || 0));
-        index.everybody = Some(Arc::new(IncidentKeys { rays: vec![7, 9, u64::MAX], requests: vec![3, 5] }));
+        index.everybody =
+            Some(Arc::new(IncidentKeys { rays: [7, 9, u64::MAX].into_iter().collect(), requests: [3, 5].into_iter().collect() }));
         let wanted = Wanted::new(&index);
         assert!(wanted.others(Some(9), || 3) && wanted.others(None, || 3 << 40 | 5));
         assert!(!wanted.others(Some(8), || 3) && !wanted.others(None, || 4) && !wanted.others(None, || 0));
