@@ -6,6 +6,7 @@ use super::world::{EdgeKind, Ev, Span};
 use cfray_model::time::SECOND;
 use cfray_model::{Fact, Facts, LineKind, Sig, SigHit, Stack, Tie};
 use foldhash::{HashMap, HashSet};
+use rayon::prelude::*;
 
 /// Owners of events and events of owners.
 #[derive(Debug, Default)]
@@ -120,7 +121,7 @@ fn error_explains(hit: Option<&SigHit>, f: &Fact) -> u8 {
 
 /// Finds owners. Ray ties first, then connections that are known, then requests one to one.
 pub fn tie(evs: &[Ev], facts: &Facts, keys: &[ComboKeys], index: &FactIndex, columns: &[ClientColumn], kind: EdgeKind) -> Ties {
-    let mut ties = Ties { owner: vec![None; evs.len()], ..Ties::default() };
+    let mut ties = Ties::default();
     by_ray(evs, facts, index, &mut ties);
     by_connection(evs, facts, &mut ties);
     by_request(evs, facts, keys, index, columns, kind, &mut ties);
@@ -139,9 +140,9 @@ fn in_life(ev: &Ev, f: &Fact, slack: i64) -> bool {
 }
 
 fn by_ray(evs: &[Ev], facts: &Facts, index: &FactIndex, ties: &mut Ties) {
-    for (i, ev) in evs.iter().enumerate() {
+    let best = |ev: &Ev| {
         if ev.e.ray == 0 || ev.e.raw_text {
-            continue;
+            return None;
         }
         let best = index
             .ray(ev.e.ray)
@@ -150,34 +151,36 @@ fn by_ray(evs: &[Ev], facts: &Facts, index: &FactIndex, ties: &mut Ties) {
             // Rays are not guaranteed unique: time or request must agree as well.
             .filter(|(_, f)| in_life(ev, f, 10 * SECOND) || (ev.e.request != 0 && ev.e.request as u32 == f.request && ev.utc.is_none()))
             .min_by_key(|(id, f)| (ev.e.request as u32 != f.request, *id));
-        if let Some((fact, _)) = best {
-            ties.set(i, fact, Tie::Ray);
-        }
-    }
+        best.map(|(fact, _)| (fact, Tie::Ray))
+    };
+    // No line's ray depends on another's tie.
+    evs.par_iter().map(best).collect_into_vec(&mut ties.owner);
 }
 
 /// Error lines of a connection (nginx CID, Apache %L) that an owned line names as well.
 fn by_connection(evs: &[Ev], facts: &Facts, ties: &mut Ties) {
-    let mut owned: HashMap<(usize, u8, u64), Vec<u32>> = HashMap::default();
-    for (ev, owner) in evs.iter().zip(&ties.owner) {
+    let names = |ev: &Ev| {
+        let log_id = ev.e.details().log_id;
+        [ev.e.cid.get().map(|c| (ev.server, 0u8, c)), (log_id != 0).then_some((ev.server, 1, log_id))].into_iter().flatten()
+    };
+    let all = || evs.iter().zip(&ties.owner);
+    // Most connections have no line without an owner: those that do are asked for.
+    let asked = all().filter(|(_, owner)| owner.is_none()).flat_map(|(ev, _)| names(ev));
+    let mut owned: HashMap<(usize, u8, u64), Vec<u32>> = asked.map(|name| (name, Vec::new())).collect();
+    for (ev, owner) in all() {
         let Some((fact, _)) = owner else { continue };
-        if let Some(cid) = ev.e.cid.get() {
-            owned.entry((ev.server, 0, cid)).or_default().push(*fact);
-        }
-        if ev.e.details().log_id != 0 {
-            owned.entry((ev.server, 1, ev.e.details().log_id)).or_default().push(*fact);
+        for name in names(ev) {
+            if let Some(facts) = owned.get_mut(&name) {
+                facts.push(*fact);
+            }
         }
     }
     for (i, ev) in evs.iter().enumerate() {
         if ties.owner.get(i).is_some_and(Option::is_some) {
             continue;
         }
-        let ids =
-            [ev.e.cid.get().map(|c| (ev.server, 0, c)), (ev.e.details().log_id != 0).then_some((ev.server, 1, ev.e.details().log_id))];
-        let best = ids
-            .iter()
-            .flatten()
-            .filter_map(|k| owned.get(k))
+        let best = names(ev)
+            .filter_map(|name| owned.get(&name))
             .flatten()
             .filter_map(|&f| Some((f, facts.get(f as usize)?)))
             // A keep-alive connection serves many requests: the moment and, where named, the request decide.
