@@ -47,9 +47,10 @@ pub use registry::{doc, docs};
 pub use settings::{Settings, ZoneSpec};
 
 use cfray_model::report::{Report, Row, SourceSummary};
+use cfray_model::slice::Finish;
 use cfray_model::source::Skipped;
 use cfray_model::text::Place;
-use cfray_model::{EdgeRow, EdgeScan, EvidenceKind, OriginScan, Pool, Shelf, SourceInfo, Text};
+use cfray_model::{EdgeRow, EdgeScan, EvidenceKind, OriginScan, Pool, Slice, SourceInfo, Text};
 use gathered::Gathered;
 use join::World;
 use join::world::EdgeKind;
@@ -144,8 +145,8 @@ fn analyze_with(
             passes.measured(measured);
             let slices = part.edge.slices.len();
             let mut join = |slice: usize| {
-                let rows = part.edge.slices.get_mut(slice).map(|slice| std::mem::take(&mut slice.rows)).unwrap_or_default();
-                let edge = part.edge.slice(slice, unpacked(rows), &shifts);
+                let rows = part.edge.slices.get_mut(slice).map(Slice::take).map(unpacked).unwrap_or_default();
+                let edge = part.edge.slice(slice, rows, &shifts);
                 let origin = rescan(number, &edge);
                 thin.add(&origin);
                 World::build(edge, origin, settings.clone())
@@ -195,15 +196,19 @@ fn one_ahead(slices: usize, join: impl FnMut(usize) -> World, mut judge: impl Fn
 }
 
 /// Incidents of a slice, in order.
-fn unpacked(mut rows: Shelf<EdgeRow>) -> Vec<EdgeRow> {
+fn unpacked(slice: Slice) -> Vec<EdgeRow> {
     /// Blocks that are read back side by side: more would be in memory twice.
     const BATCH: usize = 16;
-    let mut incidents: Vec<EdgeRow> = Vec::with_capacity(rows.len());
-    for from in (0..rows.blocks()).step_by(BATCH) {
-        let blocks = from..rows.blocks().min(from + BATCH);
-        let batch: Vec<Vec<EdgeRow>> = blocks.clone().into_par_iter().map(|block| rows.block(block)).collect();
-        batch.into_iter().for_each(|mut batch| incidents.append(&mut batch));
-        blocks.for_each(|block| rows.discard(block));
+    let Slice { rows, early, finish: Finish(finish), .. } = slice;
+    let mut incidents: Vec<EdgeRow> = Vec::with_capacity(rows.len() + early.len());
+    for (mut shelf, early) in [(rows, false), (early, true)] {
+        for from in (0..shelf.blocks()).step_by(BATCH) {
+            let blocks = from..shelf.blocks().min(from + BATCH);
+            let read = |block| if early { finish(shelf.block(block)) } else { shelf.block(block) };
+            let batch: Vec<Vec<EdgeRow>> = blocks.clone().into_par_iter().map(read).collect();
+            batch.into_iter().for_each(|mut batch| incidents.append(&mut batch));
+            blocks.for_each(|block| shelf.discard(block));
+        }
     }
     incidents.par_sort_unstable_by_key(EdgeRow::order);
     incidents

@@ -3,7 +3,7 @@
 //! Each worker has a state of its own; what the states hold must merge in any order, since which
 //! worker gets which block is left to chance. A worker first takes sources that nobody reads yet,
 //! largest first, then helps with those still being read: reading and decompressing one source is
-//! serial and cheap, so it happens under the source's lock; the work on the block happens outside.
+//! serial and, but for decompression, cheap, so it happens under the source's lock; the work on the block happens outside.
 
 use crate::blocks::{Block, BlockReader, Split};
 use crate::open::Content;
@@ -107,7 +107,7 @@ pub fn for_each_block<S: Send>(
 /// again, and where several workers share one file they wait at every block.
 const AWAKE: Duration = Duration::from_micros(100);
 
-/// Locks what others hold for moments only.
+/// Locks, waiting awake for a moment and then asleep: who holds it may wait for a pipe.
 fn patiently<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     let mut since = None;
     loop {

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
@@ -372,6 +373,13 @@ impl<T> Shelf<T> {
         if let Some(block) = self.blocks.get_mut(index) {
             *block = Block { rows: 0, raw: 0, bytes: Box::default() };
         }
+    }
+
+    /// A block as it lies there, to be put elsewhere by [`Self::append`]: here its records are gone.
+    pub fn take(&mut self, index: usize) -> Self {
+        let Some(block) = self.blocks.get_mut(index) else { return Self::default() };
+        let block = mem::replace(block, Block { rows: 0, raw: 0, bytes: Box::default() });
+        Self { len: block.rows as usize, blocks: vec![block], starts: vec![0], ..Self::default() }
     }
 
     /// Puts what another has behind its own.

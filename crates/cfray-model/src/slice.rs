@@ -8,6 +8,8 @@ use crate::source::SourceId;
 use crate::time::{LogTime, MILLI, SECOND};
 use foldhash::HashSet;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::mem;
 use std::sync::Arc;
 
 /// Incidents of a stretch of time, packed.
@@ -19,6 +21,28 @@ pub struct Slice {
     pub to_ms: i64,
     /// The incidents, in no order.
     pub rows: Shelf<EdgeRow>,
+    /// More of them as they were packed while rows were read, before all was known that [`Self::finish`] knows.
+    pub early: Shelf<EdgeRow>,
+    /// What is still to be done to [`Self::early`].
+    pub finish: Finish,
+}
+
+impl Slice {
+    /// Its incidents, which are gone here.
+    pub fn take(&mut self) -> Self {
+        let Self { from_ms, to_ms, rows, early, finish } = self;
+        Self { from_ms: *from_ms, to_ms: *to_ms, rows: mem::take(rows), early: mem::take(early), finish: finish.clone() }
+    }
+}
+
+/// Leaves out incidents that other rows stand for, and settles line numbers: neither is known before all rows were read.
+#[derive(Clone)]
+pub struct Finish(pub Arc<dyn Fn(Vec<EdgeRow>) -> Vec<EdgeRow> + Send + Sync>);
+
+impl fmt::Debug for Finish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Finish")
+    }
 }
 
 /// Facts, and lines about processes, beside a slice's own requests that its analysis sees: idle connections live for 15 minutes

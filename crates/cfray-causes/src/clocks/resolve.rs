@@ -45,8 +45,8 @@ impl Clocks {
 
 /// More rows than this for one request key say nothing about a clock.
 const MANY: usize = 64;
-/// So many lines tell a clock as well as more would: what limits it are the ticks of the stamps.
-const ENOUGH: u64 = 1 << 16;
+/// So many pairs by ray tell a clock as well as more would: what limits it are the ticks of the stamps.
+const ENOUGH: usize = 1 << 16;
 /// What remains beside a zone that the user gave is skew up to half a quarter of an hour.
 const SKEW: i64 = 450 * SECOND;
 /// Uncertainty of a zone that was given and not measured.
@@ -108,7 +108,7 @@ fn group_by_server(scans: &[SourceScan]) -> BTreeMap<(&str, &str), Vec<usize>> {
     groups
 }
 
-fn group(scan: &SourceScan, has_zone: bool) -> impl Iterator<Item = &OriginEvent> + Clone {
+fn group(scan: &SourceScan, has_zone: bool) -> impl Iterator<Item = &OriginEvent> {
     scan.events.iter().map(|e| &**e).filter(move |e| e.time().is_some_and(|t| t.offset_s.is_some() == has_zone))
 }
 
@@ -170,17 +170,20 @@ fn add_skew(members: &[usize], i: usize, bare: &[usize], clocks: &mut Clocks) {
     }
 }
 
-/// Of so many lines [`ENOUGH`], evenly, by line number: that depends on the lines alone, not on who read them.
-fn choice(count: u64) -> impl Fn(u64) -> bool {
-    let below = if count > ENOUGH { u64::MAX / count * ENOUGH } else { u64::MAX };
-    move |line| spread(line) <= below
+/// About [`ENOUGH`] of the pairs by ray, evenly by line number: that depends on the lines alone, not on who read them. Pairs by request stay:
+/// a few true ones may stand among many false.
+fn enough(mut by_ray: Vec<Pair>) -> Vec<Pair> {
+    if by_ray.len() > ENOUGH {
+        let below = u64::MAX / by_ray.len() as u64 * ENOUGH as u64;
+        by_ray.retain(|pair| spread(pair.line) <= below);
+    }
+    by_ray
 }
 
 /// Pairs by ray and pairs by request.
-fn pairs<'a>(events: impl Iterator<Item = &'a OriginEvent> + Clone, rows: &Rows<'_>, column: ClientColumn) -> (Vec<Pair>, Vec<Pair>) {
+fn pairs<'a>(events: impl Iterator<Item = &'a OriginEvent>, rows: &Rows<'_>, column: ClientColumn) -> (Vec<Pair>, Vec<Pair>) {
     let (mut by_ray, mut by_request) = (Vec::new(), Vec::new());
-    let chosen = choice(events.clone().count() as u64);
-    for e in events.filter(|e| chosen(e.at.line)) {
+    for e in events {
         let Some(time) = e.time() else { continue };
         if !matches!(e.kind, LineKind::Access | LineKind::Error) {
             continue;
@@ -207,7 +210,7 @@ fn pairs<'a>(events: impl Iterator<Item = &'a OriginEvent> + Clone, rows: &Rows<
             .collect();
         by_request.extend(matching.iter().filter_map(|f| pair(f, 1.0 / matching.len() as f64)));
     }
-    (by_ray, by_request)
+    (enough(by_ray), by_request)
 }
 
 /// The best clock that was measured or given on a machine.
@@ -351,14 +354,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_many_lines_some_from_everywhere_are_chosen() {
-        assert!((0..ENOUGH).all(choice(ENOUGH)), "few lines are all taken");
-        let chosen = choice(1_000_000);
+    fn of_many_pairs_some_from_everywhere_are_chosen() {
+        let pairs = |lines: &mut dyn Iterator<Item = u64>| -> Vec<u64> {
+            let pairs = lines.map(|line| Pair { lo: 0, hi: 0, weight: 1.0, line, stated: 0 }).collect();
+            enough(pairs).iter().map(|pair| pair.line).collect()
+        };
+        assert_eq!(pairs(&mut (0..ENOUGH as u64)).len(), ENOUGH, "few are all taken");
+        let chosen = pairs(&mut (0..1_000_000));
         for from in (0..1_000_000).step_by(10_000) {
-            let part = (from..from + 10_000).filter(|line| chosen(*line)).count();
+            let part = chosen.iter().filter(|line| (from..from + 10_000).contains(*line)).count();
             assert!((620..=690).contains(&part), "{part} of the lines from {from}");
         }
-        // Every second line may be another worker's.
-        assert!((31_000..=34_500).contains(&(0..1_000_000).step_by(2).filter(|line| chosen(*line)).count()));
+        // Every second line may be nobody's.
+        assert!((64_000..=67_000).contains(&pairs(&mut (0..1_000_000).step_by(2)).len()));
     }
 }

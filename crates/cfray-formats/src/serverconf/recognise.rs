@@ -266,9 +266,11 @@ pub fn recognise(text: &[u8]) -> Option<Software> {
         return Some(Software::Nginx);
     }
     let first = text.trim_ascii_start();
-    // JSON begins with a brace, configuration with a word.
-    if first.is_empty()
-        || matches!(first.first(), Some(b'0'..=b'9' | b'"' | b'(' | b'{'))
+    // To parse JSON as directives would cost more than all else that is looked at in it. A template may begin with a brace.
+    let json = first.strip_prefix(b"{").is_some_and(|rest| matches!(rest.trim_ascii_start().first(), Some(b'"' | b'}')));
+    if json
+        || first.is_empty()
+        || matches!(first.first(), Some(b'0'..=b'9' | b'"' | b'('))
         || first.starts_with(b"<?")
         || first.starts_with(b"#!")
     {
@@ -389,6 +391,8 @@ mod tests {
             ("127.0.0.1 - - [22/Nov/2026:12:00:00 +0000] \"GET / HTTP/1.1\" 200 1\n", None),
             ("2026/11/22 12:24:07 [error] 1#1: *1 open() failed, server: a, request: \"GET / HTTP/1.1\"\n", None),
             ("<?php\nreturn 444;\n", None),
+            ("{{ ansible_managed | comment }}\nKeepAliveTimeout 5\n", Some(Apache)),
+            ("{ \"ServerRoot\": \"/etc/apache2\",\n\"Listen\": 80 }\n", None),
             ("", None),
         ];
         for (text, expected) in cases {

@@ -2,7 +2,8 @@
 
 use super::part::{EdgePart, fields, place};
 use super::settle::{Duplicate, settle};
-use super::slice;
+use super::slice::{self, Packed};
+use cfray_model::slice::Finish;
 use cfray_model::{Combo, EdgeCounters, EdgeRow, EdgeScan, IncidentKeys, LineRef};
 use rayon::slice::ParallelSliceMut;
 use std::collections::BTreeMap;
@@ -23,23 +24,25 @@ pub fn finalize(mut part: EdgePart) -> EdgeScan {
     }
     let dropped = settled.dropped;
 
-    let starts = line_starts(&part);
-    let finish = |mut rows: Vec<EdgeRow>| {
+    let starts = Arc::new(line_starts(&part));
+    let lines = Arc::clone(&starts);
+    let finish = Finish(Arc::new(move |mut rows| {
         if !dropped.is_empty() {
             rows.retain(|row| !dropped.contains(&place(row.at.source.0, row.at.offset)));
         }
-        rows.iter_mut().for_each(|row| row.at = settle_line(&starts, row.at));
+        rows.iter_mut().for_each(|row| row.at = settle_line(&lines, row.at));
         rows
-    };
-    let (mut incidents, packed) = (std::mem::take(&mut part.incidents), std::mem::take(&mut part.packed));
+    }));
+    let mut incidents = std::mem::take(&mut part.incidents);
+    let packed = Packed { rows: std::mem::take(&mut part.packed), spans: std::mem::take(&mut part.spans) };
     let at_once = part.spill.as_ref().map_or(usize::MAX, |spill| spill.incidents_at_once);
     let mut slices = Vec::new();
-    if incidents.len() + packed.len() > at_once {
-        slices = slice::slices(incidents, packed, &settled.facts, at_once, finish);
+    if incidents.len() + packed.rows.len() > at_once {
+        slices = slice::slices(incidents, packed, &settled.facts, at_once, &finish);
         incidents = Vec::new();
     } else {
-        incidents.extend(packed.read(0..usize::MAX));
-        incidents = finish(incidents);
+        incidents.extend(packed.rows.read(0..usize::MAX));
+        incidents = finish.0(incidents);
         incidents.par_sort_unstable_by_key(EdgeRow::order);
     }
     let mut rejects = std::mem::take(&mut part.rejects);

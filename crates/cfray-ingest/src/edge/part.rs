@@ -2,6 +2,7 @@
 
 use super::spill::{Run, Spill};
 use cfray_model::edge::Reject;
+use cfray_model::shelf::BLOCK;
 use cfray_model::{Combo, EdgeField, EdgeRow, Fact, Shelf, Stamp, Traffic};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -69,6 +70,8 @@ pub struct EdgePart {
     pub(crate) incidents: Vec<EdgeRow>,
     /// Those that were packed because there are many.
     pub(crate) packed: Shelf<EdgeRow>,
+    /// First and last start in each block of them, in milliseconds, as facts have it.
+    pub(crate) spans: Vec<(i64, i64)>,
     /// The page that is being filled.
     open: Vec<Kept>,
     desk: Desk,
@@ -109,7 +112,11 @@ impl EdgePart {
     pub(crate) fn incident(&mut self, row: EdgeRow) {
         self.incidents.push(row);
         if self.incidents.len().is_multiple_of(INCIDENTS) && self.spill.as_ref().is_some_and(|spill| spill.many_incidents(INCIDENTS)) {
-            self.packed.put(&self.incidents);
+            for rows in self.incidents.chunks(BLOCK) {
+                let start = |row: &EdgeRow| row.start.map_or(i64::MIN, Stamp::millis);
+                self.spans.extend(rows.iter().map(start).min().zip(rows.iter().map(start).max()));
+                self.packed.append(Shelf::of(rows));
+            }
             self.incidents.clear();
         }
     }
@@ -216,6 +223,7 @@ impl EdgePart {
         self.spill = self.spill.or(other.spill);
         self.incidents.append(&mut other.incidents);
         self.packed.append(std::mem::take(&mut other.packed));
+        self.spans.append(&mut other.spans);
         for (status, rows) in other.statuses {
             *self.statuses.entry(status).or_default() += rows;
         }

@@ -80,7 +80,7 @@ pub fn event(
         Some(uri) if request != 0 || line.stack == Stack::App => {
             let uri = key::canonical_uri(uri);
             let path = uri.split(|&b| b == b'?').next().unwrap_or_default();
-            if path.len() <= MAX_PATH { texts.paths.get_lossy(path) } else { texts.paths.get(cut(&lossy(path), MAX_PATH)) }
+            texts.paths.get(cut(&lossy(path), MAX_PATH))
         }
         _ => Text::new(),
     };

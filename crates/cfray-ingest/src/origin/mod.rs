@@ -63,8 +63,9 @@ pub fn scan_origin(d: &Discovery, index: IncidentIndex, o: &Options, p: &dyn Pro
         let troubles = problems.iter().filter(|p| p.0 == id).map(|p| p.1.clone()).collect();
         scan.sources.extend(collector.finish(info, &server, troubles));
     }
-    // What the events were sorted with is gone, and the join takes as much again; so do the slices that follow.
-    if index.time.is_none() && scan.sources.iter().map(|s| s.events.len()).sum::<usize>() > MANY {
+    // What the events were sorted with is gone, and the join takes as much again. In a storm the next slice's pass asks for as much: see
+    // `memory::keep_freed`.
+    if (index.time.is_none() || o.max_memory.is_some()) && scan.sources.iter().map(|s| s.events.len()).sum::<usize>() > MANY {
         memory::give_back();
     }
     scan.asked = Some(Arc::new(IncidentIndex { chosen: Default::default(), ..index }));
