@@ -194,6 +194,11 @@ impl EdgeRow {
         (self.start, self.ray, self.at)
     }
 
+    /// Start in milliseconds as its fact has it: `i64::MIN` where the row has none.
+    pub fn start_ms(&self) -> i64 {
+        self.start.map_or(i64::MIN, Stamp::millis)
+    }
+
     /// `Some(false)` when the row says that no request went to the origin: `EdgeServerIP` or
     /// `OriginIP` present and empty. `None` when neither field is delivered.
     pub fn contacted(&self) -> Option<bool> {

@@ -2,7 +2,7 @@
 //!
 //! Nothing here touches a disk; what was packed is there until the shelf is dropped.
 
-use crate::text::Text;
+use crate::text::{Text, lossy};
 use crate::{key, varint};
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -113,7 +113,7 @@ impl<'a> Unpack<'a> {
             FOLLOWS => {
                 let len = usize::try_from(u64::unpack(self)).unwrap_or(0);
                 let bytes = self.take(len);
-                let text = std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes).into(), Text::from);
+                let text = Text::from(lossy(bytes));
                 self.texts.push(text.clone());
                 text
             }
@@ -300,7 +300,7 @@ fn decompress(bytes: &[u8], len: usize) -> Option<Vec<u8>> {
     })
 }
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Block {
     rows: u32,
     /// Length before compression.
@@ -371,14 +371,14 @@ impl<T> Shelf<T> {
     /// Gives the memory of a block back: its records are gone.
     pub fn discard(&mut self, index: usize) {
         if let Some(block) = self.blocks.get_mut(index) {
-            *block = Block { rows: 0, raw: 0, bytes: Box::default() };
+            *block = Block::default();
         }
     }
 
     /// A block as it lies there, to be put elsewhere by [`Self::append`]: here its records are gone.
     pub fn take(&mut self, index: usize) -> Self {
         let Some(block) = self.blocks.get_mut(index) else { return Self::default() };
-        let block = mem::replace(block, Block { rows: 0, raw: 0, bytes: Box::default() });
+        let block = mem::take(block);
         Self { len: block.rows as usize, blocks: vec![block], starts: vec![0], ..Self::default() }
     }
 

@@ -194,8 +194,9 @@ fn pairs<'a>(events: impl Iterator<Item = &'a OriginEvent>, rows: &Rows<'_>, col
             Some(Pair { lo: stated - end, hi: stated + time.precision_ns - start, weight, line: e.at.line, stated })
         };
         if let Some(ray) = e.own_ray() {
-            let found = rows.index.rays(ray);
-            by_ray.extend(rows.index.ray(ray).filter_map(|i| pair(&rows.facts.get(i as usize)?, 1.0 / found as f64)));
+            let found = rows.index.ray(ray);
+            let weight = 1.0 / found.len() as f64;
+            by_ray.extend(found.filter_map(|i| pair(&rows.facts.get(i as usize)?, weight)));
             continue;
         }
         if !(1..=MANY).contains(&rows.index.requests(e.request)) {

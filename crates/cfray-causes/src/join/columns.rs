@@ -14,7 +14,7 @@ const ROWS: usize = 256;
 /// A client column counts as comparable when at least half of the lines whose request is known agree with some row of that request.
 /// Of many lines a choice is asked; requests with many rows count only where there are no others.
 pub fn client_column(scan: &SourceScan, facts: &Facts, keys: &[ComboKeys], index: &FactIndex) -> ClientColumn {
-    let count = |e: &OriginEvent| if e.ray != 0 { index.rays(e.ray) } else { index.requests(e.request) };
+    let count = |e: &OriginEvent| if e.ray != 0 { index.ray(e.ray).len() } else { index.requests(e.request) };
     let few = chosen(scan, |e| (1..=ROWS).contains(&count(e)));
     let one_by_one = |e: &OriginEvent| {
         // By the one or by the other.

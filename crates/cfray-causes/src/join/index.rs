@@ -132,18 +132,9 @@ impl FactIndex {
     }
 
     /// Facts with the ray.
-    pub fn ray(&self, ray: u64) -> impl Iterator<Item = u32> {
-        self.facts_of(ray).iter().copied()
-    }
-
-    /// How many facts have the ray.
-    pub fn rays(&self, ray: u64) -> usize {
-        self.facts_of(ray).len()
-    }
-
-    fn facts_of(&self, ray: u64) -> &[u32] {
+    pub fn ray(&self, ray: u64) -> impl ExactSizeIterator<Item = u32> {
         let place = self.by_ray.get(&ray).and_then(|(from, to)| self.with_ray.get(*from as usize..*to as usize));
-        place.unwrap_or_default()
+        place.unwrap_or_default().iter().copied()
     }
 
     /// Facts with the request key of an event.

@@ -431,7 +431,7 @@ fn incident_facts(edge: &EdgeScan) -> Vec<Option<u32>> {
     edge.incidents
         .iter()
         .map(|row| {
-            let key = (row.start.map_or(i64::MIN, |s| s.millis()), row.ray.map_or(0, |r| r.0));
+            let key = (row.start_ms(), row.ray.map_or(0, |r| r.0));
             let first = keys.partition_point(|(start, ray, _)| (*start, *ray) < key);
             keys.get(first).filter(|(start, ray, _)| (*start, *ray) == key)?;
             let taken = taken.get_mut(first)?;

@@ -2,7 +2,7 @@
 
 use super::part::{EdgePart, fields, place};
 use super::settle::{Duplicate, settle};
-use super::slice::{self, Packed};
+use super::slice;
 use cfray_model::slice::Finish;
 use cfray_model::{Combo, EdgeCounters, EdgeRow, EdgeScan, IncidentKeys, LineRef};
 use rayon::slice::ParallelSliceMut;
@@ -24,17 +24,20 @@ pub fn finalize(mut part: EdgePart) -> EdgeScan {
     }
     let dropped = settled.dropped;
 
-    let starts = Arc::new(line_starts(&part));
-    let lines = Arc::clone(&starts);
+    let starts = line_starts(&part);
+    let mut rejects = std::mem::take(&mut part.rejects);
+    for reject in &mut rejects {
+        reject.at = settle_line(&starts, reject.at);
+    }
+    rejects.sort();
     let finish = Finish(Arc::new(move |mut rows| {
         if !dropped.is_empty() {
             rows.retain(|row| !dropped.contains(&place(row.at.source.0, row.at.offset)));
         }
-        rows.iter_mut().for_each(|row| row.at = settle_line(&lines, row.at));
+        rows.iter_mut().for_each(|row| row.at = settle_line(&starts, row.at));
         rows
     }));
-    let mut incidents = std::mem::take(&mut part.incidents);
-    let packed = Packed { rows: std::mem::take(&mut part.packed), spans: std::mem::take(&mut part.spans) };
+    let (mut incidents, packed) = (std::mem::take(&mut part.incidents), std::mem::take(&mut part.packed));
     let at_once = part.spill.as_ref().map_or(usize::MAX, |spill| spill.incidents_at_once);
     let mut slices = Vec::new();
     if incidents.len() + packed.rows.len() > at_once {
@@ -45,11 +48,6 @@ pub fn finalize(mut part: EdgePart) -> EdgeScan {
         incidents = finish.0(incidents);
         incidents.par_sort_unstable_by_key(EdgeRow::order);
     }
-    let mut rejects = std::mem::take(&mut part.rejects);
-    for reject in &mut rejects {
-        reject.at = settle_line(&starts, reject.at);
-    }
-    rejects.sort();
 
     let mut lines: BTreeMap<u32, u64> = BTreeMap::new();
     for (&(source, _), n) in &part.segments {

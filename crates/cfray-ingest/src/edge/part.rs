@@ -1,9 +1,9 @@
 //! What the scan of some rows leaves: plain data that merges in any order.
 
+use super::slice::Packed;
 use super::spill::{Run, Spill};
 use cfray_model::edge::Reject;
-use cfray_model::shelf::BLOCK;
-use cfray_model::{Combo, EdgeField, EdgeRow, Fact, Shelf, Stamp, Traffic};
+use cfray_model::{Combo, EdgeField, EdgeRow, Fact, Stamp, Traffic};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -69,9 +69,7 @@ pub struct EdgePart {
     /// Incidents; line numbers still relative to their segment.
     pub(crate) incidents: Vec<EdgeRow>,
     /// Those that were packed because there are many.
-    pub(crate) packed: Shelf<EdgeRow>,
-    /// First and last start in each block of them, in milliseconds, as facts have it.
-    pub(crate) spans: Vec<(i64, i64)>,
+    pub(crate) packed: Packed,
     /// The page that is being filled.
     open: Vec<Kept>,
     desk: Desk,
@@ -112,11 +110,7 @@ impl EdgePart {
     pub(crate) fn incident(&mut self, row: EdgeRow) {
         self.incidents.push(row);
         if self.incidents.len().is_multiple_of(INCIDENTS) && self.spill.as_ref().is_some_and(|spill| spill.many_incidents(INCIDENTS)) {
-            for rows in self.incidents.chunks(BLOCK) {
-                let start = |row: &EdgeRow| row.start.map_or(i64::MIN, Stamp::millis);
-                self.spans.extend(rows.iter().map(start).min().zip(rows.iter().map(start).max()));
-                self.packed.append(Shelf::of(rows));
-            }
+            self.packed.put(&self.incidents);
             self.incidents.clear();
         }
     }
@@ -124,7 +118,7 @@ impl EdgePart {
     /// A number that grows with everything of which the line's number is kept: whatever else comes to keep a [`cfray_model::LineRef`]
     /// belongs in this sum, since lanes settle line numbers only where it has grown.
     pub(crate) fn quoted(&self) -> usize {
-        self.incidents.len() + self.packed.len() + self.rejected as usize
+        self.incidents.len() + self.packed.rows.len() + self.rejected as usize
     }
 
     /// Keeps a fact.
@@ -223,7 +217,6 @@ impl EdgePart {
         self.spill = self.spill.or(other.spill);
         self.incidents.append(&mut other.incidents);
         self.packed.append(std::mem::take(&mut other.packed));
-        self.spans.append(&mut other.spans);
         for (status, rows) in other.statuses {
             *self.statuses.entry(status).or_default() += rows;
         }

@@ -246,9 +246,8 @@ impl Merge {
 
     /// Of parts of pages.
     fn within(pages: impl Iterator<Item = (Arc<Vec<Kept>>, Range<usize>)>) -> Self {
-        let parts = pages.filter_map(|(page, part)| Some((page.get(part.start)?.order(), page, part)));
-        let (orders, sources): (Vec<_>, Vec<_>) =
-            parts.filter(|(.., part)| !part.is_empty()).map(|(order, page, part)| (order, Source::Page(page, part))).unzip();
+        let parts = pages.filter_map(|(page, part)| Some((page.get(part.clone())?.first()?.order(), Source::Page(page, part))));
+        let (orders, sources): (Vec<_>, Vec<_>) = parts.unzip();
         Self { sources, waiting: orders.into_iter().zip(0..).map(Reverse).collect(), current: None }
     }
 

@@ -2,17 +2,35 @@
 
 use cfray_model::shelf::BLOCK;
 use cfray_model::slice::Finish;
-use cfray_model::{EdgeRow, FactFlags, Facts, Shelf, Slice, Stamp};
+use cfray_model::{EdgeRow, FactFlags, Facts, Shelf, Slice};
 use rayon::prelude::*;
 
 /// Blocks that are read back side by side.
 const BATCH: usize = 16;
 
 /// Incidents that were packed while rows were read.
-pub(super) struct Packed {
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Packed {
     pub rows: Shelf<EdgeRow>,
     /// First and last start in each block, in milliseconds.
-    pub spans: Vec<(i64, i64)>,
+    spans: Vec<(i64, i64)>,
+}
+
+impl Packed {
+    /// Packs incidents behind those that are there.
+    pub fn put(&mut self, rows: &[EdgeRow]) {
+        for block in rows.chunks(BLOCK) {
+            let starts = || block.iter().map(EdgeRow::start_ms);
+            self.spans.extend(starts().min().zip(starts().max()));
+            self.rows.append(Shelf::of(block));
+        }
+    }
+
+    /// Puts what another has behind its own.
+    pub fn append(&mut self, mut other: Self) {
+        self.rows.append(other.rows);
+        self.spans.append(&mut other.spans);
+    }
 }
 
 /// Cuts incidents into slices of about `at_once` each. Where the cuts lie depends on the facts alone, so on the set of rows.
@@ -36,7 +54,7 @@ pub(super) fn slices(rows: Vec<EdgeRow>, packed: Packed, facts: &Facts, at_once:
     let mut sort_in = |batch: Vec<Vec<EdgeRow>>| {
         let mut full: Vec<(usize, Vec<EdgeRow>)> = Vec::new();
         for row in batch.into_iter().flatten() {
-            let at = slice_of(row.start.map_or(i64::MIN, Stamp::millis));
+            let at = slice_of(row.start_ms());
             let Some(list) = open.get_mut(at) else { continue };
             list.push(row);
             if list.len() >= BLOCK {
@@ -82,7 +100,7 @@ fn cuts(facts: &Facts, at_once: usize) -> Vec<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cfray_model::{Fact, RayId};
+    use cfray_model::{Fact, RayId, Stamp};
     use std::sync::Arc;
 
     /// Rows of the times, each with its number as ray, packed in blocks of 100 behind the first 700; row 4,999 is a duplicate.
@@ -90,15 +108,11 @@ mod tests {
         let mut rows: Vec<EdgeRow> = (0..5000)
             .map(|n| EdgeRow { ray: Some(RayId(n)), start: (n > 0).then(|| Stamp(times(n) * 1_000_000)), ..EdgeRow::default() })
             .collect();
-        let start = |r: &EdgeRow| r.start.map_or(i64::MIN, Stamp::millis);
         let mut facts: Vec<Fact> =
-            rows.iter().map(|r| Fact { start_ms: start(r), flags: FactFlags(FactFlags::INCIDENT), ..Fact::default() }).collect();
+            rows.iter().map(|r| Fact { start_ms: r.start_ms(), flags: FactFlags(FactFlags::INCIDENT), ..Fact::default() }).collect();
         facts.sort();
-        let mut packed = Packed { rows: Shelf::default(), spans: Vec::new() };
-        for block in rows.split_off(700).chunks(100) {
-            packed.spans.extend(block.iter().map(start).min().zip(block.iter().map(start).max()));
-            packed.rows.append(Shelf::of(block));
-        }
+        let mut packed = Packed::default();
+        rows.split_off(700).chunks(100).for_each(|block| packed.put(block));
         let finish = Finish(Arc::new(|rows| rows.into_iter().filter(|r| r.ray != Some(RayId(4999))).collect()));
         slices(rows, packed, &facts.into(), 900, &finish)
     }
@@ -112,8 +126,7 @@ mod tests {
             let mut rows: Vec<EdgeRow> = slice.rows.read(0..usize::MAX).to_vec();
             rows.extend((slice.finish.0)(slice.early.read(0..usize::MAX).to_vec()));
             for row in &rows {
-                let start = row.start.map_or(i64::MIN, Stamp::millis);
-                assert!((slice.from_ms..slice.to_ms).contains(&start));
+                assert!((slice.from_ms..slice.to_ms).contains(&row.start_ms()));
             }
             rows
         };

@@ -1,7 +1,7 @@
 //! The incident index as the origin pass asks it: once or twice a line, and nearly always in vain.
 
 use cfray_model::key::spread;
-use cfray_model::{IncidentIndex, IncidentKeys, LogTime, SourceId};
+use cfray_model::{IncidentIndex, LogTime, SourceId};
 
 /// What the index wants, behind a bitmap that answers most questions with one look at memory.
 #[derive(Debug)]
@@ -9,8 +9,6 @@ pub struct Wanted<'a> {
     index: &'a IncidentIndex,
     rays: Bits,
     requests: Bits,
-    /// Those of all slices, where there are slices.
-    everybody: Option<&'a IncidentKeys>,
     /// Lines without a ray may be wanted for their request.
     pub ask_requests: bool,
 }
@@ -22,7 +20,6 @@ impl<'a> Wanted<'a> {
             rays: Bits::of(index.rays.len(), index.rays.iter().copied()),
             requests: Bits::of(index.requests.len(), index.requests.iter().map(|r| u64::from(*r))),
             ask_requests: !index.requests.is_empty() && !index.only_rays,
-            everybody: index.everybody.as_deref(),
             index,
         }
     }
@@ -41,7 +38,7 @@ impl<'a> Wanted<'a> {
     /// [`cfray_model::key::request_key`]; it is asked for where the line has no ray.
     pub fn others(&self, ray: Option<u64>, request: impl FnOnce() -> u64) -> bool {
         // In a storm most lines are some incident's: a bitmap before these would seldom say no.
-        let Some(keys) = self.everybody else { return false };
+        let Some(keys) = &self.index.everybody else { return false };
         match ray {
             Some(ray) => keys.rays.contains(&ray),
             None => self.ask_requests && keys.requests.contains(&(request() as u32)),
@@ -110,6 +107,7 @@ impl Bits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cfray_model::IncidentKeys;
     use std::sync::Arc;
 
     #[test]
